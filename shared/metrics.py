@@ -1,0 +1,211 @@
+"""
+What the services count and time, by the names that dashboards and alerts rely on.
+
+An attribute is the metric's name without the prefix: ``metrics.windows_closed_total`` is
+``inturn_windows_closed_total``. Each object has a registry of its own, so that importing has no
+effect and ``inturn up`` can hold both services in one process. Base units; labels are instance,
+provider and closed sets, never a user.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+
+from shared.model import ClosedBy
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+"""The ``Content-Type`` of what ``render`` returns; every Prometheus knows this version."""
+
+OTHER = "other"
+"""The label of every instance beyond ``METRICS_INSTANCES``."""
+
+_PREFIX = "inturn_"
+_UNKNOWN = float("nan")
+
+# An append is one round trip on a local network: under 1 ms when idle, 2 s at the outage limit.
+_APPEND_BUCKETS = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.25, 1.0, 2.0)
+_BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+# The goal of lateness is 50 ms at the 99th percentile: resolution is finest around it.
+_LATENESS_BUCKETS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
+_HANDLER_BUCKETS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
+_REQUEST_BUCKETS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.064, 0.25, 1.0, 2.0, 10.0, 60.0)
+_LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 6.0)
+_TAKEOVER_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+class InstanceLabels:
+    """
+    Keeps the number of ``instance`` labels bounded: names come from outside.
+
+    The first ``limit`` names keep themselves for the life of the process; all later ones are
+    ``other``.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._names: set[str] = set()
+
+    def of(self, instance: str) -> str:
+        """The label under which ``instance`` is counted."""
+        if instance in self._names:
+            return instance
+        if len(self._names) >= self._limit:
+            return OTHER
+        self._names.add(instance)
+        return instance
+
+
+class StoreMetrics:
+    """
+    What Redis holds, and how well the loop turns: on both services.
+
+    Ingest exports these too, for with every consumer dead nobody else could tell. The three
+    about the store are NaN until they were measured for the first time: unknown is not zero.
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.oldest_unfinished_seconds = self._gauge(
+            "oldest_unfinished_seconds", "age of the oldest message that is not finished, 0 if none"
+        )
+        self.backlog_messages = self._gauge(
+            "backlog_messages", "messages that are in Redis and not finished"
+        )
+        self.partitions_without_owner = self._gauge(
+            "partitions_without_owner", "partitions whose lease nobody holds"
+        )
+        for unmeasured in (
+            self.oldest_unfinished_seconds,
+            self.backlog_messages,
+            self.partitions_without_owner,
+        ):
+            unmeasured.set(_UNKNOWN)
+        self.loop_lag_seconds = self._histogram(
+            "loop_lag_seconds", "how late the event loop ran a timer", _LAG_BUCKETS
+        )
+
+    def render(self) -> bytes:
+        """Everything in Prometheus's text format; serve it as ``CONTENT_TYPE``."""
+        return generate_latest(self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(_PREFIX + name, text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(_PREFIX + name, text, labels, registry=self.registry)
+
+    def _histogram(
+        self, name: str, text: str, buckets: tuple[float, ...], *labels: str
+    ) -> Histogram:
+        return Histogram(_PREFIX + name, text, labels, registry=self.registry, buckets=buckets)
+
+
+class IngestMetrics(StoreMetrics):
+    """What the ingest service counts. ``instances`` bounds the labels of the same name."""
+
+    def __init__(self, instances: InstanceLabels) -> None:
+        super().__init__()
+        self.instances = instances
+        self.messages_accepted_total = self._counter(
+            "messages_accepted_total", "messages kept, new ones only", "instance", "provider"
+        )
+        self.messages_duplicate_total = self._counter(
+            "messages_duplicate_total", "messages that were kept before", "instance", "provider"
+        )
+        self.messages_ignored_total = self._counter(
+            "messages_ignored_total", "things in webhooks that are no message", "provider", "kind"
+        )
+        self.requests_refused_total = self._counter(
+            "requests_refused_total", "requests answered 4xx or 503", "reason"
+        )
+        self.request_seconds = self._histogram(
+            "request_seconds", "from a request's headers to its answer", _REQUEST_BUCKETS, "route"
+        )
+        self.append_seconds = self._histogram(
+            "append_seconds", "one batch's way to Redis and back", _APPEND_BUCKETS
+        )
+        self.append_batch_messages = self._histogram(
+            "append_batch_messages", "messages in one batch", _BATCH_BUCKETS
+        )
+        self.append_failures_total = self._counter(
+            "append_failures_total", "batches that Redis refused or did not answer", "reason"
+        )
+        self.spool_messages = self._gauge(
+            "spool_messages", "messages in the spool that are not in Redis yet"
+        )
+
+
+class ConsumerMetrics(StoreMetrics):
+    """What the consumer service counts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._count_windows()
+        self._count_replies()
+        self._count_ownership()
+        self._count_repairs()
+
+    def _count_windows(self) -> None:
+        self.open_windows = self._gauge("open_windows", "windows that still gather")
+        self.windows_running = self._gauge("windows_running", "windows in a handler's hand here")
+        self.windows_closed_total = self._counter(
+            "windows_closed_total", "windows closed", "reason"
+        )
+        for reason in ClosedBy:
+            self.windows_closed_total.labels(reason=reason.value)
+        self.window_lateness_seconds = self._histogram(
+            "window_lateness_seconds", "from a window's due time to its start", _LATENESS_BUCKETS
+        )
+        self.handler_seconds = self._histogram(
+            "handler_seconds", "one attempt's time in the handler", _HANDLER_BUCKETS, "outcome"
+        )
+        self.attempts_postponed_total = self._counter(
+            "attempts_postponed_total", "attempts put off, to be made again", "reason"
+        )
+        self.messages_finished_total = self._counter(
+            "messages_finished_total", "messages whose window is finished", "outcome"
+        )
+        self.dead_letters_total = self._counter("dead_letters_total", "windows given up")
+
+    def _count_replies(self) -> None:
+        self.replies_sent_total = self._counter(
+            "replies_sent_total", "replies that a provider took", "provider"
+        )
+        self.replies_held_total = self._counter(
+            "replies_held_total", "replies kept instead of sent", "reason"
+        )
+        self.send_failures_total = self._counter(
+            "send_failures_total", "sends that a provider did not take", "provider"
+        )
+
+    def _count_ownership(self) -> None:
+        self.owned_partitions = self._gauge("owned_partitions", "partitions whose lease is ours")
+        self.live_workers = self._gauge("live_workers", "workers that this one sees alive")
+        self.takeovers_total = self._counter(
+            "takeovers_total", "partitions taken and rebuilt from the stream", "reason"
+        )
+        self.takeover_seconds = self._histogram(
+            "takeover_seconds", "from a new epoch to the first read", _TAKEOVER_BUCKETS
+        )
+        self.fenced_total = self._counter(
+            "fenced_total", "calls refused for a lease or token that is not ours any more", "call"
+        )
+
+    def _count_repairs(self) -> None:
+        self.entries_reclaimed_total = self._counter(
+            "entries_reclaimed_total", "entries that some worker read and nobody finished"
+        )
+        self.entries_missing_total = self._counter(
+            "entries_missing_total", "entries deleted by somebody else while pending"
+        )
+        self.entries_undecodable_total = self._counter(
+            "entries_undecodable_total", "entries that cannot be read, now dead letters"
+        )
+        self.groups_recreated_total = self._counter(
+            "groups_recreated_total", "consumer groups that somebody else destroyed"
+        )
+        self.audits_failed_total = self._counter(
+            "audits_failed_total", "audits that found something and began a takeover", "reason"
+        )
