@@ -1,0 +1,91 @@
+"""The names that dashboards and alerts rely on."""
+
+from __future__ import annotations
+
+from shared.metrics import OTHER, ConsumerMetrics, IngestMetrics, InstanceLabels, StoreMetrics
+from shared.model import ClosedBy
+
+ON_BOTH = {
+    "inturn_oldest_unfinished_seconds",
+    "inturn_backlog_messages",
+    "inturn_partitions_without_owner",
+    "inturn_loop_lag_seconds",
+}
+INGEST = ON_BOTH | {
+    "inturn_messages_accepted_total",
+    "inturn_messages_duplicate_total",
+    "inturn_messages_ignored_total",
+    "inturn_requests_refused_total",
+    "inturn_append_seconds",
+    "inturn_spool_messages",
+}
+CONSUMER = ON_BOTH | {
+    "inturn_messages_finished_total",
+    "inturn_windows_closed_total",
+    "inturn_window_lateness_seconds",
+    "inturn_handler_seconds",
+    "inturn_replies_sent_total",
+    "inturn_dead_letters_total",
+    "inturn_entries_reclaimed_total",
+    "inturn_entries_missing_total",
+    "inturn_fenced_total",
+    "inturn_open_windows",
+    "inturn_owned_partitions",
+}
+
+
+def exported_names(metrics: StoreMetrics) -> set[str]:
+    """What ``# TYPE`` lines name; the text format keeps a counter's ``_total``."""
+    lines = metrics.render().decode().splitlines()
+    return {line.split()[2] for line in lines if line.startswith("# TYPE")}
+
+
+def test_ingest_exports_the_agreed_names() -> None:
+    """Every name that DESIGN's faces promise for ingest is there."""
+    assert exported_names(IngestMetrics(InstanceLabels(200))) >= INGEST
+
+
+def test_consumer_exports_the_agreed_names() -> None:
+    """Every name that DESIGN's faces promise for the consumer is there."""
+    assert exported_names(ConsumerMetrics()) >= CONSUMER
+
+
+def test_an_attribute_is_the_name_without_its_prefix() -> None:
+    """Who knows a metric's name knows where the code counts it."""
+    for metrics in (IngestMetrics(InstanceLabels(200)), ConsumerMetrics()):
+        for name in exported_names(metrics):
+            if name.startswith("inturn_") and not name.endswith("_created"):
+                assert hasattr(metrics, name.removeprefix("inturn_")), name
+
+
+def test_both_services_fit_into_one_process() -> None:
+    """Two objects share nothing: ``inturn up`` holds both, and a test any number."""
+    first, second = ConsumerMetrics(), ConsumerMetrics()
+
+    first.dead_letters_total.inc()
+
+    assert b"inturn_dead_letters_total 1.0" in first.render()
+    assert b"inturn_dead_letters_total 0.0" in second.render()
+
+
+def test_what_was_never_measured_is_not_zero() -> None:
+    """An alert on a backlog must not be calmed by a process that has not looked yet."""
+    text = ConsumerMetrics().render()
+
+    assert b"inturn_backlog_messages NaN" in text
+    assert b"inturn_partitions_without_owner NaN" in text
+
+
+def test_every_reason_to_close_a_window_is_there_from_the_start() -> None:
+    """A rate over a reason that has not occurred yet is 0 and not absent."""
+    text = ConsumerMetrics().render().decode()
+
+    for reason in ClosedBy:
+        assert f'inturn_windows_closed_total{{reason="{reason}"}} 0.0' in text
+
+
+def test_instance_labels_are_bounded() -> None:
+    """Beyond the limit an instance is ``other``; those seen before keep their name."""
+    labels = InstanceLabels(2)
+
+    assert [labels.of(name) for name in ("a", "b", "c", "a")] == ["a", "b", OTHER, "a"]
