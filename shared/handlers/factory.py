@@ -1,0 +1,55 @@
+"""From the setting ``HANDLER`` to the handler: ``echo``, ``python:module:function``, a URL."""
+
+from __future__ import annotations
+
+from shared.errors import StartRefused
+from shared.handlers import Handler
+from shared.handlers.echo import EchoHandler
+from shared.handlers.http import HttpHandler
+from shared.handlers.python import PythonHandler
+from shared.handlers.signature import signing_key
+
+POSSIBLE = "echo, python:module:function, http://..., https://..."
+
+
+def handler_for(
+    setting: str,
+    *,
+    secret: str | None,
+    timeout_ms: int,
+    concurrency: int = 256,
+    named: str = "INTURN_HANDLER",
+) -> Handler:
+    """
+    The handler that ``setting`` names; the caller closes it.
+
+    ``concurrency`` is how many calls may run at once: no more threads are kept for a function
+    that blocks. ``named`` is what problems call the setting, for one that stands elsewhere
+    (``[instances.shop] handler``); its secret's name is the same with ``_secret`` added.
+    Opens no connection and needs no running loop; ``python:`` imports the module.
+
+    Raises:
+        StartRefused: unknown kind, unreadable URL or secret, or the function cannot be imported.
+    """
+    kind, _, rest = setting.partition(":")
+    try:
+        if setting == "echo":
+            return EchoHandler()
+        if kind == "python":
+            return PythonHandler.load(rest, threads=concurrency)
+        if kind.lower() in ("http", "https"):
+            return _http_handler(setting, secret=secret, timeout_ms=timeout_ms, named=named)
+    except ValueError as error:
+        raise StartRefused([f"{named}: {error}"]) from error
+    # A URL pasted without its scheme may hold a password: only what is surely a kind is shown.
+    unknown = f"no handler {kind!r}" if kind.isalpha() and len(kind) <= 20 else "not a handler"
+    raise StartRefused([f"{named}: {unknown}; possible are {POSSIBLE}"])
+
+
+def _http_handler(url: str, *, secret: str | None, timeout_ms: int, named: str) -> HttpHandler:
+    try:
+        key = signing_key(secret) if secret else None
+    except ValueError as error:
+        name = named + ("_SECRET" if named.isupper() else "_secret")
+        raise StartRefused([f"{name}: {error}"]) from error
+    return HttpHandler(url, key=key, timeout_ms=timeout_ms)

@@ -1,0 +1,173 @@
+"""
+``python:module:function``: a function of the user's own, in this process.
+
+It is called with the handler request of DESIGN's faces as a dict, and gives back one of:
+
+    None                             silence
+    a str, or a list of them         the reply's texts
+    a dict                           as a JSON answer: ``reply`` or ``replies``
+    a Result of ``shared.model``     itself
+
+Raising ``RetryLater`` or ``Reject`` (of ``shared.errors``) does what they say; any other exception
+is an attempt that failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from shared.errors import Reject, RetryLater
+from shared.handlers import Call, call_to_dict
+from shared.handlers.replies import read_object, reply_of
+from shared.handlers.threads import DaemonThreads
+from shared.model import Rejected, Reply, Result, Retry, Silence, Unavailable
+
+Function = Callable[[dict[str, Any]], Any]
+
+ERROR_MAX_CHARS = 500
+
+# A handler's ``sys.exit`` fails its attempt; it must not end the worker and others' windows.
+_FAILURES = (Exception, SystemExit)
+
+
+class PythonHandler:
+    """
+    Calls ``function``; one that is not a coroutine function runs in a thread and may block.
+
+    Cancelling a call (time limit, shutdown) cancels a coroutine. A thread cannot be stopped: its
+    call runs to its end, its result is dropped, and it counts against ``threads`` until then.
+    A function that hangs can therefore use up all threads: give what it waits on a timeout.
+    """
+
+    def __init__(self, function: Function, *, threads: int) -> None:
+        self._function = function
+        self._is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+            getattr(function, "__call__", None)  # noqa: B004  an object with async __call__
+        )
+        self._threads = DaemonThreads(threads, "inturn-handler")
+
+    @classmethod
+    def load(cls, reference: str, *, threads: int) -> PythonHandler:
+        """
+        Import ``module:function``; the working directory is searched first.
+
+        Raises:
+            ValueError: it cannot be imported, or is nothing to call.
+        """
+        return cls(import_function(reference), threads=threads)
+
+    async def answer(self, call: Call) -> Result:
+        """Call the function once, with a copy of the window that is its own to change."""
+        # By way of JSON, so that it sees exactly what an HTTP handler sees.
+        request: dict[str, Any] = orjson.loads(orjson.dumps(call_to_dict(call)))
+        try:
+            if self._is_async:
+                answer = await self._function(request)
+            else:
+                answer = await self._call_in_thread(request)
+        except _FAILURES as error:
+            return judge_exception(error)
+        except asyncio.CancelledError as error:
+            if _is_being_cancelled():
+                raise
+            # Nobody cancelled this call: the function let a cancellation of its own out.
+            return judge_exception(error)
+        return judge_answer(answer)
+
+    async def close(self) -> None:
+        """Let idle threads end. Does not wait for calls that still run in one."""
+        self._threads.close()
+
+    async def _call_in_thread(self, request: dict[str, Any]) -> Any:
+        context = contextvars.copy_context()
+
+        def call() -> tuple[Any, Exception | SystemExit | None]:
+            # As a value: asyncio cannot carry every exception (StopIteration) to the caller.
+            try:
+                return context.run(self._function, request), None
+            except _FAILURES as error:
+                return None, error
+
+        answer, error = await asyncio.wrap_future(self._threads.submit(call))
+        if error is not None:
+            return judge_exception(error)
+        # A plain function may wrap a coroutine function.
+        return await answer if inspect.isawaitable(answer) else answer
+
+
+def judge_answer(answer: Any) -> Result:
+    """What a function's return value means; a value of any other type failed the attempt."""
+    match answer:
+        case None:
+            return Silence(reason="returned None")
+        case str():
+            return reply_of([answer])
+        case Reply():
+            return _reply_of_all(answer.texts)
+        case Silence() | Retry() | Unavailable() | Rejected():
+            return answer
+        case Mapping():
+            return read_object(answer)
+        case list() | tuple():
+            return _reply_of_all(answer)
+        case _:
+            kind = type(answer).__name__
+            return Retry(error=f"the function returned {kind}, which is no answer")
+
+
+def judge_exception(error: BaseException) -> Result:
+    """What an exception that left the function means. The message is the function's own."""
+    message = f"{type(error).__name__}: {error}"[:ERROR_MAX_CHARS]
+    if isinstance(error, Reject):
+        return Rejected(error=message)
+    if isinstance(error, RetryLater):
+        return Retry(error=message, after_ms=error.after_ms)
+    return Retry(error=message)
+
+
+def import_function(reference: str) -> Function:
+    """
+    The callable that ``module:function`` names; ``function`` may have dots.
+
+    Puts the working directory first in ``sys.path``, where ``python -m`` has it, too.
+
+    Raises:
+        ValueError: with what is wrong, in words for the person who wrote the setting.
+    """
+    module_name, _, path = reference.partition(":")
+    if not module_name or not path:
+        raise ValueError(f"python:{reference} does not have the form python:module:function")
+    here = str(Path.cwd())
+    if not {"", here} & set(sys.path):
+        sys.path.insert(0, here)
+    try:
+        found: Any = importlib.import_module(module_name)
+    except _FAILURES as error:
+        detail = f"{type(error).__name__}: {error}"
+        raise ValueError(f"cannot import module {module_name}: {detail}") from error
+    for name in path.split("."):
+        if not hasattr(found, name):
+            raise ValueError(f"module {module_name} has no {path}")
+        found = getattr(found, name)
+    if callable(found):
+        function: Function = found
+        return function
+    raise ValueError(f"{path} of module {module_name} is not a function")
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _reply_of_all(texts: list[Any] | tuple[Any, ...]) -> Result:
+    return read_object({"replies": texts})

@@ -1,0 +1,93 @@
+"""The setting HANDLER becomes a handler, or a problem that names the setting."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.errors import StartRefused
+from shared.handlers import Handler
+from shared.handlers.echo import EchoHandler
+from shared.handlers.factory import handler_for
+from shared.handlers.http import HttpHandler
+from shared.handlers.python import PythonHandler
+from shared.model import Reply
+from tests.support.windows import make_call
+
+
+def make_handler(setting: str, secret: str | None = None) -> Handler:
+    """The handler of a setting whose other values do not matter."""
+    return handler_for(setting, secret=secret, timeout_ms=1000)
+
+
+@pytest.mark.parametrize(
+    "setting, kind",
+    [
+        ("echo", EchoHandler),
+        ("python:json:dumps", PythonHandler),
+        ("http://127.0.0.1:5678/webhook/x?key=1", HttpHandler),
+        ("HTTPS://bot.example/answer", HttpHandler),
+        ("http://[::1]:80", HttpHandler),
+    ],
+)
+def test_each_kind_has_a_setting(setting: str, kind: type) -> None:
+    """Every kind that the documentation names is built without a running loop."""
+    assert isinstance(make_handler(setting), kind)
+
+
+@pytest.mark.parametrize(
+    "setting, problem",
+    [
+        ("ekko", "no handler 'ekko'; possible are echo, python:module:function, http://"),
+        ("echo:x", "no handler 'echo'"),
+        ("", "not a handler; possible are"),
+        ("user-4711@host:1/x", "not a handler; possible are"),
+        ("http://", "not a URL of the form http(s)://host[:port]/path"),
+        ("https:/bot.example", "not a URL of the form"),
+        ("http://host:99999/", "not a URL of the form"),
+        ("python:json", "python:json does not have the form python:module:function"),
+        ("python::dumps", "does not have the form"),
+        ("python:no_such_module_here:f", "cannot import module no_such_module_here"),
+        ("python:json:no_such", "module json has no no_such"),
+        ("python:json:__name__", "__name__ of module json is not a function"),
+        ("python:..json:dumps", "cannot import module ..json"),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_name(setting: str, problem: str) -> None:
+    """A setting that means nothing ends the start with one line that says what is possible."""
+    with pytest.raises(StartRefused) as refused:
+        make_handler(setting)
+    (line,) = refused.value.problems
+    assert line.startswith("INTURN_HANDLER: ")
+    assert problem in line
+    assert "4711" not in line
+
+
+def test_a_wrong_secret_is_refused_by_name() -> None:
+    """A secret that claims to be base64 and is not names its setting and not itself."""
+    with pytest.raises(StartRefused) as refused:
+        make_handler("http://127.0.0.1/", secret="whsec_not!base64")
+    assert refused.value.problems == ("INTURN_HANDLER_SECRET: what follows whsec_ is not base64",)
+
+
+def test_an_instances_own_setting_is_named() -> None:
+    """A problem in an instance's section names that section."""
+    named = "[instances.shop] handler"
+    with pytest.raises(StartRefused, match=r"^\[instances.shop\] handler: not a URL"):
+        handler_for("http:", secret=None, timeout_ms=1000, named=named)
+    with pytest.raises(StartRefused, match=r"^\[instances.shop\] handler_secret: the secret is"):
+        handler_for("http://a/", secret="whsec_", timeout_ms=1000, named=named)
+
+
+@pytest.mark.parametrize(
+    "texts, reply",
+    [
+        (["hi", "", "are you open?"], "hi\nare you open?"),
+        ([""], "1 message"),
+        (["", " "], "2 messages"),
+    ],
+)
+async def test_echo_answers_with_the_window(texts: list[str], reply: str) -> None:
+    """Echo joins the texts of a window, and counts the messages of one without text."""
+    handler = make_handler("echo")
+    assert await handler.answer(make_call(texts)) == Reply(texts=(reply,))
+    await handler.close()

@@ -1,0 +1,112 @@
+"""What a handler gave back becomes a reply, silence or a failed attempt, by the contract alone."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.handlers.replies import read_body, read_object, reply_of
+from shared.model import Reply, Retry, Silence
+
+JSON = "application/json"
+
+REPLIES = [
+    ("text/plain", b"hello", ("hello",)),
+    ("text/plain; charset=utf-8", "hé\nllo ".encode(), ("hé\nllo ",)),
+    ('Text/Plain; format=flowed; charset="iso-8859-1"', b"h\xe9llo", ("héllo",)),
+    ("text/plain", b"\xef\xbb\xbfhello", ("hello",)),
+    ("text/plain", b'{"reply": "as it stands"}', ('{"reply": "as it stands"}',)),
+    (JSON, b'{"reply": "hello"}', ("hello",)),
+    (JSON, b'\xef\xbb\xbf{"reply": "hello"}', ("hello",)),
+    ("application/json; charset=utf-8", b'{"reply": "hello", "cost": 3}', ("hello",)),
+    ("application/vnd.bot+json", b'{"reply": "hello"}', ("hello",)),
+    (JSON, b'{"replies": ["a", "", "b", "  "]}', ("a", "b")),
+    (JSON, b'{"reply": null, "replies": ["a"]}', ("a",)),
+    (JSON, b'{"reply": "a", "replies": ["b"]}', ("a",)),
+]
+
+SILENCES = [
+    ("text/plain", b"", "empty answer"),
+    ("text/html; charset=utf-8", b" \r\n", "empty answer"),
+    ("", b"", "empty answer"),
+    ("text/plain", "\u00a0\n".encode(), "empty text"),
+    (JSON, b'{"reply": " "}', "empty text"),
+    (JSON, b'{"reply": null}', "reply is null"),
+    (JSON, b'{"replies": []}', "empty text"),
+    (JSON, b'{"message": "Workflow was started"}', "no reply field; fields: message"),
+    (JSON, b'{"Reply": "a", "ok": true}', "no reply field; fields: Reply, ok"),
+    (JSON, b'{"+49170000": 1, "ok": true}', "no reply field; fields: ?, ok"),
+    (JSON, b"{}", "no reply field; fields: none"),
+    (JSON, b'"hello"', "no reply field; a JSON str"),
+    (JSON, b'[{"output": "hello"}]', "no reply field; a JSON list"),
+    (JSON, b"null", "no reply field; a JSON NoneType"),
+]
+
+FAILURES = [
+    ("text/html", b"<html>", "the answer is text/html, not text/plain or application/json"),
+    ("", b"hello", "the answer has no content type"),
+    ("what ever\x00", b"hello", "the answer's content type cannot be read"),
+    (JSON, b'{"reply": "hel', "the answer is not valid JSON"),
+    (JSON, b'{"reply": "\\ud800"}', "the answer is not valid JSON"),
+    (JSON, b"[" * 5000, "the answer is not valid JSON"),
+    (JSON, b'{"reply": ["a"]}', "reply must be a text, not list"),
+    (JSON, b'{"replies": "a"}', "replies must be a list of texts, not str"),
+    (JSON, b'{"replies": ["a", 1]}', "replies must hold texts only, not int"),
+    ("text/plain", b"h\xe9llo", "the answer's text cannot be decoded by its charset"),
+    ("text/plain; charset=klingon", b"a", "the answer's text cannot be decoded by its charset"),
+    ("text/plain; charset=base64", b"a", "the answer's text cannot be decoded by its charset"),
+]
+
+
+@pytest.mark.parametrize("content_type, body, texts", REPLIES)
+def test_the_contracts_answers_are_replies(
+    content_type: str, body: bytes, texts: tuple[str, ...]
+) -> None:
+    """Plain text and the two JSON fields give their texts, in order and unchanged."""
+    assert read_body(content_type, body) == Reply(texts=texts)
+
+
+@pytest.mark.parametrize("content_type, body, reason", SILENCES)
+def test_an_answer_without_a_reply_is_silence(content_type: str, body: bytes, reason: str) -> None:
+    """What holds no reply text sends nothing, and the reason names only fields that it saw."""
+    assert read_body(content_type, body) == Silence(reason=reason)
+
+
+@pytest.mark.parametrize("content_type, body, error", FAILURES)
+def test_what_breaks_the_contract_is_a_failed_attempt(
+    content_type: str, body: bytes, error: str
+) -> None:
+    """HTML, broken JSON and wrong types count as an error that quotes nothing of the body."""
+    assert read_body(content_type, body) == Retry(error=error)
+
+
+def test_the_reason_stays_short() -> None:
+    """An object with many fields names ten of them."""
+    answer = read_object({f"f{number}": 0 for number in range(40)})
+    assert isinstance(answer, Silence)
+    assert answer.reason.endswith("f9, and 30 more")
+
+
+def test_half_characters_never_reach_redis() -> None:
+    """Surrogates that a Python text may hold are joined, or replaced where they stand alone."""
+    assert reply_of(["\ud83d\ude00", "a\ud800"]) == Reply(texts=("😀", "a\ufffd"))
+
+
+@given(st.sampled_from(["text/plain", JSON, "", "text/html", "\x00/;"]) | st.text(), st.binary())
+def test_no_body_raises(content_type: str, body: bytes) -> None:
+    """Whatever an endpoint answers is one of the three, and a reply can be written as UTF-8."""
+    answer = read_body(content_type, body)
+    assert isinstance(answer, Reply | Silence | Retry)
+    if isinstance(answer, Reply):
+        assert all(text.strip() and text.encode() for text in answer.texts)
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))))
+def test_texts_come_through_json_unchanged(texts: list[str]) -> None:
+    """Every non-empty text of ``replies`` arrives as it was written, in its place."""
+    kept = tuple(text for text in texts if text.strip())
+    answer = read_body(JSON, json.dumps({"replies": texts}).encode())
+    assert answer == (Reply(texts=kept) if kept else Silence(reason="empty text"))
