@@ -1,0 +1,126 @@
+"""
+The ingest service's HTTP side: which paths there are, and the limits of the server.
+
+Other modules add their endpoints through ``routes``; what is not health, metrics or a webhook
+needs the token.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
+
+import structlog
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from structlog.typing import FilteringBoundLogger
+
+from ingest.accepted import Appender
+from ingest.auth import ApiGuard, api_token_of, refuse_exposed, warn_of_open_webhooks
+from ingest.body import BodyReader
+from ingest.intake import Intake
+from ingest.messages import MessagesApi
+from ingest.middleware import answer_errors, observe_requests, require_token
+from ingest.webhooks import Webhooks
+from shared.health import Health, HealthCheck
+from shared.metrics import IngestMetrics
+from shared.providers import Provider
+from shared.providers.registry import PROVIDERS
+from shared.settings import Settings
+
+IDLE_S = 75.0
+"""A connection without a whole request header is closed: longer than proxies keep theirs (60 s)."""
+
+LINGERING_S = 2.0
+"""How long the rest of a refused body is read, so that its sender sees the answer."""
+
+HEADER_MAX_BYTES = 8190
+HEADERS_MAX = 64
+
+log: FilteringBoundLogger = structlog.get_logger()
+
+
+def build_app(
+    settings: Settings,
+    *,
+    appender: Appender,
+    health: HealthCheck,
+    metrics: IngestMetrics,
+    accepted_level: Literal["debug", "info"] = "debug",
+    providers: Mapping[str, Provider] = PROVIDERS,
+    bodies: BodyReader | None = None,
+    now_ms: Callable[[], int] | None = None,
+    routes: Iterable[web.AbstractRouteDef] = (),
+) -> web.Application:
+    """
+    The application; ``make_runner`` runs it.
+
+    ``health`` says what is wrong with Redis, or None. ``now_ms`` is the clock of
+    ``received_at``. ``accepted_level`` is info in ``inturn up``, where a person watches.
+
+    Raises:
+        StartRefused: it would listen beyond loopback without ``API_TOKEN``.
+    """
+    refuse_exposed(settings)
+    warn_of_open_webhooks(settings, log)
+    clock = now_ms or _now_ms
+    reader = bodies or BodyReader()
+    intake = Intake(appender, metrics, accepted_level)
+    app = web.Application(
+        middlewares=[
+            observe_requests(metrics),
+            answer_errors(metrics),
+            require_token(ApiGuard(api_token_of(settings))),
+        ]
+    )
+    app.add_routes(Health(health, metrics).routes())
+    app.add_routes(MessagesApi(settings, intake, reader, clock).routes())
+    app.add_routes(Webhooks(settings, providers, intake, reader, metrics, clock).routes())
+    app.add_routes(routes)
+    return app
+
+
+def make_runner(
+    app: web.Application, metrics: IngestMetrics, shutdown_timeout_s: float = 2.0
+) -> web.AppRunner:
+    """
+    A runner with the server's limits set.
+
+    Bytes that are no HTTP are answered 400 by aiohttp itself and only counted: its own log
+    would quote them, as an error.
+    """
+    return web.AppRunner(
+        app,
+        access_log=None,
+        logger=_server_logger(metrics),
+        auto_decompress=False,
+        keepalive_timeout=IDLE_S,
+        lingering_time=LINGERING_S,
+        max_line_size=HEADER_MAX_BYTES,
+        max_field_size=HEADER_MAX_BYTES,
+        max_headers=HEADERS_MAX,
+        shutdown_timeout=shutdown_timeout_s,
+    )
+
+
+def _server_logger(metrics: IngestMetrics) -> logging.Logger:
+    """A logger of this runner alone: all of the process's lines go to the root's handlers."""
+    logger = logging.Logger("ingest.server")  # noqa: LOG001 - the filter must not outlive the runner
+    logger.parent = logging.getLogger()
+
+    def keep(record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, HttpProcessingError):
+            return True
+        metrics.requests_refused_total.labels("malformed_http").inc()
+        log.info("request.refused", status=error.code, code="malformed_http")
+        return False
+
+    logger.addFilter(keep)
+    return logger
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

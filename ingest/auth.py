@@ -1,0 +1,198 @@
+"""
+Who may speak to ingest: the API by a token, webhooks by what their provider signs or sends.
+
+Without a token, or for an instance without a secret, only requests from this machine are served:
+from a loopback address, to a loopback ``Host``, without a trace of a proxy (a tunnel makes
+everything look local) and not out of a foreign web page. Every refusal is the same 401 without
+detail: who guesses learns nothing.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv6Address, ip_address
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from multidict import CIMultiDictProxy
+from structlog.typing import FilteringBoundLogger
+
+from shared.errors import RequestRefused, StartRefused
+from shared.providers import Provider, WebhookRequest
+from shared.settings import Settings
+
+OPEN_SECRET = "none"
+"""Written as ``secret``: anybody may send this instance's webhooks. Warned of at start."""
+
+_FORWARDING_HEADERS = frozenset({"forwarded", "via", "x-real-ip", "x-original-host"})
+_FORWARDING_PREFIXES = ("x-forwarded-", "cf-")
+_EVIDENCE_PARTS = ("authorization", "signature", "secret", "token", "apikey", "api-key", "hmac")
+
+
+def refuse_exposed(settings: Settings) -> None:
+    """
+    Raises:
+        StartRefused: ingest would listen beyond loopback without ``API_TOKEN``.
+    """
+    if not is_loopback_name(settings.host) and api_token_of(settings) is None:
+        problem = f"INTURN_HOST: {settings.host} is reachable from outside: set INTURN_API_TOKEN"
+        raise StartRefused([problem])
+
+
+def warn_of_open_webhooks(settings: Settings, log: FilteringBoundLogger) -> None:
+    """One warning per instance whose webhooks anybody may send, as its settings say."""
+    for name in settings.instances:
+        if OPEN_SECRET in secrets_of(settings, name):
+            log.warning("webhook.open", instance=name, because='secret = "none"')
+
+
+def api_token_of(settings: Settings) -> str | None:
+    """``API_TOKEN``, None where it is unset or empty."""
+    token = settings.api_token
+    return (token.get_secret_value() or None) if token else None
+
+
+def secrets_of(settings: Settings, instance: str) -> tuple[str, ...]:
+    """The secrets of an instance's webhooks, several while they rotate; empty ones are none."""
+    values = (secret.get_secret_value() for secret in settings.instance(instance).secret)
+    return tuple(value for value in values if value)
+
+
+class ApiGuard:
+    """Lets through who has the token; without a configured one, who is on this machine."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = None if token is None else token.encode()
+
+    def check(self, request: web.Request) -> None:
+        """
+        Let the request through.
+
+        Raises:
+            RequestRefused: 401.
+        """
+        if self._token is None:
+            allowed = is_local(request)
+        else:
+            allowed = hmac.compare_digest(_bearer_of(request.headers), self._token)
+        if not allowed:
+            raise _unauthorized()
+
+
+class WebhookGuard:
+    """Lets webhooks through that their instance's secrets vouch for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def check(
+        self,
+        request: web.Request,
+        provider: Provider,
+        evidence: WebhookRequest,
+        instance: str | None,
+    ) -> None:
+        """
+        Let the request through as one of ``instance``; None: nobody knows whose it is.
+
+        Raises:
+            RequestRefused: 401, for whatever reason.
+        """
+        secrets = () if instance is None else secrets_of(self._settings, instance)
+        if not self._is_vouched_for(request, provider, evidence, secrets):
+            raise _unauthorized()
+
+    def _is_vouched_for(
+        self,
+        request: web.Request,
+        provider: Provider,
+        evidence: WebhookRequest,
+        secrets: Sequence[str],
+    ) -> bool:
+        if not secrets:
+            return is_local(request)
+        if OPEN_SECRET in secrets:
+            return True
+        return not has_doubled_evidence(request.headers) and provider.verify(evidence, secrets)
+
+
+def has_doubled_evidence(headers: CIMultiDictProxy[str]) -> bool:
+    """
+    Whether a header that may carry a signature or token came twice.
+
+    A proxy and we could look at different ones; an honest sender sends one.
+    """
+    names = [
+        name.lower() for name in headers if any(part in name.lower() for part in _EVIDENCE_PARTS)
+    ]
+    return len(names) != len(set(names))
+
+
+def is_local(request: web.Request) -> bool:
+    """Whether the request comes from this machine, and not through a proxy or a foreign page."""
+    hosts = request.headers.getall("Host", [])
+    return (
+        _is_loopback_peer(request.remote)
+        and len(hosts) == 1
+        and is_loopback_name(_without_port(hosts[0]))
+        and not _is_forwarded(request.headers)
+        and _has_local_origin(request.headers)
+    )
+
+
+def is_loopback_name(host: str) -> bool:
+    """``localhost`` or a loopback address; no other name, for DNS may say anything."""
+    return host.lower() == "localhost" or _is_loopback_address(host)
+
+
+def _is_loopback_address(text: str) -> bool:
+    try:
+        address = ip_address(text.strip("[]"))
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped.is_loopback
+    return address.is_loopback
+
+
+def _is_loopback_peer(remote: str | None) -> bool:
+    # A Unix socket has no peer address, and only this machine reaches it.
+    return not remote or _is_loopback_address(remote.partition("%")[0])
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    return host.partition(":")[0]
+
+
+def _is_forwarded(headers: Mapping[str, str]) -> bool:
+    names = (name.lower() for name in headers)
+    return any(
+        name in _FORWARDING_HEADERS or name.startswith(_FORWARDING_PREFIXES) for name in names
+    )
+
+
+def _has_local_origin(headers: CIMultiDictProxy[str]) -> bool:
+    """Browsers send ``Origin`` with every POST: a foreign page cannot speak for its reader."""
+    try:
+        origins = [urlsplit(origin).hostname or "" for origin in headers.getall("Origin", [])]
+    except ValueError:
+        return False
+    return all(is_loopback_name(origin) for origin in origins)
+
+
+def _bearer_of(headers: CIMultiDictProxy[str]) -> bytes:
+    """The bearer token, empty if there is none or more than one header."""
+    given = headers.getall("Authorization", [])
+    if len(given) != 1:
+        return b""
+    scheme, _, token = given[0].partition(" ")
+    if scheme.lower() != "bearer":
+        return b""
+    return token.strip().encode("utf-8", "surrogateescape")
+
+
+def _unauthorized() -> RequestRefused:
+    return RequestRefused(401, "unauthorized", "unauthorized")

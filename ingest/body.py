@@ -1,0 +1,172 @@
+"""
+Reading a request's body: how large, how slow, how deep it may be.
+
+Who sends has proven nothing yet when a body is read, so everything is bounded: the size per
+route, the time by a rate that every working network reaches, the memory of all bodies together,
+and the depth and number of JSON values, which cost more than their bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from shared.errors import RequestRefused
+from shared.settings import MiB, Settings
+
+DEFAULT_MAX_BYTES = 3 * MiB
+INLINE_MEDIA_MAX_BYTES = 64 * MiB
+INLINE_MEDIA_PROVIDERS = frozenset({"evolution", "waha"})
+"""Those that put photos and voice notes as base64 into the webhook."""
+
+BODIES_MAX_BYTES = 256 * MiB
+"""All bodies in memory together: four of the largest kind, beyond that 429 and a later retry."""
+
+GRACE_S = 10.0
+"""Time for the first bytes. Evolution gives up on a webhook after 30 s, Meta after 20 s or less."""
+
+SLOWEST_BYTES_PER_S = MiB / 10
+"""After the grace a body must come at 10 s per MiB: a tenth of a slow uplink's rate."""
+
+LONGEST_S = 60.0
+"""No provider waits longer for its answer, so nobody reads the rest of a slower body."""
+
+JSON_DEPTH_MAX = 64
+"""Real payloads nest about 20 deep. Encoders and walkers in Python give up at some hundreds."""
+
+JSON_VALUES_MAX = 1_000_000
+"""Lists of empty lists take 50 times their bytes in memory; real payloads hold some thousands."""
+
+
+def body_limit(settings: Settings, provider: str | None = None) -> int:
+    """The largest body in bytes that a provider's route, or the API's (None), takes."""
+    if settings.body_max_bytes is not None:
+        return settings.body_max_bytes
+    return INLINE_MEDIA_MAX_BYTES if provider in INLINE_MEDIA_PROVIDERS else DEFAULT_MAX_BYTES
+
+
+class BodyReader:
+    """Reads bodies within a common bound of memory. One per service."""
+
+    def __init__(
+        self,
+        *,
+        grace_s: float = GRACE_S,
+        longest_s: float = LONGEST_S,
+        bodies_max_bytes: int = BODIES_MAX_BYTES,
+    ) -> None:
+        self._grace_s = grace_s
+        self._longest_s = longest_s
+        self._bodies_max_bytes = bodies_max_bytes
+        self._held_bytes = 0
+
+    @asynccontextmanager
+    async def reading(self, request: web.Request, max_bytes: int) -> AsyncIterator[bytes]:
+        """
+        The whole body; its memory counts until the block is left.
+
+        Raises:
+            RequestRefused: 415 it is compressed, 413 too large, 408 too slow, 429 too many bodies
+                at once, 400 cut off or garbled on its way.
+        """
+        refuse_encodings(request)
+        if (request.content_length or 0) > max_bytes:
+            raise _too_large(max_bytes)
+        chunks: list[bytes] = []
+        try:
+            yield await self._read(request, max_bytes, chunks)
+        finally:
+            self._held_bytes -= sum(map(len, chunks))
+
+    async def _read(self, request: web.Request, max_bytes: int, chunks: list[bytes]) -> bytes:
+        begun = asyncio.get_running_loop().time()
+        size = 0
+        try:
+            async with asyncio.timeout_at(begun + self._grace_s) as deadline:
+                while chunk := await request.content.readany():
+                    chunks.append(chunk)
+                    size += len(chunk)
+                    self._held_bytes += len(chunk)
+                    self._refuse_large(size, max_bytes)
+                    allowed_s = self._grace_s + size / SLOWEST_BYTES_PER_S
+                    deadline.reschedule(begun + min(allowed_s, self._longest_s))
+        except TimeoutError as error:
+            raise RequestRefused(408, "body_too_slow", "the body came too slowly") from error
+        except (web.RequestPayloadError, ConnectionError) as error:
+            raise RequestRefused(400, "body_incomplete", "the body was cut off") from error
+        # The pieces are dropped at once, or a large body would be in memory twice.
+        chunks[:] = [b"".join(chunks)]
+        return chunks[0]
+
+    def _refuse_large(self, size: int, max_bytes: int) -> None:
+        if size > max_bytes:
+            raise _too_large(max_bytes)
+        if self._held_bytes > self._bodies_max_bytes:
+            raise RequestRefused(429, "busy", "too many large bodies at once, send it again")
+
+
+def refuse_encodings(request: web.Request) -> None:
+    """
+    A compressed body is refused: a few bytes could inflate to gigabytes.
+
+    Raises:
+        RequestRefused: 415.
+    """
+    encodings = request.headers.getall("Content-Encoding", [])
+    if any(encoding.strip().lower() not in ("", "identity") for encoding in encodings):
+        raise RequestRefused(
+            415, "unsupported_encoding", "Content-Encoding is not supported, send plain JSON"
+        )
+
+
+def parse_json(body: bytes) -> Any:
+    """
+    The JSON value in ``body``.
+
+    Raises:
+        RequestRefused: 400, it is none, nests too deep or holds too many values.
+    """
+    containers = body.count(b"{") + body.count(b"[")
+    if containers + body.count(b",") > JSON_VALUES_MAX:
+        raise RequestRefused(400, "json_too_large", "the body holds too many JSON values")
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        # orjson has a limit of 1024 levels of its own.
+        if "depth limit" in error.msg:
+            raise _too_deep() from error
+        raise RequestRefused(400, "invalid_json", f"the body is not JSON: {error.msg}") from error
+    # So few containers cannot nest deeper, which spares the walk for nearly every message.
+    if containers > JSON_DEPTH_MAX and not _is_shallow(value):
+        raise _too_deep()
+    return value
+
+
+def _is_shallow(value: Any) -> bool:
+    level = [value]
+    for _ in range(JSON_DEPTH_MAX):
+        level = [child for parent in level for child in _containers_in(parent)]
+        if not level:
+            return True
+    return False
+
+
+def _containers_in(parent: Any) -> list[Any]:
+    if isinstance(parent, dict):
+        return [child for child in parent.values() if isinstance(child, dict | list)]
+    if isinstance(parent, list):
+        return [child for child in parent if isinstance(child, dict | list)]
+    return []
+
+
+def _too_deep() -> RequestRefused:
+    return RequestRefused(400, "json_too_deep", f"the body nests deeper than {JSON_DEPTH_MAX}")
+
+
+def _too_large(max_bytes: int) -> RequestRefused:
+    return RequestRefused(413, "body_too_large", f"the body exceeds {max_bytes} bytes")

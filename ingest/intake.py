@@ -1,0 +1,67 @@
+"""From messages in hand to messages kept: the one way, for the API and for every webhook."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from ingest.accepted import Accepted, Appender
+from shared.errors import RequestRefused
+from shared.metrics import IngestMetrics
+from shared.model import Message
+
+MESSAGES_MAX = 1000
+"""Messages in one request: a batch that Redis executes in a few milliseconds."""
+
+API = "api"
+"""The label ``provider`` of messages that came through the API."""
+
+log: FilteringBoundLogger = structlog.get_logger()
+
+
+class Intake:
+    """Keeps messages, then counts and logs what became of each."""
+
+    def __init__(
+        self,
+        appender: Appender,
+        metrics: IngestMetrics,
+        accepted_level: Literal["debug", "info"] = "debug",
+    ) -> None:
+        self._appender = appender
+        self._metrics = metrics
+        self._accepted_level = accepted_level
+
+    async def take(self, messages: Sequence[Message]) -> list[Accepted]:
+        """
+        Keep all of ``messages``. Returns when they are kept, in their order.
+
+        Raises:
+            RequestRefused: 413, more than ``MESSAGES_MAX``.
+            BrokerUnavailable, BrokerRefused: not all are kept; the sender must send again.
+        """
+        if len(messages) > MESSAGES_MAX:
+            raise RequestRefused(
+                413, "too_many_messages", f"messages: more than {MESSAGES_MAX} in one request"
+            )
+        if not messages:
+            return []
+        kept = await self._appender.append(messages)
+        for message, accepted in zip(messages, kept, strict=True):
+            self._note(message, accepted)
+        return kept
+
+    def _note(self, message: Message, accepted: Accepted) -> None:
+        instance = self._metrics.instances.of(message.instance)
+        provider = message.provider or API
+        if accepted.duplicate:
+            self._metrics.messages_duplicate_total.labels(instance, provider).inc()
+            event = "message.duplicate"
+        else:
+            self._metrics.messages_accepted_total.labels(instance, provider).inc()
+            event = "message.spooled" if accepted.spooled else "message.accepted"
+        say = log.info if self._accepted_level == "info" else log.debug
+        say(event, entry=accepted.entry_id, instance=message.instance, user=message.user)

@@ -1,0 +1,59 @@
+"""``POST /api/v1/messages``: messages from programs that speak no provider's language."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+from ingest.answers import accepted_list, json_answer
+from ingest.body import BodyReader, body_limit, parse_json
+from ingest.intake import MESSAGES_MAX, Intake
+from ingest.message_form import read_messages
+from shared.errors import RequestRefused
+from shared.settings import Settings
+
+
+class MessagesApi:
+    """The endpoint. Access was checked before it is called."""
+
+    def __init__(
+        self, settings: Settings, intake: Intake, bodies: BodyReader, now_ms: Callable[[], int]
+    ) -> None:
+        self._intake = intake
+        self._bodies = bodies
+        self._now_ms = now_ms
+        self._media_inline_bytes = settings.media_inline_bytes
+        self._max_bytes = body_limit(settings)
+
+    def routes(self) -> list[web.RouteDef]:
+        """What this module answers."""
+        return [web.post("/api/v1/messages", self.accept)]
+
+    async def accept(self, request: web.Request) -> web.Response:
+        """
+        202 when every message is kept; one bad message refuses the whole request.
+
+        Raises:
+            RequestRefused: 4xx, nothing is stored.
+            BrokerUnavailable, BrokerRefused: answer 503.
+        """
+        async with self._bodies.reading(request, self._max_bytes) as body:
+            payload = parse_json(body)
+            _refuse_many(payload)
+            messages = read_messages(
+                payload,
+                received_at=self._now_ms(),
+                media_inline_bytes=self._media_inline_bytes,
+            )
+            kept = await self._intake.take(messages)
+        return json_answer({"accepted": accepted_list(kept)}, 202)
+
+
+def _refuse_many(payload: object) -> None:
+    """Count before reading, so that a million bad messages cost nothing."""
+    items = payload.get("messages") if isinstance(payload, dict) else None
+    if isinstance(items, list) and len(items) > MESSAGES_MAX:
+        raise RequestRefused(
+            413, "too_many_messages", f"messages: more than {MESSAGES_MAX} in one request"
+        )

@@ -1,0 +1,143 @@
+"""
+``POST /webhooks/<provider>[/<instance>]``, also with the suffix that a provider adds per event.
+
+The raw bytes are verified before anything in them is believed. Where the path names no instance,
+the payload's own name only says whose secrets must vouch for it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+from aiohttp import web
+from structlog.typing import FilteringBoundLogger
+
+from ingest.answers import accepted_list, json_answer
+from ingest.auth import WebhookGuard
+from ingest.body import BodyReader, body_limit, parse_json
+from ingest.intake import Intake
+from shared.errors import RequestRefused
+from shared.keys import is_instance_name
+from shared.metrics import IngestMetrics
+from shared.providers import Parsed, ParseOptions, Provider, WebhookRequest
+from shared.providers.evolution import EVENT_SUFFIXES
+from shared.settings import Settings
+
+log: FilteringBoundLogger = structlog.get_logger()
+
+_SUFFIXES: Mapping[str, frozenset[str]] = {"evolution": EVENT_SUFFIXES}
+"""What a provider may append to the configured URL, by provider: never an instance's name."""
+
+
+class Webhooks:
+    """The endpoints of all providers."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        providers: Mapping[str, Provider],
+        intake: Intake,
+        bodies: BodyReader,
+        metrics: IngestMetrics,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._settings = settings
+        self._providers = providers
+        self._guard = WebhookGuard(settings)
+        self._intake = intake
+        self._bodies = bodies
+        self._metrics = metrics
+        self._now_ms = now_ms
+
+    def routes(self) -> list[web.RouteDef]:
+        """What this module answers; a slash too many at the end does no harm."""
+        paths = (
+            "/webhooks/{provider}",
+            "/webhooks/{provider}/{instance:[^/]*}",
+            "/webhooks/{provider}/{instance}/{event:[^/]*}",
+        )
+        return [web.post(path, self.receive) for path in paths]
+
+    async def receive(self, request: web.Request) -> web.Response:
+        """
+        200 with the entry ids when every message is kept, also when there is none.
+
+        Raises:
+            RequestRefused: 4xx, nothing is stored.
+            BrokerUnavailable, BrokerRefused: answer 503, and the provider sends again.
+        """
+        provider = self._provider(request)
+        path_instance = _instance_in_path(request, provider.name)
+        limit = body_limit(self._settings, provider.name)
+        async with self._bodies.reading(request, limit) as body:
+            instance, payload = self._verified(request, provider, body, path_instance)
+            parsed = provider.parse(payload, self._options(path_instance, instance))
+            _refuse_foreign(parsed, instance)
+            kept = await self._intake.take(parsed.messages)
+        self._count_ignored(provider.name, parsed.ignored)
+        return json_answer({"accepted": accepted_list(kept), "ignored": dict(parsed.ignored)})
+
+    def _provider(self, request: web.Request) -> Provider:
+        provider = self._providers.get(request.match_info["provider"])
+        if provider is None:
+            known = ", ".join(sorted(self._providers))
+            raise RequestRefused(
+                404, "unknown_provider", f"provider in the path is not known; known: {known}"
+            )
+        return provider
+
+    def _verified(
+        self, request: web.Request, provider: Provider, body: bytes, path_instance: str | None
+    ) -> tuple[str | None, Any]:
+        """The instance that the request may speak for, and its JSON."""
+        evidence = WebhookRequest(body=body, headers=request.headers)
+        if path_instance is not None:
+            self._guard.check(request, provider, evidence, path_instance)
+            return path_instance, parse_json(body)
+        try:
+            payload = parse_json(body)
+        except RequestRefused:
+            self._guard.check(request, provider, evidence, None)
+            raise
+        instance = provider.instance_of(payload)
+        self._guard.check(request, provider, evidence, instance)
+        return instance, payload
+
+    def _options(self, path_instance: str | None, instance: str | None) -> ParseOptions:
+        settings = self._settings
+        own = settings.instance(instance or "").store_raw
+        return ParseOptions(
+            path_instance=path_instance,
+            received_at=self._now_ms(),
+            max_age_ms=settings.max_age_ms,
+            media_inline_bytes=settings.media_inline_bytes,
+            store_raw=settings.store_raw if own is None else own,
+        )
+
+    def _count_ignored(self, provider: str, ignored: Counter[str]) -> None:
+        for kind, count in ignored.items():
+            self._metrics.messages_ignored_total.labels(provider, kind).inc(count)
+            log.debug("message.ignored", provider=provider, kind=kind, count=count)
+
+
+def _instance_in_path(request: web.Request, provider: str) -> str | None:
+    """The path's instance; a known event suffix is none, wherever it stands."""
+    suffixes = _SUFFIXES.get(provider, frozenset())
+    instance = request.match_info.get("instance") or None
+    event = request.match_info.get("event") or None
+    if event is not None and event not in suffixes:
+        raise RequestRefused(404, "not_found", "there is nothing at this path")
+    if instance is None or instance in suffixes:
+        return None
+    if not is_instance_name(instance):
+        raise RequestRefused(400, "invalid_field", "instance in the path is not a name")
+    return instance
+
+
+def _refuse_foreign(parsed: Parsed, instance: str | None) -> None:
+    """Who was verified for one instance speaks for no other."""
+    if any(message.instance != instance for message in parsed.messages):
+        raise RequestRefused(400, "invalid_field", "instance differs from the one that is verified")

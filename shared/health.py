@@ -1,0 +1,67 @@
+"""
+``/healthz``, ``/readyz`` and ``/metrics``, on both services and without token.
+
+Alive means that the loop turns: a process that is not should be started again. Ready means that
+Redis takes writes: a process that is not should get no traffic, and starting it again helps
+nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from shared.errors import InturnError
+from shared.metrics import CONTENT_TYPE, StoreMetrics
+
+READY_WITHIN_S = 2.0
+"""A probe that waits 3 s gets the answer with its reason, and not a timeout."""
+
+HealthCheck = Callable[[], Awaitable[str | None]]
+"""What is wrong with Redis in one sentence, or None. May raise ``InturnError``."""
+
+
+class Health:
+    """The three endpoints."""
+
+    def __init__(
+        self, check: HealthCheck, metrics: StoreMetrics, within_s: float = READY_WITHIN_S
+    ) -> None:
+        self._check = check
+        self._metrics = metrics
+        self._within_s = within_s
+
+    def routes(self) -> list[web.RouteDef]:
+        """What this module answers."""
+        return [
+            web.get("/healthz", self.is_alive),
+            web.get("/readyz", self.is_ready),
+            web.get("/metrics", self.show_metrics),
+        ]
+
+    async def is_alive(self, _request: web.Request) -> web.Response:
+        """200: the loop turned to answer this."""
+        return web.json_response({"status": "ok"})
+
+    async def is_ready(self, _request: web.Request) -> web.Response:
+        """200, or 503 with what is wrong."""
+        problem = await self._problem()
+        if problem is None:
+            return web.json_response({"status": "ok"})
+        error = {"code": "unavailable", "message": problem}
+        return web.json_response({"status": "unavailable", "error": error}, status=503)
+
+    async def show_metrics(self, _request: web.Request) -> web.Response:
+        """Prometheus's text format."""
+        return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def _problem(self) -> str | None:
+        try:
+            async with asyncio.timeout(self._within_s):
+                return await self._check()
+        except TimeoutError:
+            return f"Redis did not answer within {self._within_s:g} s"
+        except InturnError as error:
+            return str(error)
