@@ -1,0 +1,74 @@
+"""What tests share: one real Redis per run, and a fresh prefix per test."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from redis.asyncio import Redis
+
+from shared.errors import StartRefused
+from shared.redis_binary import ServerBinary
+from tests.support.docker_redis import IMAGE, container_redis, why_no_docker
+from tests.support.redis_server import (
+    DOCKER,
+    RedisServer,
+    RedisUnderTest,
+    tested_binary,
+    tested_choice,
+)
+
+
+def pytest_sessionstart() -> None:
+    """Say at once, and once, that there is no Docker."""
+    if tested_choice() == DOCKER and (reason := why_no_docker()):
+        pytest.exit(reason, returncode=2)
+
+
+def pytest_report_header() -> str:
+    """The version tested, at the top of every run."""
+    if tested_choice() == DOCKER:
+        return f"tested Redis: {IMAGE} in Docker"
+    try:
+        binary = tested_binary()
+    except (StartRefused, ValueError) as error:
+        return f"tested Redis: none ({error})"
+    return f"tested Redis: {binary.version_text} ({binary.path})"
+
+
+@pytest.fixture(scope="session")
+def redis_binary() -> ServerBinary:
+    """For tests that start servers of their own."""
+    return tested_binary()
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisUnderTest]:
+    """The one server that all tests share; those that kill servers start their own."""
+    if tested_choice() == DOCKER:
+        with container_redis() as container:
+            yield container
+        return
+    with RedisServer(tested_binary()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_url(redis_server: RedisUnderTest) -> str:
+    """Where the shared server listens."""
+    return redis_server.url
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A key prefix that no other test has."""
+    return f"test-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+async def redis_client(redis_url: str) -> AsyncIterator[Redis]:
+    """A plain client of the shared server, to look at what is in it."""
+    client = Redis.from_url(redis_url, protocol=2)
+    yield client
+    await client.aclose()
