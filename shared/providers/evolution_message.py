@@ -1,0 +1,180 @@
+"""
+One item of ``messages.upsert``: a message of a user, or something that is counted and passed over.
+
+The order of the questions is fixed, so that each item is counted as one kind: replayed history,
+the account's own echo, not a private chat, not a turn of the user, too old. Only what passes all
+of them must have an id and a user.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from shared.errors import RequestRefused
+from shared.model import Message
+from shared.providers import ParseOptions
+from shared.providers.evolution_content import (
+    NOT_A_TURN,
+    Content,
+    media_in,
+    open_content,
+    quoted_in,
+    text_in,
+)
+from shared.providers.evolution_values import base64_of, decoded_size, first_text, integer_of
+
+NAME = "evolution"
+
+_IGNORED_DOMAINS = {"g.us": "group", "broadcast": "broadcast", "newsletter": "newsletter"}
+
+ITEM_KINDS = frozenset(
+    {"history", "from_me", "too_old", *_IGNORED_DOMAINS.values(), *NOT_A_TURN.values()}
+)
+"""Every kind that ``read_item`` may count an item as."""
+
+_PHONE = "@s.whatsapp.net"
+_LID = "@lid"
+_JID_FIELDS = ("remoteJid", "remoteJidAlt", "senderPn", "senderLid")
+_ID_MAX_CHARS = 256
+_SENT_MAX_S = 100_000_000_000
+"""The year 5138: a larger ``messageTimestamp`` is not seconds, and is as good as none."""
+
+_RAW_DEEP = 64
+_RAW_BYTES_FIELDS = frozenset({"base64", "jpegThumbnail"})
+
+
+def refusal(message: str) -> RequestRefused:
+    """400, which Evolution does not send again; ``message`` names the field, never its value."""
+    return RequestRefused(400, "invalid_payload", message)
+
+
+def is_history(value: Any) -> bool:
+    """Baileys calls what it replays ``append``; what is new is ``notify``."""
+    return isinstance(value, dict) and value.get("type") == "append"
+
+
+def read_item(
+    where: str, item: dict[str, Any], instance: str, options: ParseOptions
+) -> Message | str:
+    """
+    A message, or the kind it is ignored as. ``where`` is the item's path, for errors.
+
+    Raises:
+        RequestRefused: no ``key``; or it would be a message, and lacks its id or its user.
+    """
+    if is_history(item):
+        return "history"
+    key = item.get("key")
+    if not isinstance(key, dict):
+        raise refusal(f"{where}.key must be an object")
+    if _is_true(key.get("fromMe")):
+        return "from_me"
+    if (domain := _domain_of(key.get("remoteJid"))) in _IGNORED_DOMAINS:
+        return _IGNORED_DOMAINS[domain]
+    message = item.get("message")
+    if not isinstance(message, dict | None):
+        raise refusal(f"{where}.message must be an object")
+    content = open_content(message or {}, item.get("messageType"))
+    if content.type_name in NOT_A_TURN:
+        return NOT_A_TURN[content.type_name]
+    sent_at = _sent_at(item)
+    if sent_at is not None and options.received_at - sent_at > options.max_age_ms:
+        return "too_old"
+    origin = _Origin(instance=instance, jid=_jid_of(key, where), message_id=_message_id(key, where))
+    return _message(item, content, origin, options)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Origin:
+    instance: str
+    jid: str
+    message_id: str
+
+
+def _message(
+    item: dict[str, Any], content: Content, origin: _Origin, options: ParseOptions
+) -> Message:
+    return Message(
+        instance=origin.instance,
+        user=origin.jid.removesuffix(_PHONE),
+        message_id=origin.message_id,
+        text=text_in(content),
+        kind=content.kind,
+        sent_at=_sent_at(item),
+        received_at=options.received_at,
+        media=media_in(content, origin.message_id, options.media_inline_bytes),
+        quoted=quoted_in(item, content),
+        name=first_text(item.get("pushName")) or None,
+        reply_to=origin.jid,
+        provider=NAME,
+        raw=_storable(item, options.media_inline_bytes) if options.store_raw else None,
+    )
+
+
+def _is_true(value: Any) -> bool:
+    """An echo that is taken for a user's message makes a bot answer itself: be generous."""
+    return value is True or first_text(value).strip().lower() in ("true", "1")
+
+
+def _domain_of(jid: Any) -> str:
+    return jid.rpartition("@")[2].strip() if isinstance(jid, str) and "@" in jid else ""
+
+
+def _jid_of(key: dict[str, Any], where: str) -> str:
+    """
+    The user's jid, without a device: the phone number's, else the ``lid``, else what there is.
+
+    WhatsApp is replacing phone numbers by linked ids (``lid``); which field holds which differs
+    between Evolution's versions.
+    """
+    jids = [jid for name in _JID_FIELDS if (jid := _without_device(key.get(name))) is not None]
+    for suffix in (_PHONE, _LID, ""):
+        for jid in jids:
+            if jid.endswith(suffix):
+                return jid
+    raise refusal(f"{where}.key.remoteJid must name a user")
+
+
+def _without_device(value: Any) -> str | None:
+    if not isinstance(value, str) or len(value) > _ID_MAX_CHARS or value.count("@") > 1:
+        return None
+    user, at, domain = value.strip().partition("@")
+    user = user.partition(":")[0]
+    return f"{user}{at}{domain}" if user and domain not in _IGNORED_DOMAINS else None
+
+
+def _message_id(key: dict[str, Any], where: str) -> str:
+    message_id = key.get("id")
+    if not isinstance(message_id, str) or not message_id.strip() or len(message_id) > _ID_MAX_CHARS:
+        raise refusal(f"{where}.key.id must be a text of 1 to {_ID_MAX_CHARS} characters")
+    return message_id
+
+
+def _sent_at(item: dict[str, Any]) -> int | None:
+    sent_s = integer_of(item.get("messageTimestamp"))
+    return sent_s * 1000 if sent_s is not None and 0 < sent_s < _SENT_MAX_S else None
+
+
+def _storable(value: Any, inline_bytes: int, deep: int = 0) -> Any:
+    """
+    A copy for ``raw``: without ``apikey`` and without bytes above ``inline_bytes``.
+
+    Cut at a depth that Redis's JSON survives (orjson writes 254 levels); messages need a dozen.
+    """
+    if deep > _RAW_DEEP:
+        return None
+    if isinstance(value, list):
+        return [_storable(member, inline_bytes, deep + 1) for member in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {}
+    for name, member in value.items():
+        if name.lower() == "apikey":
+            continue
+        if name in _RAW_BYTES_FIELDS:
+            data = base64_of(member)
+            kept[name] = data if data and decoded_size(data) <= inline_bytes else None
+        else:
+            kept[name] = _storable(member, inline_bytes, deep + 1)
+    return kept

@@ -1,0 +1,90 @@
+"""
+The leaves of Evolution's JSON, read totally: whatever stands there, nothing raises.
+
+WhatsApp's values are protobuf that went through several JSON encoders, so a 64-bit number may be
+a number, a string or ``{low, high, unsigned}``, and bytes may be base64, ``{"0": 194, ...}`` or
+Node's ``{"type": "Buffer", "data": [...]}``. What cannot be read as asked for counts as absent.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from typing import Any
+
+_INTEGER_MAX = 2**53
+"""Above it JavaScript's numbers are not exact; nothing that Evolution counts comes near."""
+
+_DIGITS_MAX = 16
+
+
+def object_of(value: Any) -> dict[str, Any]:
+    """``value`` if it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def text_of(value: Any) -> str:
+    """A text as it is, a number as its digits; anything else is no text."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float):
+        return str(value) if math.isfinite(value) else ""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
+        return str(value)
+    return ""
+
+
+def first_text(*values: Any) -> str:
+    """The first of ``values`` that holds more than white space; its text is not trimmed."""
+    return next((text for value in values if (text := text_of(value)).strip()), "")
+
+
+def integer_of(value: Any) -> int | None:
+    """A whole number between 0 and 2^53: given as a number, as digits, or as a Long object."""
+    if isinstance(value, dict):
+        value = _long_of(value)
+    elif isinstance(value, float):
+        value = int(value) if math.isfinite(value) else None
+    elif isinstance(value, str):
+        digits = value.strip()
+        readable = digits.isascii() and digits.isdigit() and len(digits) <= _DIGITS_MAX
+        value = int(digits) if readable else None
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if 0 <= value <= _INTEGER_MAX else None
+
+
+def _long_of(value: dict[str, Any]) -> int | None:
+    low, high = value.get("low"), value.get("high", 0)
+    if type(low) is not int or type(high) is not int:
+        return None
+    if abs(low) >= 2**32 or abs(high) >= 2**32:
+        return None
+    return (high << 32) + (low & 0xFFFFFFFF)  # low is a signed half and may be negative
+
+
+def base64_of(value: Any) -> str | None:
+    """Bytes in any of Evolution's spellings, as base64 without a ``data:`` prefix."""
+    if isinstance(value, str):
+        if value.startswith("data:"):
+            value = value.partition(",")[2]
+        return value or None
+    octets = value
+    if isinstance(value, dict):
+        octets = value.get("data") if value.get("type") == "Buffer" else _indexed(value)
+    if not isinstance(octets, list) or not octets:
+        return None
+    try:
+        return base64.b64encode(bytes(octets)).decode()
+    except (TypeError, ValueError):
+        return None
+
+
+def _indexed(value: dict[str, Any]) -> list[Any] | None:
+    octets = [value.get(str(index)) for index in range(len(value))]
+    return None if None in octets else octets
+
+
+def decoded_size(encoded: str) -> int:
+    """How many bytes a base64 text stands for, without decoding it."""
+    return len(encoded) * 3 // 4 - encoded[-2:].count("=")

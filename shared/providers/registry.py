@@ -1,0 +1,18 @@
+"""Which providers there are, by the name that stands in a webhook's path and in the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from shared.providers import Provider
+from shared.providers.evolution import Evolution
+
+PROVIDERS: Mapping[str, Provider] = MappingProxyType(
+    {provider.name: provider for provider in (Evolution(),)}
+)
+
+
+def provider_named(name: str) -> Provider | None:
+    """The provider, or None where there is none of that name."""
+    return PROVIDERS.get(name)

@@ -1,0 +1,274 @@
+"""Evolution's webhooks become messages, and what is none is counted by kind."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from shared.errors import RequestRefused
+from shared.model import Kind, Message
+from shared.providers import Parsed
+from shared.providers.evolution import EVENT_SUFFIXES, IGNORED_KINDS, Evolution
+from shared.providers.registry import PROVIDERS, provider_named
+from tests.support.evolution_payloads import (
+    INSTANCE,
+    LID,
+    MAX_AGE_MS,
+    MESSAGE_ID,
+    PHONE,
+    RECEIVED_AT,
+    SENT_S,
+    item,
+    key,
+    only_message,
+    parse,
+    text_item,
+    webhook,
+)
+
+
+def refused_field(payload: Any, **changes: Any) -> str:
+    """The message of the 400 that ``payload`` is refused with."""
+    with pytest.raises(RequestRefused) as caught:
+        parse(payload, **changes)
+    assert (caught.value.status, caught.value.code) == (400, "invalid_payload")
+    return str(caught.value)
+
+
+def test_a_text_becomes_a_message_with_every_field() -> None:
+    """A plain text carries who, what, when, under which id, and where an answer goes."""
+    assert only_message(text_item("are you open?")) == Message(
+        instance=INSTANCE,
+        user=PHONE,
+        message_id=MESSAGE_ID,
+        text="are you open?",
+        kind=Kind.TEXT,
+        sent_at=SENT_S * 1000,
+        received_at=RECEIVED_AT,
+        name="Ana",
+        reply_to=f"{PHONE}@s.whatsapp.net",
+        provider="evolution",
+    )
+
+
+@pytest.mark.parametrize("event", ["messages.upsert", "MESSAGES_UPSERT", "messages-upsert"])
+def test_the_event_is_known_in_every_spelling(event: str) -> None:
+    """Evolution writes event names with dots, in capitals and, in URLs, with hyphens."""
+    assert len(parse(webhook(text_item(), event=event)).messages) == 1
+
+
+def test_the_urls_instance_counts_before_the_envelopes() -> None:
+    """The URL's instance is the one whose secret was checked, so the body cannot choose another."""
+    message = only_message(text_item(), path_instance="desk-2")
+    assert message.instance == "desk-2"
+
+
+def test_an_array_keeps_its_order_and_counts_what_is_ignored() -> None:
+    """``data`` may be an array: its messages stay in order, the rest is counted beside them."""
+    data = [
+        text_item("one", of=key(id="A1")),
+        text_item("echo", of=key(id="A2", fromMe=True)),
+        text_item("two", of=key(id="A3")),
+    ]
+    parsed = parse(webhook(data))
+    assert [message.text for message in parsed.messages] == ["one", "two"]
+    assert parsed.ignored == Counter({"from_me": 1})
+
+
+@pytest.mark.parametrize(
+    "changes, user, reply_to",
+    [
+        ({"remoteJid": f"{PHONE}:12@s.whatsapp.net"}, PHONE, f"{PHONE}@s.whatsapp.net"),
+        (
+            {"remoteJid": f"{LID}@lid", "remoteJidAlt": f"{PHONE}@s.whatsapp.net"},
+            PHONE,
+            f"{PHONE}@s.whatsapp.net",
+        ),
+        (
+            {"remoteJid": f"{LID}@lid", "senderPn": f"{PHONE}@s.whatsapp.net"},
+            PHONE,
+            f"{PHONE}@s.whatsapp.net",
+        ),
+        ({"remoteJidAlt": f"{LID}:20@lid"}, PHONE, f"{PHONE}@s.whatsapp.net"),
+        ({"remoteJid": f"{LID}:3@lid"}, f"{LID}@lid", f"{LID}@lid"),
+        ({"remoteJid": "@s.whatsapp.net", "senderLid": f"{LID}@lid"}, f"{LID}@lid", f"{LID}@lid"),
+        ({"remoteJid": "12345@bot"}, "12345@bot", "12345@bot"),
+    ],
+)
+def test_the_user_is_the_phone_number_where_any_field_has_it(
+    changes: dict[str, Any], user: str, reply_to: str
+) -> None:
+    """The phone's jid is preferred over the linked id, and devices do not make other users."""
+    message = only_message(text_item(of=key(**changes)))
+    assert (message.user, message.reply_to) == (user, reply_to)
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    [
+        SENT_S,
+        float(SENT_S),
+        str(SENT_S),
+        {"low": SENT_S, "high": 0, "unsigned": True},
+    ],
+)
+def test_the_time_is_read_in_every_spelling(timestamp: Any) -> None:
+    """Seconds come as a number, as digits or as a Long object."""
+    assert only_message(text_item(messageTimestamp=timestamp)).sent_at == SENT_S * 1000
+
+
+def test_a_long_objects_low_half_may_be_negative() -> None:
+    """A Long above 2^31 has a negative low half when it came through a signed encoder."""
+    after_2038_s = 2**31 + 5
+    timestamp = {"low": after_2038_s - 2**32, "high": 0, "unsigned": False}
+    message = only_message(text_item(messageTimestamp=timestamp))
+    assert message.sent_at == after_2038_s * 1000
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    [None, "", "soon", True, [], {}, {"low": "1"}, -5, 0, 1e300, SENT_S * 1000, "9" * 400],
+)
+def test_a_time_that_makes_no_sense_counts_as_none(timestamp: Any) -> None:
+    """A message is not lost for its timestamp: it is kept, without the provider's time."""
+    assert only_message(text_item(messageTimestamp=timestamp)).sent_at is None
+
+
+@pytest.mark.parametrize("name", [None, "", "  ", {}, 5])
+def test_a_name_is_a_text_or_absent(name: Any) -> None:
+    """``pushName`` may be null or empty, and a number is its digits."""
+    assert only_message(text_item(pushName=name)).name == ("5" if name == 5 else None)
+
+
+@pytest.mark.parametrize(
+    "data, kind",
+    [
+        (text_item(of=key(fromMe=True)), "from_me"),
+        (text_item(of=key(fromMe="true")), "from_me"),
+        (text_item(of=key(fromMe=True, id=None)), "from_me"),
+        (text_item(of=key(remoteJid="120363000000000001@g.us")), "group"),
+        (text_item(of=key(remoteJid="status@broadcast")), "broadcast"),
+        (text_item(of=key(remoteJid="120363000000000002@newsletter")), "newsletter"),
+        (item({"reactionMessage": {"text": "+1"}}, "reactionMessage"), "reaction"),
+        (item({"messageContextInfo": {}, "pollUpdateMessage": {}}), "poll_update"),
+        (item({"protocolMessage": {"type": "REVOKE"}}, "protocolMessage"), "protocol"),
+        (item({"editedMessage": {"message": {"protocolMessage": {"type": 14}}}}), "protocol"),
+        (item(None, "reactionMessage"), "reaction"),
+        (text_item(type="append"), "history"),
+        ({"type": "append", "messages": [text_item()]}, "history"),
+        (text_item(messageTimestamp=SENT_S - MAX_AGE_MS // 1000 - 1), "too_old"),
+    ],
+)
+def test_what_is_no_turn_of_the_user_is_counted_by_kind(data: Any, kind: str) -> None:
+    """Echoes, groups, reactions, withdrawals, history and old messages open no window."""
+    assert parse(webhook(data)) == Parsed(ignored=Counter({kind: 1}))
+
+
+def test_a_message_just_young_enough_is_kept() -> None:
+    """``MAX_AGE_MS`` is the largest age that is kept."""
+    sent_s = SENT_S - MAX_AGE_MS // 1000
+    message = only_message(text_item(messageTimestamp=sent_s), received_at=SENT_S * 1000)
+    assert message.sent_at == sent_s * 1000
+
+
+def test_baileys_own_event_is_read() -> None:
+    """A build that passes Baileys' ``{messages, type}`` on is understood as an array."""
+    parsed = parse(webhook({"type": "notify", "messages": [text_item("a"), text_item("b")]}))
+    assert [message.text for message in parsed.messages] == ["a", "b"]
+
+
+def test_replayed_history_is_counted_by_message() -> None:
+    """``messages.set`` holds old messages: none is handled, each is counted."""
+    parsed = parse(webhook([text_item(), text_item()], event="messages.set", progress=80))
+    assert parsed == Parsed(ignored=Counter({"history": 2}))
+
+
+@pytest.mark.parametrize(
+    "event, kind",
+    [
+        ("connection.update", "connection_update"),
+        ("SEND_MESSAGE", "send_message"),
+        ("group-participants.update", "group_participants_update"),
+        ("typebot.change-status", "typebot_change_status"),
+        ("call", "call"),
+        ("invented.yesterday", "other"),
+    ],
+)
+@pytest.mark.parametrize("data", [{"state": "open"}, [], None, "text"])
+def test_other_events_are_counted_by_name(event: str, kind: str, data: Any) -> None:
+    """Every other event is accepted whatever it holds; names nobody knows share one label."""
+    assert parse(webhook(data, event=event)) == Parsed(ignored=Counter({kind: 1}))
+    assert kind in IGNORED_KINDS
+
+
+@pytest.mark.parametrize(
+    "payload, field",
+    [
+        (None, "body"),
+        ([], "body"),
+        ("text", "body"),
+        ({"instance": "a", "data": {}}, "event"),
+        (webhook(text_item(), event=" "), "event"),
+        (webhook(text_item()) | {"event": 5}, "event"),
+        (webhook(text_item(), instance=None), "instance"),
+        (webhook(text_item(), instance="line\nbreak"), "instance"),
+        (webhook({}, event="connection.update", instance=7), "instance"),
+        (webhook(None), "data"),
+        (webhook("text"), "data"),
+        (webhook([text_item(), 5]), "data[1]"),
+        (webhook({"message": {}}), "data.key"),
+        (webhook(text_item(key="x")), "data.key"),
+        (webhook(text_item(of=key(id=None))), "data.key.id"),
+        (webhook(text_item(of=key(id=""))), "data.key.id"),
+        (webhook(text_item(of=key(id="x" * 257))), "data.key.id"),
+        (webhook([text_item(), text_item(of=key(id=5))]), "data[1].key.id"),
+        (webhook(text_item(of=key(remoteJid=None))), "data.key.remoteJid"),
+        (webhook(text_item(of=key(remoteJid="@s.whatsapp.net"))), "data.key.remoteJid"),
+        (webhook(text_item(of=key(remoteJid=":3@lid"))), "data.key.remoteJid"),
+        (webhook(text_item(of=key(remoteJid=551198765))), "data.key.remoteJid"),
+        (webhook(item("text")), "data.message"),
+    ],
+)
+def test_a_malformed_payload_is_refused_by_its_field(payload: Any, field: str) -> None:
+    """What is not of Evolution's form is a 400 that names the field, and no value of it."""
+    message = refused_field(payload)
+    assert message.startswith((field, f"the {field}"))
+    assert PHONE not in message
+
+
+def test_a_name_in_the_url_that_cannot_be_an_instance_is_refused() -> None:
+    """The URL's instance is held to the same rule as the envelope's."""
+    assert "instance" in refused_field(webhook(text_item()), path_instance="a\x00b")
+
+
+@pytest.mark.parametrize(
+    "payload, name",
+    [
+        ({"instance": "Front Desk"}, "Front Desk"),
+        ({"instance": 5}, None),
+        ({"instance": ""}, None),
+        ({"instance": "x" * 129}, None),
+        ({}, None),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_the_payload_names_its_instance(payload: Any, name: str | None) -> None:
+    """The envelope's instance is told, or None where it names none that could be one."""
+    assert Evolution().instance_of(payload) == name
+
+
+def test_event_suffixes_are_those_that_evolution_appends() -> None:
+    """Each known event has its URL suffix, in the spelling of ``byEvents``."""
+    assert {"messages-upsert", "messages-set", "call", "typebot-change-status"} <= EVENT_SUFFIXES
+    assert all(suffix == suffix.lower() and "_" not in suffix for suffix in EVENT_SUFFIXES)
+
+
+def test_the_registry_holds_evolution_by_its_name() -> None:
+    """A provider is found by the name in the webhook's path, and no other name finds one."""
+    provider = provider_named("evolution")
+    assert provider is PROVIDERS["evolution"]
+    assert isinstance(provider, Evolution)
+    assert provider_named("Evolution") is None
