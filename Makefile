@@ -50,7 +50,7 @@ ifdef BENCH
 	$(PYTHON) -m bench.$(BENCH)
 else
 	@echo "name one: make bench BENCH=<name>, of:"; \
-	grep -l '__main__' bench/*.py | sed 's,^bench/,  ,; s,\.py$$,,'; exit 2
+	{ grep -l '__main__' bench/*.py || true; } | sed 's,^bench/,  ,; s,\.py$$,,'; exit 2
 endif
 
 lint: $(TEST_STAMP) ## ruff: rules and format
