@@ -150,7 +150,8 @@ class Supervisor:
             if pid:
                 self._child_ended(os.waitstatus_to_exitcode(status), now_s)
             elif self._kill_due_s is not None and now_s >= self._kill_due_s:
-                self._kill_child()
+                self._kill_due_s = None
+                os.kill(self._child, signal.SIGKILL)
         if self._outcome is not None or self._child is not None:
             return
         if self._redis_due_s is None:

@@ -87,6 +87,19 @@ def test_signal_ends_everything_in_order(folder: Path, signum: signal.Signals) -
         assert find_running(folder) is None
 
 
+def test_third_signal_does_not_wait_for_the_services(folder: Path) -> None:
+    """Whoever presses Ctrl-C again and again gets the terminal back, and it is no good end."""
+    with UpProcess(folder, "stubborn") as up:
+        up.wait_serving()
+        redis, services = pids_of(up)
+        # a signal that is still pending swallows its like, so each is of another kind
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            up.send(signum)
+        assert up.wait_end() == 128 + signal.SIGKILL
+        assert not is_running(redis)
+        assert not is_running(services)
+
+
 def test_data_survives_the_next_up(folder: Path) -> None:
     """What one ``up`` accepted, the next one finds."""
     for expected in (1, 2):

@@ -54,8 +54,8 @@ class UpProcess:
         self.process.communicate()
 
     def wait_serving(self) -> Running:
-        """Until the services have noted that they listen; what they noted."""
-        wait_until(lambda: self._serving() or self.process.poll() is not None, "services that run")
+        """Until the services of this ``up`` have noted that they listen; what they noted."""
+        wait_until(lambda: self._is_serving() or self.process.poll() is not None, "its services")
         running = self._serving()
         assert running is not None, self.process.communicate()[0]
         return running
@@ -79,6 +79,10 @@ class UpProcess:
         """The exit code; ``output`` has everything that was printed."""
         self.output, _ = self.process.communicate(timeout=limit_s)
         return self.process.returncode
+
+    def _is_serving(self) -> bool:
+        running = self._serving()
+        return running is not None and running.up_pid == self.process.pid
 
     def _serving(self) -> Running | None:
         running = find_running(self.folder)
@@ -122,13 +126,22 @@ def crash(_folder: Path) -> int:
     raise RuntimeError("the services are broken")
 
 
+def stubborn(folder: Path) -> int:
+    """Take no notice of SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    (folder / "services.pid").write_text(str(os.getpid()))
+    note_services(folder, port=8420, consumer_port=8421)
+    while True:
+        signal.pause()
+
+
 def refuse(_folder: Path) -> int:
     """Refuse to start, as for a wrong setting."""
     return 2
 
 
 SERVICES: dict[str, Callable[[Path], int]] = {
-    service.__name__: service for service in (idle, drain, crash_once, crash, refuse)
+    service.__name__: service for service in (idle, drain, stubborn, crash_once, crash, refuse)
 }
 
 
