@@ -108,12 +108,14 @@ def make_runner(
 def _server_logger(metrics: IngestMetrics) -> logging.Logger:
     """A logger of this runner alone: all of the process's lines go to the root's handlers."""
     logger = logging.Logger("ingest.server")  # noqa: LOG001 - the filter must not outlive the runner
-    logger.parent = logging.getLogger()
+    logger.parent = root = logging.getLogger()
+    # aiohttp says at debug what begins a connection without being HTTP; it is to be counted too.
+    logger.setLevel(logging.DEBUG)
 
     def keep(record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
         if not isinstance(error, HttpProcessingError):
-            return True
+            return root.isEnabledFor(record.levelno)
         metrics.requests_refused_total.labels("malformed_http").inc()
         log.info("request.refused", status=error.code, code="malformed_http")
         return False

@@ -123,10 +123,10 @@ def has_doubled_evidence(headers: CIMultiDictProxy[str]) -> bool:
 
     A proxy and we could look at different ones; an honest sender sends one.
     """
-    names = [
-        name.lower() for name in headers if any(part in name.lower() for part in _EVIDENCE_PARTS)
-    ]
-    return len(names) != len(set(names))
+    # Only `items` shows a name as often as it came; iterating does not.
+    names = [name.lower() for name, _ in headers.items()]
+    evidence = [name for name in names if any(part in name for part in _EVIDENCE_PARTS)]
+    return len(evidence) != len(set(evidence))
 
 
 def is_local(request: web.Request) -> bool:

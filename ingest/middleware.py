@@ -52,7 +52,7 @@ def observe_requests(metrics: IngestMetrics) -> Middleware:
 
 
 def answer_errors(metrics: IngestMetrics) -> Middleware:
-    """Every failure as ``{"error": {"code", "message"}}``; only our own bugs are logged as errors."""
+    """Every failure as ``{"error": {"code", "message"}}``; only our bugs are logged as errors."""
 
     @web.middleware
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -1,0 +1,410 @@
+"""
+From closed windows to finished ones: start, handle, finish.
+
+A handler slot comes first; then the start script writes the record; then the handler runs, at
+most ``handler_timeout_ms``; then one script finishes the window or puts it off. A running
+handler belongs to the worker, not to the partition: losing the lease does not touch it, for its
+finish is guarded by its own token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import structlog
+
+from consumer.membership import Membership
+from consumer.memory import Memory, Phase, State
+from consumer.record import Record
+from consumer.retry import Attempt, Decision, Finish, GiveUp, Postpone, RetryRules, decide
+from consumer.store import (
+    FinishCode,
+    PartitionStore,
+    StartAnswer,
+    StartCode,
+    StartRequest,
+)
+from shared.errors import BrokerRefused, BrokerUnavailable, Fenced
+from shared.handlers import Call, Handler
+from shared.metrics import ConsumerMetrics
+from shared.model import Result, Retry, Token, Window, WorkerId
+from shared.wire import DeadLetter, OutboxReply, encode_dead_letter, encode_reply
+
+START_BATCH = 64
+"""Windows per start script: Redis answers nobody else while it runs."""
+
+UNTRUSTED_DELAY_MS = 200
+RETRY_S = 0.1
+RETRY_MAX_S = 2.0
+
+log = structlog.get_logger()
+
+
+class Owner(Protocol):
+    """What dispatching needs of the partition that a window belongs to."""
+
+    number: int
+    epoch: int
+    memory: Memory
+    store: PartitionStore
+
+    def is_trusted(self) -> bool:
+        """Whether the lease may be relied on now."""
+        ...
+
+    def wake(self) -> None:
+        """Turn soon: something may start."""
+        ...
+
+    def restart(self, reason: str) -> None:
+        """Forget the memory and rebuild it from the stream."""
+        ...
+
+    def step_down(self) -> None:
+        """The lease is not ours any more."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Running:
+    """A window under a token of ours, from before its start script leaves."""
+
+    window: Window
+    token: Token
+    partition: int
+    store: PartitionStore
+    orphaned: bool
+    attempt: int = 0
+    delay_ms: int = 0
+    since: int = 0
+    started_ms: int = 0
+    started_s: float = 0.0
+    error: str = ""
+    deadline: asyncio.Timeout | None = None
+    cut_short: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchSettings:
+    """The settings' part that dispatching needs."""
+
+    slots: int
+    retention_ms: int
+    retry: RetryRules
+    timeout_ms_of: Callable[[str], int]
+    handler_of: Callable[[str], Handler]
+
+
+class Dispatcher:
+    """Runs the worker's windows; ``running`` is every token that is ours, by itself."""
+
+    def __init__(
+        self,
+        worker: WorkerId,
+        membership: Membership,
+        settings: DispatchSettings,
+        metrics: ConsumerMetrics,
+        tasks: asyncio.TaskGroup,
+        owner_of: Callable[[int], Owner | None],
+    ) -> None:
+        self.running: dict[Token, Running] = {}
+        self._worker = worker
+        self._membership = membership
+        self._settings = settings
+        self._metrics = metrics
+        self._tasks = tasks
+        self._owner_of = owner_of
+        self._free = settings.slots
+        self._orphan_running = False
+        self._hungry: dict[int, Owner] = {}
+        self._serial = 0
+
+    def dispatch(self, owner: Owner) -> None:
+        """Start what may start, as far as there are slots; the rest waits for one."""
+        while owner.is_trusted():
+            limit = min(self._free, START_BATCH)
+            states = owner.memory.take_startable(limit, orphan=not self._orphan_running)
+            if not states:
+                break
+            begun = [(state, self._begin(owner, state)) for state in states]
+            self._tasks.create_task(
+                self._start(owner, owner.epoch, owner.memory, begun), name=f"start-{owner.number}"
+            )
+        if owner.memory.has_startable():
+            self._hungry[owner.number] = owner
+
+    def _begin(self, owner: Owner, state: State) -> Running:
+        """Take a slot and a token, and enter both before any request leaves."""
+        self._free -= 1
+        record = state.record
+        if record is not None and record.worker == self._worker:
+            token = record.token
+        else:
+            self._serial += 1
+            token = Token(f"{self._worker}:{owner.epoch}:{self._serial}")
+        window = owner.memory.window_to_start(state)
+        running = Running(window, token, owner.number, owner.store, state.orphaned)
+        running.error = record.error if record is not None else ""
+        self._orphan_running = self._orphan_running or state.orphaned
+        self.running[token] = running
+        return running
+
+    def _end(self, running: Running) -> None:
+        """Give slot and token back; whoever waits for a slot turns."""
+        self.running.pop(running.token, None)
+        self._free += 1
+        if running.orphaned:
+            self._orphan_running = False
+        hungry, self._hungry = self._hungry, {}
+        for owner in hungry.values():
+            owner.wake()
+
+    async def _start(
+        self, owner: Owner, epoch: int, memory: Memory, begun: list[tuple[State, Running]]
+    ) -> None:
+        requests = [
+            StartRequest(
+                window=running.window,
+                replaces=state.record.token if state.record else None,
+                token=running.token,
+                error=running.error,
+            )
+            for state, running in begun
+        ]
+        try:
+            answers = await owner.store.start(epoch, requests)
+        except (BrokerUnavailable, BrokerRefused, Fenced) as error:
+            for _, running in begun:
+                self._end(running)
+            if isinstance(error, Fenced):
+                self._metrics.fenced_total.labels(call="start").inc()
+                if owner.epoch == epoch:
+                    owner.step_down()
+            else:
+                owner.restart("start unanswered")
+            return
+        for (state, running), answer in zip(begun, answers, strict=True):
+            if answer.code is StartCode.STARTED:
+                self._started(owner, memory, state, running, answer)
+            else:
+                self._end(running)
+                log.info("start.refused", window=running.window.id, code=answer.code.name)
+                if owner.memory is memory:
+                    owner.restart("start refused")
+
+    def _started(
+        self, owner: Owner, memory: Memory, state: State, running: Running, answer: StartAnswer
+    ) -> None:
+        window = running.window
+        running.attempt, running.delay_ms = answer.attempt, answer.delay_ms
+        running.since, running.started_ms = answer.since, answer.now_ms
+        running.started_s = time.monotonic()
+        if state.record is None:
+            self._metrics.windows_closed_total.labels(reason=window.closed_by.value).inc()
+            log.info(
+                "window.closed",
+                window=window.id,
+                reason=window.closed_by.value,
+                count=len(window.members),
+            )
+            if not state.queued_behind:
+                late_s = max(0, answer.now_ms - window.closed_at) / 1000
+                self._metrics.window_lateness_seconds.observe(late_s)
+        if owner.memory is memory:
+            memory.started(state, window, self._record(running))
+        self._tasks.create_task(self._run(running), name=f"window-{window.id}")
+
+    def _record(self, running: Running) -> Record:
+        window = running.window
+        return Record(
+            ids=tuple(entry.id for entry in window.entries),
+            window_id=window.id,
+            closed_by=window.closed_by,
+            opened_at=window.opened_at,
+            closed_at=window.closed_at,
+            token=running.token,
+            worker=self._worker,
+            attempt=running.attempt,
+            started=running.started_ms,
+        )
+
+    async def _run(self, running: Running) -> None:
+        self._metrics.windows_running.inc()
+        try:
+            decision = await self._decide(running)
+            await self._settle(running, decision)
+        finally:
+            self._metrics.windows_running.dec()
+            self._end(running)
+
+    async def _decide(self, running: Running) -> Decision:
+        rules = self._settings.retry
+        if running.attempt > rules.max_attempts:
+            return GiveUp(error=running.error or "the last attempt died with its worker")
+        if not self._membership.is_trusted(time.monotonic()) or running.cut_short:
+            return _not_run("the worker was not sure to be alive")
+        began = time.perf_counter()
+        result = await self._call_handler(running)
+        outcome = "cut_short" if result is None else type(result).__name__.lower()
+        self._metrics.handler_seconds.labels(outcome=outcome).observe(time.perf_counter() - began)
+        if result is None:
+            return _not_run("the worker shut down")
+        elapsed_ms = round((time.monotonic() - running.started_s) * 1000)
+        attempt = Attempt(
+            number=running.attempt,
+            delay_ms=running.delay_ms,
+            unavailable_since_ms=running.since,
+            now_ms=running.started_ms + elapsed_ms,
+        )
+        return decide(result, attempt, rules, random.random())
+
+    async def _call_handler(self, running: Running) -> Result | None:
+        """The attempt's result; None when shutdown cut it short. A late result is dropped."""
+        window = running.window
+        timeout_s = self._settings.timeout_ms_of(window.instance) / 1000
+        handler = self._settings.handler_of(window.instance)
+        try:
+            async with asyncio.timeout(timeout_s) as running.deadline:
+                return await handler.answer(Call(window=window, attempt=running.attempt))
+        except TimeoutError:
+            if running.cut_short:
+                return None
+            return Retry(error=f"no answer within {timeout_s:g} s")
+        except Exception as error:
+            log.warning("handler.failed", window=window.id, error=type(error).__name__)
+            return Retry(error=f"{type(error).__name__}: {error}")
+        finally:
+            running.deadline = None
+
+    def cut_short(self) -> None:
+        """Shutdown's end: running handlers stop now, and their attempts do not count."""
+        for running in self.running.values():
+            running.cut_short = True
+            if running.deadline is not None:
+                running.deadline.reschedule(asyncio.get_running_loop().time())
+
+    async def _settle(self, running: Running, decision: Decision) -> None:
+        """Write the decision, for as long as the process lives, and tell the memory."""
+        wait_s = RETRY_S
+        while True:
+            try:
+                if isinstance(decision, Postpone):
+                    await self._postpone(running, decision)
+                else:
+                    await self._finish(running, decision)
+                return
+            except (BrokerUnavailable, BrokerRefused) as error:
+                log.warning("finish.delayed", window=running.window.id, error=str(error))
+            await asyncio.sleep(wait_s * (0.5 + random.random()))
+            wait_s = min(2 * wait_s, RETRY_MAX_S)
+
+    async def _postpone(self, running: Running, decision: Postpone) -> None:
+        window = running.window
+        ours = await running.store.postpone(
+            window.conversation,
+            running.token,
+            decision.delay_ms,
+            counts=decision.counts,
+            unavailable=decision.unavailable,
+            error=decision.error,
+        )
+        if not ours:
+            self._refused(running, "postpone")
+            return
+        reason = "unavailable" if decision.unavailable else "retry" if decision.counts else "given_back"
+        self._metrics.attempts_postponed_total.labels(reason=reason).inc()
+        log.info(
+            "handler.retry",
+            window=window.id,
+            attempt=running.attempt,
+            delay_ms=decision.delay_ms,
+            counts=decision.counts,
+            error=decision.error.partition(":")[0],
+        )
+        found = self._find(running)
+        if found is not None:
+            owner, state = found
+            assert state.record is not None
+            record = replace(
+                state.record, worker=WorkerId(""), delay_ms=decision.delay_ms, error=decision.error
+            )
+            owner.memory.postponed(state, record, time.monotonic() + decision.delay_ms / 1000)
+            owner.wake()
+
+    async def _finish(self, running: Running, decision: Finish | GiveUp) -> None:
+        window = running.window
+        outcome, value = _encoded(running, decision)
+        code = await running.store.finish(
+            window.conversation,
+            window.entries[0].id,
+            running.token,
+            outcome,
+            value,
+            self._settings.retention_ms,
+        )
+        if code is FinishCode.REFUSED:
+            self._refused(running, "finish")
+            return
+        self._metrics.messages_finished_total.labels(outcome=outcome).inc(len(window.members))
+        if outcome == "dead":
+            self._metrics.dead_letters_total.inc()
+            log.error("window.dead", window=window.id, attempt=running.attempt)
+        else:
+            log.debug("window.finished", window=window.id, outcome=outcome)
+        found = self._find(running)
+        if found is not None:
+            owner, state = found
+            owner.memory.settle(state)
+            owner.wake()
+
+    def _refused(self, running: Running, call: str) -> None:
+        self._metrics.fenced_total.labels(call=call).inc()
+        log.warning("window.fenced", window=running.window.id, call=call)
+        found = self._find(running)
+        if found is not None:
+            found[0].restart(f"{call} refused")
+
+    def _find(self, running: Running) -> tuple[Owner, State] | None:
+        """The conversation in the partition's memory of today, if it still has our token."""
+        owner = self._owner_of(running.partition)
+        state = owner.memory.states.get(running.window.conversation) if owner else None
+        if owner is None or state is None or state.record is None:
+            return None
+        if state.record.token != running.token or state.phase is not Phase.RUNNING:
+            return None
+        return owner, state
+
+
+def _not_run(reason: str) -> Postpone:
+    return Postpone(delay_ms=UNTRUSTED_DELAY_MS, counts=False, unavailable=False, error=reason)
+
+
+def _encoded(running: Running, decision: Finish | GiveUp) -> tuple[str, bytes]:
+    """The outcome's name, and what goes into the outbox or to the dead letters."""
+    window = running.window
+    if isinstance(decision, GiveUp):
+        letter = DeadLetter(
+            window=window,
+            error=decision.error,
+            attempts=running.attempt,
+            instance=window.instance,
+        )
+        return "dead", encode_dead_letter(letter)
+    if not decision.texts:
+        return "silent", b""
+    last = window.in_sent_order()[-1].message
+    reply = OutboxReply(
+        window_id=window.id,
+        instance=window.instance,
+        user=window.user,
+        texts=decision.texts,
+        provider=last.provider,
+        reply_to=last.reply_to,
+        message_ids=tuple(entry.message.message_id for entry in window.members),
+    )
+    return "answered", encode_reply(reply)

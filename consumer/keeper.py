@@ -1,0 +1,162 @@
+"""
+The lease keeper: keeps this worker alive in the others' eyes, and its leases its own.
+
+Each round beats, looks at who is there, and moves towards the fair assignment: gives back what
+another should own, renews what is ours, acquires what is free. It speaks on a connection of its
+own whose timeout is a quarter of the lease, so that nothing else can make a renewal late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+
+import structlog
+
+from consumer.lease import Lease, assign, trust_from
+from consumer.membership import Membership, WorkerState
+from consumer.partition import Partition
+from shared.connect import Pipe
+from shared.errors import BrokerRefused, BrokerUnavailable
+from shared.keys import Keys
+from shared.metrics import ConsumerMetrics
+from shared.model import WorkerId
+from shared.scripts import load_script
+
+log = structlog.get_logger()
+
+
+class LeaseKeeper:
+    """Owns leases; ``partitions`` are those that are ours now, by number."""
+
+    def __init__(
+        self,
+        pipe: Pipe,
+        keys: Keys,
+        membership: Membership,
+        lease_ms: int,
+        metrics: ConsumerMetrics,
+        own: Callable[[Lease], Partition],
+    ) -> None:
+        self.partitions: dict[int, Partition] = {}
+        self._pipe = pipe
+        self._keys = keys
+        self._membership = membership
+        self._lease_ms = lease_ms
+        self._metrics = metrics
+        self._own = own
+        self._nudge = asyncio.Event()
+        self._joined = False
+
+    @property
+    def worker(self) -> WorkerId:
+        """Whose leases these are."""
+        return self._membership.worker
+
+    def nudge(self) -> None:
+        """Look again now: the deployment's bell rang."""
+        self._nudge.set()
+
+    async def run(self) -> None:
+        """Round after round, three in a lease, until cancelled."""
+        while True:
+            try:
+                await self.round()
+            except (BrokerUnavailable, BrokerRefused) as error:
+                log.warning("keeper.delayed", error=str(error))
+            self._drop_untrusted()
+            pause_s = self._lease_ms / 3000 * random.uniform(0.7, 1.0)
+            if not self._joined:
+                pause_s = min(pause_s, 0.2)
+            try:
+                async with asyncio.timeout(pause_s):
+                    await self._nudge.wait()
+            except TimeoutError:
+                continue
+            self._nudge.clear()
+
+    async def round(self) -> None:
+        """One round; what fails leaves the rest to the next one."""
+        joined = await self._membership.beat()
+        live = await self._membership.survey()
+        self._metrics.live_workers.set(len(live))
+        if joined:
+            await self._membership.ring()
+        owners = assign(self._keys.partitions, self._membership.assignable())
+        ours = {number for number, owner in owners.items() if owner == self.worker}
+        if self._membership.state is WorkerState.DRAINING:
+            ours = set()
+        self._give_back([p for n, p in self.partitions.items() if n not in ours])
+        await asyncio.gather(*(self._renew(p) for p in list(self.partitions.values())))
+        missing = sorted(ours - self.partitions.keys())
+        taken = await asyncio.gather(*(self._take(number) for number in missing))
+        if any(taken) and len(live) > 1:
+            await self._membership.ring()
+        self._joined = True
+        self._metrics.owned_partitions.set(len(self.partitions))
+
+    async def acquire(self, number: int) -> Lease | None:
+        """The lease of a partition under a new epoch; None when another worker holds it."""
+        sent_s = time.monotonic()
+        keys = self._keys.partition(number)
+        args = (self.worker, self._lease_ms)
+        epoch = await self._pipe.script(load_script("acquire"), (keys.lease, keys.epoch), args)
+        if epoch == 0:
+            return None
+        trust = trust_from(sent_s, self._lease_ms)
+        return Lease(worker=self.worker, partition=number, epoch=epoch, trust=trust)
+
+    def release_all(self) -> None:
+        """Step down from every partition; the sweeps give the leases back."""
+        self._give_back(list(self.partitions.values()))
+
+    def forget(self, partition: Partition) -> None:
+        """A partition's lease is lost."""
+        if self.partitions.get(partition.number) is partition:
+            del self.partitions[partition.number]
+        self._metrics.owned_partitions.set(len(self.partitions))
+
+    async def release(self, number: int, epoch: int) -> None:
+        """Give one lease back, if it is still ours under this epoch."""
+        lease = self._keys.partition(number).lease
+        await self._pipe.script(load_script("release"), (lease,), (self.worker, epoch))
+
+    async def _take(self, number: int) -> bool:
+        lease = await self.acquire(number)
+        if lease is None or self._membership.state is WorkerState.DRAINING:
+            return False
+        log.info("lease.acquired", partition=number, epoch=lease.epoch)
+        self.partitions[number] = self._own(lease)
+        return True
+
+    async def _renew(self, partition: Partition) -> None:
+        sent_s = time.monotonic()
+        lease = partition.lease
+        key = self._keys.partition(partition.number).lease
+        args = (self.worker, lease.epoch, self._lease_ms)
+        renewed = await self._pipe.script(load_script("renew"), (key,), args)
+        if partition.lease.epoch != lease.epoch:
+            return
+        if renewed:
+            trust = trust_from(sent_s, self._lease_ms)
+            partition.lease = Lease(
+                worker=self.worker, partition=lease.partition, epoch=lease.epoch, trust=trust
+            )
+        else:
+            log.warning("lease.lost", partition=partition.number)
+            self._metrics.fenced_total.labels(call="renew").inc()
+            partition.step_down()
+
+    def _give_back(self, partitions: list[Partition]) -> None:
+        for partition in partitions:
+            log.info("lease.released", partition=partition.number)
+            partition.step_down()
+
+    def _drop_untrusted(self) -> None:
+        now_s = time.monotonic()
+        for partition in list(self.partitions.values()):
+            if not partition.lease.trust.holds(now_s):
+                log.warning("lease.lost", partition=partition.number)
+                partition.step_down()

@@ -1,0 +1,84 @@
+"""
+A worker's right to a partition.
+
+Redis is the authority: a lease is a key with an owner, an epoch and a TTL of ``lease_ms``; every
+script that starts, reads or claims compares owner and epoch. A worker's own *trust* is shorter:
+counted from before the renewal left, on the monotonic clock, less a margin. So:
+
+- a worker without trust starts nothing, even if its renewal is merely late;
+- a worker that slept keeps nothing: what its old connection still carries is refused;
+- nobody waits for a dead owner longer than ``lease_ms``;
+- losing a lease cancels no handler: a window's finish is guarded by the window's own token;
+- a TTL above ``lease_ms`` can only come from a step of Redis's clock; whoever sees it clips it.
+
+Which worker should own what is the same pure function everywhere (``assign``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+MARGIN = 0.1
+"""The part of a lease that is never trusted: clocks of two machines run at different speeds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Until when (monotonic seconds) something that expires in Redis can be relied on."""
+
+    until_s: float
+
+    def holds(self, now_s: float) -> bool:
+        """Whether it can be relied on now."""
+        return now_s < self.until_s
+
+
+NO_TRUST = Trust(0.0)
+
+
+def trust_from(sent_s: float, lease_ms: int) -> Trust:
+    """The trust that a renewal gives whose request left at ``sent_s``."""
+    return Trust(sent_s + lease_ms * (1 - MARGIN) / 1000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A partition's lease as its owner knows it. ``epoch`` only grows, also for one owner."""
+
+    worker: str
+    partition: int
+    epoch: int
+    trust: Trust
+
+
+def assign(partitions: int, workers: Sequence[str]) -> dict[int, str]:
+    """
+    The fair owner of every partition: rendezvous hashing, balanced to within one.
+
+    Every worker computes the same from the same set; a worker that joins or leaves moves few
+    partitions besides its own.
+    """
+    if not workers:
+        return {}
+    share, extra = divmod(partitions, len(workers))
+    counts = dict.fromkeys(sorted(workers), 0)
+    owners: dict[int, str] = {}
+    wishes = [(_weight(p, w), p, w) for p in range(partitions) for w in counts]
+    for _, partition, worker in sorted(wishes, reverse=True):
+        if partition in owners:
+            continue
+        if counts[worker] < share:
+            counts[worker] += 1
+        elif counts[worker] == share and extra > 0:
+            counts[worker] += 1
+            extra -= 1
+        else:
+            continue
+        owners[partition] = worker
+    return owners
+
+
+def _weight(partition: int, worker: str) -> bytes:
+    return hashlib.blake2b(f"{partition}\0{worker}".encode(), digest_size=8).digest()

@@ -1,0 +1,91 @@
+"""
+Who works here: this worker's own key, and the others'.
+
+A worker's id is new with every process. Its key lives ``lease_ms`` and is kept alive by beats;
+others trust it only that long, so the worker itself calls no handler and no provider when its
+last beat is older (``is_trusted``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import platform
+import time
+from enum import StrEnum
+
+from consumer.lease import NO_TRUST, Trust, trust_from
+from shared.connect import Pipe
+from shared.keys import Keys
+from shared.model import WorkerId
+from shared.scripts import load_script
+
+
+class WorkerState(StrEnum):
+    """What a worker says of itself: ``DRAINING`` takes no partitions and leaves soon."""
+
+    UP = "up"
+    DRAINING = "draining"
+
+
+def new_worker_id() -> WorkerId:
+    """An id that no other process has had."""
+    return WorkerId("worker-" + base64.b32encode(os.urandom(8)).decode().rstrip("=").lower())
+
+
+class Membership:
+    """This worker's key, and what is known of the others."""
+
+    def __init__(self, pipe: Pipe, keys: Keys, worker: WorkerId, lease_ms: int) -> None:
+        self.worker = worker
+        self.state = WorkerState.UP
+        self.live: dict[WorkerId, WorkerState] = {}
+        self._pipe = pipe
+        self._keys = keys
+        self._lease_ms = lease_ms
+        self._trust: Trust = NO_TRUST
+
+    def is_trusted(self, now_s: float) -> bool:
+        """Whether the others must still take this worker for alive."""
+        return self._trust.holds(now_s)
+
+    def assignable(self) -> list[WorkerId]:
+        """The live workers that do not drain."""
+        return sorted(w for w, state in self.live.items() if state is not WorkerState.DRAINING)
+
+    async def beat(self) -> bool:
+        """Keep our key alive. True: it was not there, so we have just joined (again)."""
+        sent_s = time.monotonic()
+        key = self._keys.worker(self.worker)
+        kept = await self._pipe.script(
+            load_script("beat"), (key,), (self._lease_ms, self.state, platform.node())
+        )
+        self._trust = trust_from(sent_s, self._lease_ms)
+        await self._pipe.script(load_script("enlist"), (self._keys.workers,), (self.worker,))
+        return kept == 0
+
+    async def survey(self) -> dict[WorkerId, WorkerState]:
+        """Look at every known worker; the dead are struck off the list."""
+        known = [WorkerId(w.decode()) for w in await self._pipe.call("SMEMBERS", self._keys.workers)]
+        look = load_script("look")
+        found = await asyncio.gather(
+            *(self._pipe.script(look, (self._keys.worker(w),), (self._lease_ms,)) for w in known)
+        )
+        states = dict(zip(known, found, strict=True))
+        self.live = {w: WorkerState(s.decode()) for w, s in states.items() if s is not None}
+        dead = [w for w in known if w not in self.live]
+        if dead:
+            await self._pipe.call("SREM", self._keys.workers, *dead)
+        return self.live
+
+    async def ring(self) -> None:
+        """Wake every worker: somebody joined, drains, or took or gave back a partition."""
+        await self._pipe.script(load_script("ring"), (self._keys.bell,), ())
+
+    async def leave(self) -> None:
+        """Delete our key: whatever still bears our name is anybody's now."""
+        self._trust = NO_TRUST
+        await self._pipe.call("DEL", self._keys.worker(self.worker))
+        await self._pipe.call("SREM", self._keys.workers, self.worker)
+        await self.ring()

@@ -1,0 +1,336 @@
+"""
+What the owner of a partition knows: every unfinished entry, by conversation.
+
+No I/O and no clock: times come in. Entries are learned in stream order; ``observe`` moves the
+watermark and closes what is due; ``take_startable`` hands over what may start. A takeover
+throws the whole memory away and builds a new one from the stream.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from consumer.record import Record
+from consumer.window import Cut, Rules, first_cut, freeze
+from shared.model import ClosedBy, Conversation, Entry, EntryId, Token, Window
+
+FALLBACK_CHECK_S = 1.0
+"""How often open windows are held against the local clock: only a step of Redis's needs it."""
+
+FOREIGN_CHECK_S = 1.0
+"""How often the records of other workers are looked at again."""
+
+
+class Phase(Enum):
+    """Where a conversation stands."""
+
+    OPEN = auto()
+    """Its window gathers, or there is none."""
+    STARTABLE = auto()
+    """A window is closed, or a record is due, and waits for a handler slot."""
+    STARTING = auto()
+    """The start script is on its way."""
+    RUNNING = auto()
+    """A handler of this worker has it."""
+    WAITING = auto()
+    """Its record is nobody's and due later."""
+    FOREIGN = auto()
+    """A live other worker has it."""
+
+
+@dataclass(slots=True, eq=False)
+class State:
+    """One conversation. ``entries`` are those that no record holds, in stream order."""
+
+    key: Conversation
+    entries: list[Entry] = field(default_factory=list)
+    read_at_s: list[float] = field(default_factory=list)
+    phase: Phase = Phase.OPEN
+    rules: Rules | None = None
+    cut: tuple[int, ClosedBy, int] | None = None
+    due_ms: int | None = None
+    record: Record | None = None
+    window: Window | None = None
+    orphaned: bool = False
+    queued_behind: bool = False
+
+
+@dataclass(slots=True)
+class StreamMemory:
+    """One instance's stream: entries held, conversations not open, ms of the last entry read."""
+
+    held: int = 0
+    busy: int = 0
+    read_to_ms: int = 0
+
+
+class Memory:
+    """The conversations of one partition, as its owner has read them."""
+
+    def __init__(self, rules_of: Callable[[str], Rules]) -> None:
+        self.states: dict[Conversation, State] = {}
+        self.streams: dict[str, StreamMemory] = {}
+        self.unread: set[str] = set()
+        self.foreign: dict[Conversation, State] = {}
+        self.open: dict[Conversation, State] = {}
+        self._rules_of = rules_of
+        self._startable: deque[State] = deque()
+        self._orphans: deque[State] = deque()
+        self._due: list[tuple[int, int, State]] = []
+        self._backoff: list[tuple[float, int, State, Token]] = []
+        self._serial = itertools.count()
+        self._now_ms = 0
+        self._held_back: list[tuple[int, int, State]] = []
+        self._peeked_s = 0.0
+        self._drained_s = 0.0
+        self._fallback_s = 0.0
+
+    def stream(self, instance: str) -> StreamMemory:
+        """The memory of one stream, made when it is new."""
+        found = self.streams.get(instance)
+        if found is None:
+            found = self.streams[instance] = StreamMemory()
+        return found
+
+    def watermark_ms(self, instance: str) -> int:
+        """Every entry of the instance older than this has been read."""
+        if instance in self.unread:
+            return self.stream(instance).read_to_ms
+        return self._now_ms
+
+    # Learning
+
+    def place_record(self, conversation: Conversation, record: Record) -> None:
+        """Begin with a record: what it holds is not cut again. Only before entries are learned."""
+        self._state(conversation).record = record
+
+    def learn(self, entry: Entry, now_s: float) -> bool:
+        """
+        Add an entry that was read or claimed. True: it opened a window.
+
+        An entry that is known already changes nothing.
+        """
+        message = entry.message
+        state = self._state((message.instance, message.user))
+        record = state.record
+        if record is not None and entry.id in record.ids:
+            return False
+        at = len(state.entries)
+        while at and entry.id < state.entries[at - 1].id:
+            at -= 1
+        if at and entry.id == state.entries[at - 1].id:
+            return False
+        state.entries.insert(at, entry)
+        state.read_at_s.insert(at, now_s)
+        self.stream(message.instance).held += 1
+        if state.phase is Phase.OPEN:
+            self._look(state)
+        return len(state.entries) == 1
+
+    def attach(self, conversation: Conversation, members: Iterable[Entry]) -> bool:
+        """
+        Give a placed record its entries: its window, as it was frozen.
+
+        False: none of them is there any more.
+        """
+        state = self._state(conversation)
+        record = state.record
+        entries = tuple(members)
+        if record is None or not entries:
+            return False
+        state.window = Window(
+            id=record.window_id,
+            instance=conversation[0],
+            user=conversation[1],
+            entries=entries,
+            closed_by=record.closed_by,
+            opened_at=record.opened_at,
+            closed_at=record.closed_at,
+        )
+        self.stream(conversation[0]).held += len(entries)
+        return True
+
+    def observe(self, now_ms: int, began_s: float, peeked_s: float) -> None:
+        """
+        Move the watermark: a peek from ``began_s`` to ``peeked_s`` said ``now_ms``, and what it
+        named has been read, but for what is left in ``unread``. Closes what is due.
+        """
+        self._now_ms, self._peeked_s, self._drained_s = now_ms, peeked_s, began_s
+        for held_back in self._held_back:
+            heapq.heappush(self._due, held_back)
+        self._held_back.clear()
+        while self._due and self._due[0][0] <= now_ms:
+            due = heapq.heappop(self._due)
+            state = due[2]
+            stale = due[0] != state.due_ms or state.phase is not Phase.OPEN
+            if not stale and not self._look(state):
+                self._held_back.append(due)
+        if peeked_s >= self._fallback_s + FALLBACK_CHECK_S:
+            self._fallback_s = peeked_s
+            for state in list(self.open.values()):
+                self._close_by_local_clock(state)
+
+    # Starting
+
+    def wake_backoffs(self, now_s: float) -> None:
+        """Make startable the records whose time has come."""
+        while self._backoff and self._backoff[0][0] <= now_s:
+            _, _, state, token = heapq.heappop(self._backoff)
+            if state.phase is Phase.WAITING and state.record and state.record.token == token:
+                self._queue(state)
+
+    def take_startable(self, limit: int, *, orphan: bool) -> list[State]:
+        """
+        Up to ``limit`` conversations whose window may start now; their phase is STARTING.
+
+        ``orphan``: one whose last attempt died with its worker may be among them.
+        """
+        taken: list[State] = []
+        if orphan and self._orphans and limit > 0:
+            taken.append(self._orphans.popleft())
+        while self._startable and len(taken) < limit:
+            taken.append(self._startable.popleft())
+        for state in taken:
+            state.phase = Phase.STARTING
+        return taken
+
+    def has_startable(self) -> bool:
+        """Whether anything waits for a handler slot."""
+        return bool(self._startable or self._orphans)
+
+    def window_to_start(self, state: State) -> Window:
+        """The frozen window of a taken conversation."""
+        if state.window is not None:
+            return state.window
+        assert state.cut is not None
+        size, closed_by, due_ms = state.cut
+        return freeze(state.entries[:size], closed_by, due_ms)
+
+    def started(self, state: State, window: Window, record: Record) -> None:
+        """The record stands: its entries leave the conversation's open ones."""
+        if state.window is None:
+            size = len(window.entries)
+            del state.entries[:size]
+            del state.read_at_s[:size]
+        state.window, state.record = window, record
+        state.cut = state.due_ms = state.rules = None
+        state.orphaned = False
+        self.set_phase(state, Phase.RUNNING)
+
+    # After an attempt
+
+    def postponed(self, state: State, record: Record, due_s: float) -> None:
+        """The record is nobody's until ``due_s``."""
+        state.record = record
+        self.foreign.pop(state.key, None)
+        self.set_phase(state, Phase.WAITING)
+        heapq.heappush(self._backoff, (due_s, next(self._serial), state, record.token))
+
+    def adopt(self, state: State, *, orphaned: bool) -> None:
+        """The record may be started again: it is ours without a handler, or its worker is dead."""
+        state.orphaned = orphaned
+        self.foreign.pop(state.key, None)
+        self._queue(state)
+
+    def keep_running(self, state: State) -> None:
+        """The record is ours and its handler is at work: wait for it."""
+        self.set_phase(state, Phase.RUNNING)
+
+    def watch(self, state: State) -> None:
+        """The record is another live worker's: look again later."""
+        self.set_phase(state, Phase.FOREIGN)
+        self.foreign[state.key] = state
+
+    def settle(self, state: State) -> None:
+        """The window is finished: the user's next one may open, close and start."""
+        if state.window is not None:
+            self.stream(state.key[0]).held -= len(state.window.entries)
+        state.window = state.record = None
+        self.foreign.pop(state.key, None)
+        self.set_phase(state, Phase.OPEN)
+        if not state.entries:
+            del self.states[state.key]
+            return
+        if self._look(state):
+            state.queued_behind = True
+
+    def knows(self, entry_ids: Iterable[EntryId], instance: str) -> set[EntryId]:
+        """Those of ``entry_ids`` that some window in memory holds."""
+        held: set[EntryId] = set()
+        for state in self.states.values():
+            if state.key[0] == instance:
+                held.update(entry.id for entry in state.entries)
+                held.update(state.record.ids if state.record else ())
+        return held.intersection(entry_ids)
+
+    # Time
+
+    def next_wake_s(self, now_s: float, idle_s: float) -> float:
+        """When (monotonic seconds) the loop must turn again though nothing rings."""
+        wake_s = now_s + idle_s
+        if self._due:
+            wake_s = min(wake_s, self._peeked_s + (self._due[0][0] - self._now_ms) / 1000)
+        if self._backoff:
+            wake_s = min(wake_s, self._backoff[0][0])
+        if self.foreign:
+            wake_s = min(wake_s, now_s + FOREIGN_CHECK_S)
+        if self.open:
+            wake_s = min(wake_s, self._fallback_s + FALLBACK_CHECK_S)
+        return max(wake_s, now_s)
+
+    # Inside
+
+    def set_phase(self, state: State, phase: Phase) -> None:
+        """Move a conversation on, and count it among its stream's busy ones or not."""
+        was_open, is_open = state.phase is Phase.OPEN, phase is Phase.OPEN
+        if was_open != is_open:
+            self.stream(state.key[0]).busy += 1 if was_open else -1
+        if not is_open:
+            self.open.pop(state.key, None)
+        state.phase = phase
+
+    def _state(self, conversation: Conversation) -> State:
+        state = self.states.get(conversation)
+        if state is None:
+            state = self.states[conversation] = State(conversation)
+        return state
+
+    def _cut(self, state: State) -> Cut:
+        if state.rules is None:
+            state.rules = self._rules_of(state.key[0])
+        return first_cut(state.entries, state.rules)
+
+    def _look(self, state: State) -> bool:
+        """Cut an open conversation's first window; queue it if it is closed."""
+        cut = self._cut(state)
+        closed_by = cut.closes_at(self.watermark_ms(state.key[0]))
+        if closed_by is not None:
+            state.cut = (cut.size, closed_by, cut.due_ms)
+            self._queue(state)
+            return True
+        self.open[state.key] = state
+        if cut.due_ms != state.due_ms:
+            state.due_ms = cut.due_ms
+            heapq.heappush(self._due, (cut.due_ms, next(self._serial), state))
+        return False
+
+    def _queue(self, state: State) -> None:
+        state.queued_behind = False
+        self.set_phase(state, Phase.STARTABLE)
+        (self._orphans if state.orphaned else self._startable).append(state)
+
+    def _close_by_local_clock(self, state: State) -> None:
+        rules = state.rules
+        if rules is None or state.key[0] in self.unread:
+            return
+        limit_s = state.read_at_s[0] + (rules.max_wait_ms + rules.grace_ms) / 1000
+        if self._drained_s < limit_s:
+            return
+        cut = self._cut(state)
+        state.cut = (cut.size, ClosedBy.CLOCK, cut.due_ms)
+        self._queue(state)

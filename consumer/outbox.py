@@ -1,0 +1,186 @@
+"""
+A partition's replies: what waits in the outbox, in Redis and in the owner's memory.
+
+One user's replies leave in order, one at a time. A reply without a channel (no provider, or no
+credentials for it) is kept to be read through the API until ``retention_ms`` are over.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import deque
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import structlog
+
+from consumer.record import SendRecord, decode_send_record
+from shared.connect import Pipe
+from shared.errors import EntryUndecodable, Fenced
+from shared.keys import PartitionKeys, conversation_hash
+from shared.model import Conversation, EntryId, Token, WorkerId
+from shared.scripts import load_script
+from shared.wire import OutboxReply, decode_reply
+
+PAGE = 500
+
+log = structlog.get_logger()
+
+
+class SendCode(IntEnum):
+    """What became of the beginning of a send."""
+
+    SENDING = 0
+    CONFLICT = 1
+    GONE = 2
+    FENCED = 3
+
+
+class OutboxStore:
+    """The scripts of one partition's outbox, spoken for one worker."""
+
+    def __init__(self, pipe: Pipe, keys: PartitionKeys, worker: WorkerId) -> None:
+        self._pipe = pipe
+        self._keys = keys
+        self._worker = worker
+
+    async def page(self, after: EntryId | None) -> list[tuple[EntryId, OutboxReply | None]]:
+        """The next replies in the outbox after an id; None for one that cannot be read."""
+        start = "-" if after is None else f"({after}"
+        rows = await self._pipe.call("XRANGE", self._keys.outbox, start, "+", "COUNT", PAGE)
+        return [(EntryId.parse(raw_id), _decode(values)) for raw_id, values in rows]
+
+    async def sending(self) -> dict[EntryId, SendRecord]:
+        """The records of every send that has begun."""
+        flat = await self._pipe.call("HGETALL", self._keys.sending)
+        pairs = zip(flat[::2], flat[1::2], strict=True)
+        return {EntryId.parse(field): decode_send_record(value) for field, value in pairs}
+
+    async def send(
+        self, epoch: int, reply_id: EntryId, replaces: Token | None, token: Token
+    ) -> tuple[SendCode, int, int]:
+        """
+        Record that a reply is about to be sent: code, attempt, texts already sent.
+
+        Raises:
+            Fenced: the lease is not ours.
+        """
+        keys = (self._keys.lease, self._keys.sending, self._keys.outbox)
+        args = (self._worker, epoch, str(reply_id), replaces or "", token)
+        answer = await self._pipe.script(load_script("send"), keys, args)
+        code = SendCode(answer[0])
+        if code is SendCode.FENCED:
+            raise Fenced(self._keys.number)
+        return (code, answer[1], answer[2]) if code is SendCode.SENDING else (code, 0, 0)
+
+    async def unsend(
+        self,
+        reply_id: EntryId,
+        token: Token,
+        delay_ms: int,
+        *,
+        held: str = "",
+        sent: int | None = None,
+    ) -> bool:
+        """Give a begun send back, for later or (``held``) for a person. False: not ours."""
+        keys = (self._keys.sending, self._keys.lease, self._keys.bell)
+        count = "" if sent is None else sent
+        args = (str(reply_id), token, self._worker, delay_ms, held, count)
+        return bool(await self._pipe.script(load_script("unsend"), keys, args) == 0)
+
+    async def sent(
+        self, reply_id: EntryId, reply: OutboxReply, token: Token | None, what: str, keep_ms: int
+    ) -> bool:
+        """Move a reply to the journal as ``sent`` or ``kept``. False: the token is not ours."""
+        keys = self._keys
+        answer = await self._pipe.script(
+            load_script("sent"),
+            (keys.sending, keys.outbox, keys.journal, keys.lease, keys.bell),
+            (
+                str(reply_id),
+                token or "",
+                self._worker,
+                what,
+                reply.window_id,
+                conversation_hash(reply.instance, reply.user),
+                keep_ms,
+            ),
+        )
+        return bool(answer != 2)
+
+
+def _decode(values: list[Any]) -> OutboxReply | None:
+    try:
+        return decode_reply(values[1])
+    except (EntryUndecodable, IndexError):
+        return None
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """A reply in the owner's memory. ``busy``: a task of this worker sends it."""
+
+    id: EntryId
+    reply: OutboxReply
+    record: SendRecord | None = None
+    busy: bool = False
+
+
+class Outbox:
+    """The unsent replies of one partition, by conversation, as its owner has read them."""
+
+    def __init__(self) -> None:
+        self.last: EntryId | None = None
+        self.foreign: dict[EntryId, Item] = {}
+        self.kept: deque[Item] = deque()
+        self.held: dict[EntryId, Item] = {}
+        self._queues: dict[Conversation, deque[Item]] = {}
+        self._heads: deque[Item] = deque()
+        self._backoff: list[tuple[float, int, Item]] = []
+        self._serial = itertools.count()
+
+    def add(self, item: Item) -> None:
+        """A reply that was read from the outbox; the first of its user comes up at once."""
+        self.last = item.id
+        conversation = (item.reply.instance, item.reply.user)
+        queue = self._queues.setdefault(conversation, deque())
+        queue.append(item)
+        if len(queue) == 1:
+            self._heads.append(item)
+
+    def take_heads(self) -> list[Item]:
+        """The replies that come up: each the first of its user, each handed out once."""
+        heads = list(self._heads)
+        self._heads.clear()
+        return heads
+
+    def put_back(self, item: Item) -> None:
+        """A head that was not dealt with after all comes up again."""
+        self._heads.append(item)
+
+    def leave(self, item: Item) -> None:
+        """A reply is sent, kept or held: the user's next one comes up."""
+        conversation = (item.reply.instance, item.reply.user)
+        queue = self._queues.get(conversation)
+        if not queue or queue[0] is not item:
+            return
+        queue.popleft()
+        if queue:
+            self._heads.append(queue[0])
+        else:
+            del self._queues[conversation]
+
+    def wait(self, item: Item, due_s: float) -> None:
+        """A reply comes up again at ``due_s`` (monotonic seconds)."""
+        heapq.heappush(self._backoff, (due_s, next(self._serial), item))
+
+    def wake_backoffs(self, now_s: float) -> None:
+        """Bring up the replies whose time has come."""
+        while self._backoff and self._backoff[0][0] <= now_s:
+            self._heads.append(heapq.heappop(self._backoff)[2])
+
+    def next_wake_s(self) -> float:
+        """When the next postponed reply comes up."""
+        return self._backoff[0][0] if self._backoff else float("inf")

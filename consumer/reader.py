@@ -1,0 +1,183 @@
+"""
+What the owner of a partition waits on, and how it reads.
+
+Waiting is one plain XREAD BLOCK over bells: nothing it returns can be lost, because a bell says
+only "look again". Reading is a peek (the time, then what is unread) and fenced reads of what the
+peek named; afterwards every entry older than the watermark has been read.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from consumer.memory import Memory
+from consumer.store import PartitionStore, ReadCode, StreamRead
+from shared import wire
+from shared.connect import BLOCK_MS, Pipe
+from shared.errors import EntryUndecodable
+from shared.metrics import ConsumerMetrics
+from shared.model import Entry
+
+READ_COUNT = 250
+"""Entries asked of one stream at a time: a megabyte or so of short messages."""
+
+STREAMS_PER_READ = 64
+"""Streams in one read script: Redis answers nobody else while it runs."""
+
+ROUNDS = 20
+"""Reads of one turn; a flood goes on in the next turn, after what is due was started."""
+
+log = structlog.get_logger()
+
+
+class BellReader:
+    """
+    Blocks on the bells of some partitions and of the deployment, from the last ids seen.
+
+    After a reconnect the ids still stand, so a ring meanwhile is heard then.
+    """
+
+    def __init__(self, pipe: Pipe) -> None:
+        self._pipe = pipe
+        self._seen: dict[str, bytes] = {}
+
+    async def wait(self, bells: list[str]) -> list[str]:
+        """
+        The bells that have rung since they were last returned, or none after ``BLOCK_MS``.
+
+        A bell that is new here counts as rung, so that nothing before is missed.
+        """
+        self._seen = {bell: self._seen[bell] for bell in bells if bell in self._seen}
+        fresh = [bell for bell in bells if bell not in self._seen]
+        if fresh:
+            for bell in fresh:
+                self._seen[bell] = await self._last_id(bell)
+            return fresh
+        ids = [self._seen[bell] for bell in bells]
+        found = await self._pipe.call("XREAD", "BLOCK", BLOCK_MS, "STREAMS", *bells, *ids)
+        rung = []
+        for key, entries in found or ():
+            self._seen[key.decode()] = entries[-1][0]
+            rung.append(key.decode())
+        return rung
+
+    async def _last_id(self, bell: str) -> bytes:
+        last: list[Any] = await self._pipe.call("XREVRANGE", bell, "+", "-", "COUNT", 1)
+        return last[0][0] if last else b"0-0"
+
+
+class Reader:
+    """Reads a partition's unread entries into its memory."""
+
+    def __init__(
+        self,
+        store: PartitionStore,
+        memory: Memory,
+        read_ahead: int,
+        metrics: ConsumerMetrics,
+        on_opened: Callable[[Entry], None],
+    ) -> None:
+        self._store = store
+        self._memory = memory
+        self._read_ahead = read_ahead
+        self._metrics = metrics
+        self._on_opened = on_opened
+        self.last_reply = b""
+        self.now_ms = 0
+
+    async def read(self, epoch: int) -> bool:
+        """
+        One turn: peek, read what is unread, move the watermark. True: there is more to read.
+
+        Raises:
+            Fenced: the lease is not ours; nothing more was read.
+        """
+        began_s = time.monotonic()
+        peek = await self._store.peek()
+        peeked_s = time.monotonic()
+        self.last_reply, self.now_ms = peek.last_reply, peek.now_ms
+        self._memory.unread.intersection_update(peek.unread)
+        left = list(peek.unread)
+        self._memory.unread.update(left)
+        rounds = 0
+        while (wanted := self._wanted(left)) and rounds < ROUNDS:
+            left = await self._read_round(epoch, left, wanted)
+            rounds += 1
+        self._memory.observe(peek.now_ms, began_s, peeked_s)
+        return bool(self._wanted(left))
+
+    def _wanted(self, instances: list[str]) -> list[tuple[str, int]]:
+        """
+        Which streams to read, and how many entries of each.
+
+        ``READ_AHEAD`` stops a stream only while one of its windows is closed or in hand: open
+        windows alone never stop the read that closes them.
+        """
+        wanted = []
+        for instance in instances:
+            stream = self._memory.stream(instance)
+            room = self._read_ahead - stream.held
+            if stream.busy == 0:
+                room = max(room, READ_COUNT)
+            if room > 0:
+                wanted.append((instance, min(room, READ_COUNT)))
+        return wanted[:STREAMS_PER_READ]
+
+    async def _read_round(
+        self, epoch: int, left: list[str], wanted: list[tuple[str, int]]
+    ) -> list[str]:
+        drained = set()
+        for stream_read in await self._store.read(epoch, wanted):
+            await self._learn(epoch, stream_read)
+            if stream_read.drained:
+                drained.add(stream_read.instance)
+        self._memory.unread -= drained
+        return [instance for instance in left if instance not in drained]
+
+    async def _learn(self, epoch: int, stream_read: StreamRead) -> None:
+        stream = self._memory.stream(stream_read.instance)
+        if stream_read.code is ReadCode.NO_GROUP:
+            self._metrics.groups_recreated_total.inc()
+            log.error("group.recreated", instance=stream_read.instance)
+        elif stream_read.code is ReadCode.FAILED:
+            log.error("read.failed", instance=stream_read.instance, error=stream_read.error)
+        now_s = time.monotonic()
+        for raw_id, values in stream_read.entries:
+            entry = await decode_or_bury(
+                self._store, epoch, stream_read.instance, raw_id, values, self._metrics
+            )
+            if entry is not None and self._memory.learn(entry, now_s):
+                self._on_opened(entry)
+        if stream_read.entries:
+            last_id: bytes = stream_read.entries[-1][0]
+            stream.read_to_ms = int(last_id.split(b"-")[0])
+
+
+async def decode_or_bury(
+    store: PartitionStore,
+    epoch: int,
+    instance: str,
+    raw_id: bytes,
+    values: list[bytes],
+    metrics: ConsumerMetrics,
+) -> Entry | None:
+    """The entry; None when it cannot be read and has become a dead letter of its own."""
+    try:
+        return wire.decode_entry(instance, raw_id, values)
+    except EntryUndecodable as error:
+        letter = wire.DeadLetter(
+            window=None,
+            error=str(error),
+            attempts=0,
+            instance=instance,
+            raw=b" ".join(values).decode(errors="backslashreplace"),
+        )
+        await store.bury(epoch, instance, raw_id, wire.encode_dead_letter(letter))
+        metrics.entries_undecodable_total.inc()
+        metrics.dead_letters_total.inc()
+        log.error("entry.undecodable", instance=instance, entry=raw_id.decode())
+        return None

@@ -1,0 +1,139 @@
+"""
+The audit of what an owner believes against what Redis holds. In a healthy system it finds nothing.
+
+All times are this process's own: Redis's idle times lie after a clock step. What it finds twice,
+an interval apart, sends the partition through the takeover, which claims and orders everything;
+nothing is folded in late. The same rounds remove streams that have been empty for ``dedupe_ms``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from consumer.dispatch import Dispatcher
+from consumer.partition import Partition
+from shared.errors import BrokerRefused, BrokerUnavailable
+from shared.metrics import ConsumerMetrics
+from shared.model import EntryId, Token, WorkerId
+
+PENDING_COUNT = 5000
+"""Pending entries looked at per stream and round: more than ``READ_AHEAD`` holds by default."""
+
+STREAMS_AT_ONCE = 64
+
+log = structlog.get_logger()
+
+
+class Reclaimer:
+    """Audits every owned partition, ``reclaim_idle_ms`` / 4 apart."""
+
+    def __init__(
+        self,
+        worker: WorkerId,
+        partitions: Mapping[int, Partition],
+        dispatcher: Dispatcher,
+        metrics: ConsumerMetrics,
+        *,
+        reclaim_idle_ms: int,
+        dedupe_ms: int,
+        foreign_limit_ms: Callable[[str], int],
+    ) -> None:
+        self._worker = worker
+        self._partitions = partitions
+        self._dispatcher = dispatcher
+        self._metrics = metrics
+        self._idle_s = reclaim_idle_ms / 1000
+        self._dedupe_ms = dedupe_ms
+        self._foreign_limit_ms = foreign_limit_ms
+        self._strangers: dict[tuple[int, str, EntryId], float] = {}
+        self._records: dict[Token, float] = {}
+
+    async def run(self) -> None:
+        """Round after round until cancelled."""
+        while True:
+            await asyncio.sleep(self._idle_s / 4 * random.uniform(0.8, 1.2))
+            await self.round()
+
+    async def round(self) -> None:
+        """Audit every partition that is ours and loaded."""
+        strangers: dict[tuple[int, str, EntryId], float] = {}
+        records: dict[Token, float] = {}
+        for partition in list(self._partitions.values()):
+            if not partition.loaded or partition.stopped:
+                continue
+            try:
+                records |= await self._audit_records(partition)
+                strangers |= await self._audit_streams(partition)
+            except (BrokerUnavailable, BrokerRefused) as error:
+                log.warning("audit.delayed", partition=partition.number, error=str(error))
+        self._strangers, self._records = strangers, records
+
+    async def _audit_records(self, partition: Partition) -> dict[Token, float]:
+        """Records that are not what they seem, with when each was first seen so."""
+        seen: dict[Token, float] = {}
+        now_s = time.monotonic()
+        for conversation, record in (await partition.store.running()).items():
+            ours = record.worker == self._worker
+            if not record.worker or (ours and record.token in self._dispatcher.running):
+                continue
+            first_s = self._records.get(record.token, now_s)
+            seen[record.token] = first_s
+            limit_s = 0.0 if ours else self._foreign_limit_ms(conversation[0]) / 1000
+            if record.token in self._records and now_s - first_s > limit_s:
+                if not ours:
+                    await partition.store.postpone(conversation, record.token, 0, counts=True)
+                self._take_over(partition, "own record" if ours else "foreign record", 1)
+        return seen
+
+    async def _audit_streams(
+        self, partition: Partition
+    ) -> dict[tuple[int, str, EntryId], float]:
+        strangers: dict[tuple[int, str, EntryId], float] = {}
+        instances = await partition.store.streams()
+        for at in range(0, len(instances), STREAMS_AT_ONCE):
+            chunk = instances[at : at + STREAMS_AT_ONCE]
+            found = await asyncio.gather(*(self._audit_stream(partition, i) for i in chunk))
+            for part in found:
+                strangers |= part
+        return strangers
+
+    async def _audit_stream(
+        self, partition: Partition, instance: str
+    ) -> dict[tuple[int, str, EntryId], float]:
+        """Pending entries that no window in memory knows, with when each was first seen."""
+        store = partition.store
+        try:
+            pending = await store.pending_count(instance)
+        except BrokerRefused as error:
+            if error.code != "NOGROUP":
+                raise
+            partition.ring()
+            return {}
+        if pending == 0:
+            await store.remove_stream(instance, self._dedupe_ms)
+            return {}
+        if pending == partition.memory.stream(instance).held:
+            return {}
+        ids = await store.pending_ids(instance, PENDING_COUNT)
+        unknown = set(ids) - partition.memory.knows(ids, instance)
+        now_s = time.monotonic()
+        seen = {
+            key: self._strangers.get(key, now_s)
+            for key in ((partition.number, instance, entry_id) for entry_id in unknown)
+        }
+        old = sum(1 for first_s in seen.values() if now_s - first_s >= self._idle_s)
+        if old:
+            self._metrics.entries_reclaimed_total.inc(old)
+            self._take_over(partition, "hidden entries", old)
+            return {}
+        return seen
+
+    def _take_over(self, partition: Partition, reason: str, count: int) -> None:
+        self._metrics.audits_failed_total.labels(reason=reason.replace(" ", "_")).inc()
+        log.error("audit.failed", partition=partition.number, reason=reason, count=count)
+        partition.restart(f"audit: {reason}")

@@ -1,0 +1,105 @@
+"""
+The records of windows and sends that have begun, as they stand in Redis.
+
+A record says which token may finish the window (or the send), and whose it is: a worker's, or
+nobody's while it waits for its time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from shared.model import ClosedBy, EntryId, Token, Window, WindowId, WorkerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """
+    A window that was started and is not finished.
+
+    ``ids`` is its frozen extent. ``worker`` is empty while nobody holds it; then ``retry_at`` is
+    when it is due (Redis's ms) and ``delay_ms`` how long it waits at most, whatever the clocks
+    say. ``since`` is when its endpoint was first found unavailable, 0 if it was not.
+    """
+
+    ids: tuple[EntryId, ...]
+    window_id: WindowId
+    closed_by: ClosedBy
+    opened_at: int
+    closed_at: int
+    token: Token
+    worker: WorkerId
+    attempt: int
+    retry_at: int = 0
+    delay_ms: int = 0
+    since: int = 0
+    started: int = 0
+    error: str = ""
+
+
+def decode_record(value: bytes) -> Record:
+    """What ``start`` and ``postpone`` wrote."""
+    body = orjson.loads(value)
+    return Record(
+        ids=tuple(EntryId.parse(entry_id) for entry_id in body["ids"]),
+        window_id=WindowId(body["window_id"]),
+        closed_by=ClosedBy(body["closed_by"]),
+        opened_at=int(body["opened_at"]),
+        closed_at=int(body["closed_at"]),
+        token=Token(body["token"]),
+        worker=WorkerId(body["worker"]),
+        attempt=int(body["attempt"]),
+        retry_at=int(body["retry_at"]),
+        delay_ms=int(body["delay"]),
+        since=int(body["since"]),
+        started=int(body["started"]),
+        error=body.get("error", ""),
+    )
+
+
+def encode_extent(window: Window, error: str = "") -> bytes:
+    """The part of a record that the starter knows; the script adds the rest."""
+    body: dict[str, Any] = {
+        "ids": [str(entry.id) for entry in window.entries],
+        "window_id": window.id,
+        "closed_by": window.closed_by,
+        "opened_at": window.opened_at,
+        "closed_at": window.closed_at,
+        "error": error,
+    }
+    return orjson.dumps(body)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendRecord:
+    """
+    A reply whose sending has begun.
+
+    ``sent`` counts the texts that have left. ``held`` says why it waits for a person; empty:
+    it is on its way, or due at ``retry_at``.
+    """
+
+    token: Token
+    worker: WorkerId
+    attempt: int
+    sent: int
+    held: str
+    retry_at: int
+    delay_ms: int
+
+
+def decode_send_record(value: bytes) -> SendRecord:
+    """What ``send`` and ``unsend`` wrote."""
+    body = orjson.loads(value)
+    return SendRecord(
+        token=Token(body["token"]),
+        worker=WorkerId(body["worker"]),
+        attempt=int(body["attempt"]),
+        sent=int(body["sent"]),
+        held=body["held"],
+        retry_at=int(body["retry_at"]),
+        delay_ms=int(body["delay"]),
+    )

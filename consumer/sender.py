@@ -1,0 +1,371 @@
+"""
+Sending: a reply leaves the outbox through its instance's provider, one user's in order.
+
+A send lives by the rules of a window: a record with a token before the provider is called, a
+live other worker's is left alone, a dead worker's is ambiguous (it may have been sent) and
+follows the instance's policy, and what is done is guarded by the token. A failed send never
+makes the handler run again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import aiohttp
+import structlog
+
+from consumer.membership import Membership
+from consumer.outbox import Item, Outbox, OutboxStore, SendCode
+from consumer.record import SendRecord
+from consumer.retry import RetryRules, backoff_ms
+from shared.errors import BrokerRefused, BrokerUnavailable, Fenced
+from shared.metrics import ConsumerMetrics
+from shared.model import Conversation, EntryId, Token, WorkerId
+from shared.providers import Address, Provider, SendRefused, SendResult, SendRetry
+from shared.settings import InstanceSettings
+from shared.wire import OutboxReply
+
+CONCURRENCY = 64
+"""Sends at the same time by one worker: providers limit rates far below that."""
+
+LOOP_SPAN_S = 60.0
+FINISH_RETRY_S = 0.2
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """How replies of an instance leave."""
+
+    provider: Provider
+    settings: InstanceSettings
+    resend: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendSettings:
+    """The settings' part that sending needs. ``channel_of`` gives None where there is none."""
+
+    channel_of: Callable[[OutboxReply], Channel | None]
+    retention_ms: int
+    loop_limit: int
+    retry: RetryRules
+
+
+class SendOwner(Protocol):
+    """What sending needs of the partition."""
+
+    @property
+    def epoch(self) -> int:
+        """The epoch under which a send is fenced."""
+        ...
+
+    def is_trusted(self) -> bool:
+        """Whether a send may begin."""
+        ...
+
+    def wake(self) -> None:
+        """Turn soon."""
+        ...
+
+    def restart(self, reason: str) -> None:
+        """Take over again."""
+        ...
+
+    def step_down(self) -> None:
+        """The lease is not ours any more."""
+        ...
+
+
+class Sends:
+    """What the senders of one worker share: tokens in hand, tasks, the number at a time."""
+
+    def __init__(
+        self,
+        worker: WorkerId,
+        membership: Membership,
+        settings: SendSettings,
+        metrics: ConsumerMetrics,
+        session: aiohttp.ClientSession,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self.worker = worker
+        self.membership = membership
+        self.settings = settings
+        self.metrics = metrics
+        self.session = session
+        self.tasks = tasks
+        self.in_hand: set[Token] = set()
+        self.slots = asyncio.Semaphore(CONCURRENCY)
+        self._serial = 0
+        self._sent_s: dict[Conversation, deque[float]] = {}
+
+    def new_token(self, epoch: int) -> Token:
+        """A token that was never used."""
+        self._serial += 1
+        return Token(f"{self.worker}:{epoch}:send-{self._serial}")
+
+    def exceeds_loop_limit(self, conversation: Conversation) -> bool:
+        """Whether this user has had ``LOOP_LIMIT`` replies within a minute: two bots talking?"""
+        now_s = time.monotonic()
+        times = self._sent_s.get(conversation)
+        while times and times[0] < now_s - LOOP_SPAN_S:
+            times.popleft()
+        if times is not None and not times:
+            del self._sent_s[conversation]
+        return times is not None and len(times) >= self.settings.loop_limit
+
+    def count_sent(self, conversation: Conversation) -> None:
+        """A reply has left for this user."""
+        self._sent_s.setdefault(conversation, deque()).append(time.monotonic())
+
+
+class PartitionSender:
+    """Sends one partition's replies for as long as its lease is ours."""
+
+    def __init__(self, sends: Sends, store: OutboxStore) -> None:
+        self.outbox = Outbox()
+        self._sends = sends
+        self._store = store
+        self._now_ms = 0
+
+    async def rebuild(self) -> None:
+        """Forget the memory and read the whole outbox: part of the takeover."""
+        records = await self._store.sending()
+        outbox = Outbox()
+        await self._fill(outbox, records)
+        self.outbox = outbox
+
+    async def load(self, last_reply: bytes, now_ms: int) -> None:
+        """Read what has come since, if ``last_reply`` says that something has, at Redis's time."""
+        self._now_ms = now_ms
+        if not last_reply:
+            return
+        if self.outbox.last is None or EntryId.parse(last_reply) > self.outbox.last:
+            await self._fill(self.outbox, {})
+
+    async def _fill(self, outbox: Outbox, records: dict[EntryId, SendRecord]) -> None:
+        while page := await self._store.page(outbox.last):
+            for reply_id, reply in page:
+                outbox.last = reply_id
+                if reply is None:
+                    log.error("reply.undecodable", reply=str(reply_id))
+                    continue
+                outbox.add(Item(reply_id, reply, records.get(reply_id)))
+
+    def dispatch(self, owner: SendOwner) -> None:
+        """Begin what may begin: each user's first unsent reply."""
+        if not owner.is_trusted():
+            return
+        self.outbox.wake_backoffs(time.monotonic())
+        for item in self.outbox.take_heads():
+            self._judge(owner, item, live=self._sends.membership.live)
+        self._expire_kept(owner)
+
+    def _judge(self, owner: SendOwner, item: Item, live: Collection[WorkerId]) -> None:
+        record, sends = item.record, self._sends
+        if record is not None and record.held:
+            self.outbox.held[item.id] = item
+            self.outbox.leave(item)
+            return
+        channel = sends.settings.channel_of(item.reply)
+        if channel is None and record is None:
+            self._keep(item)
+        elif record is not None and not record.worker and record.delay_ms:
+            self.outbox.wait(item, time.monotonic() + record.delay_ms / 1000)
+            item.record = replace(record, delay_ms=0)
+        elif record is None or not record.worker:
+            self._begin(owner, item, channel)
+        elif record.token in sends.in_hand:
+            self.outbox.wait(item, time.monotonic() + 1.0)
+        elif record.worker != sends.worker and record.worker in live:
+            self.outbox.foreign[item.id] = item
+        elif record.worker != sends.worker and not (channel and channel.resend):
+            self._begin(owner, item, channel, hold="the worker died while sending")
+        else:
+            self._begin(owner, item, channel)
+
+    def _keep(self, item: Item) -> None:
+        """No channel: the reply stays readable for ``retention_ms``."""
+        self.outbox.kept.append(item)
+        self.outbox.leave(item)
+        self._sends.metrics.replies_held_total.labels(reason="no_channel").inc()
+        log.info("reply.kept", window=item.reply.window_id, reply=str(item.id))
+
+    def _expire_kept(self, owner: SendOwner) -> None:
+        kept, oldest_ms = self.outbox.kept, self._now_ms - self._sends.settings.retention_ms
+        while kept and kept[0].id.ms < oldest_ms:
+            item = kept.popleft()
+            self._sends.tasks.create_task(self._forget(owner, item), name="expire-reply")
+
+    async def _forget(self, owner: SendOwner, item: Item) -> None:
+        keep_ms = self._sends.settings.retention_ms
+        try:
+            await self._store.sent(item.id, item.reply, None, "kept", keep_ms)
+        except (BrokerUnavailable, BrokerRefused):
+            owner.restart("a kept reply was not removed")
+
+    def _begin(
+        self, owner: SendOwner, item: Item, channel: Channel | None, hold: str = ""
+    ) -> None:
+        sends, record = self._sends, item.record
+        conversation = (item.reply.instance, item.reply.user)
+        if channel is None:
+            hold = hold or "there is no channel any more"
+        elif sends.exceeds_loop_limit(conversation):
+            hold = hold or "loop limit"
+        ours = record is not None and record.worker == sends.worker
+        token = record.token if record is not None and ours else sends.new_token(owner.epoch)
+        sends.in_hand.add(token)
+        if not hold and record is None:
+            sends.count_sent(conversation)
+        sends.tasks.create_task(
+            self._send(owner, owner.epoch, item, token, channel, hold), name=f"send-{item.id}"
+        )
+
+    async def _send(
+        self,
+        owner: SendOwner,
+        epoch: int,
+        item: Item,
+        token: Token,
+        channel: Channel | None,
+        hold: str,
+    ) -> None:
+        sends = self._sends
+        try:
+            async with sends.slots:
+                replaces = item.record.token if item.record else None
+                code, attempt, sent = await self._store.send(epoch, item.id, replaces, token)
+                if code is not SendCode.SENDING:
+                    owner.restart(f"send {code.name.lower()}")
+                    return
+                if not sends.membership.is_trusted(time.monotonic()):
+                    await self._give_back(owner, item, token, attempt, 200, sent)
+                elif hold or channel is None:
+                    await self._hold(item, token, hold, sent)
+                else:
+                    await self._send_texts(owner, item, token, channel, attempt, sent)
+        except Fenced:
+            sends.metrics.fenced_total.labels(call="send").inc()
+            if owner.epoch == epoch:
+                owner.step_down()
+        except (BrokerUnavailable, BrokerRefused):
+            owner.restart("send unanswered")
+        finally:
+            sends.in_hand.discard(token)
+            owner.wake()
+
+    async def _send_texts(
+        self,
+        owner: SendOwner,
+        item: Item,
+        token: Token,
+        channel: Channel,
+        attempt: int,
+        sent: int,
+    ) -> None:
+        sends, reply = self._sends, item.reply
+        address = Address(instance=reply.instance, user=reply.user, reply_to=reply.reply_to)
+        for text in reply.texts[sent:]:
+            result = await _send_text(channel, sends.session, address, text)
+            if isinstance(result, SendRefused):
+                sends.metrics.send_failures_total.labels(provider=channel.provider.name).inc()
+                await self._hold(item, token, f"refused: {result.error}", sent)
+                return
+            if isinstance(result, SendRetry):
+                sends.metrics.send_failures_total.labels(provider=channel.provider.name).inc()
+                rules = sends.settings.retry
+                delay_ms = backoff_ms(attempt, rules, random.random())
+                if result.after_ms is not None:
+                    delay_ms = min(max(result.after_ms, 0), rules.max_ms)
+                log.warning("reply.retry", window=reply.window_id, error=result.error)
+                await self._give_back(owner, item, token, attempt, delay_ms, sent)
+                return
+            sent += 1
+        await self._persist(
+            lambda: self._store.sent(item.id, reply, token, "sent", sends.settings.retention_ms)
+        )
+        sends.metrics.replies_sent_total.labels(provider=channel.provider.name).inc()
+        log.info("reply.sent", window=reply.window_id, reply=str(item.id), count=len(reply.texts))
+        self.outbox.leave(item)
+
+    async def _give_back(
+        self, owner: SendOwner, item: Item, token: Token, attempt: int, delay_ms: int, sent: int
+    ) -> None:
+        ours = await self._persist(
+            lambda: self._store.unsend(item.id, token, delay_ms, sent=sent)
+        )
+        if not ours:
+            owner.restart("unsend refused")
+            return
+        item.record = SendRecord(
+            token=token,
+            worker=WorkerId(""),
+            attempt=attempt,
+            sent=sent,
+            held="",
+            retry_at=0,
+            delay_ms=0,
+        )
+        self.outbox.wait(item, time.monotonic() + delay_ms / 1000)
+
+    async def _hold(self, item: Item, token: Token, why: str, sent: int) -> None:
+        """Leave the reply in the outbox for a person; the user's next one goes on."""
+        await self._persist(lambda: self._store.unsend(item.id, token, 0, held=why, sent=sent))
+        self._sends.metrics.replies_held_total.labels(reason=_held_label(why)).inc()
+        log.warning("reply.held", window=item.reply.window_id, reason=_held_label(why))
+        self.outbox.held[item.id] = item
+        self.outbox.leave(item)
+
+    async def _persist(self, call: Callable[[], Awaitable[bool]]) -> bool:
+        """What was done to the outside is written for as long as the process lives."""
+        while True:
+            try:
+                return await call()
+            except (BrokerUnavailable, BrokerRefused):
+                await asyncio.sleep(FINISH_RETRY_S * (0.5 + random.random()))
+
+    async def look_at_foreign(self, live: Collection[WorkerId]) -> None:
+        """Have the other workers' sends ended, or have their workers died?"""
+        foreign = self.outbox.foreign
+        if not foreign:
+            return
+        records = await self._store.sending()
+        for reply_id, item in list(foreign.items()):
+            record = records.get(reply_id)
+            if record is not None and record.worker in live:
+                continue
+            del foreign[reply_id]
+            if record is None:
+                self.outbox.leave(item)
+            else:
+                item.record = replace(record)
+                self.outbox.put_back(item)
+
+
+async def _send_text(
+    channel: Channel, session: aiohttp.ClientSession, address: Address, text: str
+) -> SendResult:
+    try:
+        return await channel.provider.send(session, channel.settings, address, text)
+    except Exception as error:
+        log.error("provider.failed", provider=channel.provider.name, error=type(error).__name__)
+        return SendRetry(error=type(error).__name__)
+
+
+def _held_label(why: str) -> str:
+    if why.startswith("refused"):
+        return "refused"
+    return {"loop limit": "loop_limit", "the worker died while sending": "ambiguous"}.get(
+        why, "no_channel"
+    )
+
+

@@ -1,0 +1,291 @@
+"""
+A partition's windows in Redis: one typed method per script.
+
+Every method may raise ``BrokerUnavailable`` (no answer: it may have run) or ``BrokerRefused``
+(an answer that is an error). Those that need the lease raise ``Fenced`` when it is not ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from consumer.record import Record, decode_record, encode_extent
+from shared.connect import Pipe
+from shared.errors import Fenced
+from shared.keys import GROUP, PartitionKeys, conversation_field, conversation_hash
+from shared.keys import conversation_of_field as conversation_of
+from shared.model import Conversation, EntryId, Token, Window, WorkerId
+from shared.scripts import load_script
+
+_FENCED = 0
+
+RawEntry = tuple[bytes, list[bytes]]
+"""An entry as Redis gives it: id, and field, value, ..."""
+
+
+class ReadCode(IntEnum):
+    """What became of the read of one stream."""
+
+    READ = 0
+    NO_STREAM = 1
+    NO_GROUP = 2
+    FAILED = 3
+
+
+class StartCode(IntEnum):
+    """What became of the start of one window."""
+
+    STARTED = 0
+    CONFLICT = 1
+    GONE = 2
+
+
+class FinishCode(IntEnum):
+    """What became of a finish: ``ALREADY`` is the answer to a call whose answer was lost."""
+
+    FINISHED = 0
+    ALREADY = 1
+    REFUSED = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peek:
+    """The partition at a moment: Redis's ms, streams with unread entries, the last reply's id."""
+
+    now_ms: int
+    unread: tuple[str, ...]
+    last_reply: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamRead:
+    """What one stream gave. ``drained``: fewer entries than asked for, so nothing is left."""
+
+    instance: str
+    code: ReadCode
+    entries: Sequence[RawEntry]
+    drained: bool
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimPage:
+    """A page of pending entries; ``cursor`` is ``0-0`` after the last one."""
+
+    cursor: bytes
+    entries: Sequence[RawEntry]
+    missing: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRequest:
+    """A window to start: the token that must stand there now (None: none), and the new one."""
+
+    window: Window
+    replaces: Token | None
+    token: Token
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartAnswer:
+    """What became of a start; the numbers are the record's, ``now_ms`` is Redis's time."""
+
+    code: StartCode
+    attempt: int
+    delay_ms: int
+    since: int
+    now_ms: int
+
+
+class PartitionStore:
+    """The scripts of one partition, spoken for one worker."""
+
+    def __init__(self, pipe: Pipe, keys: PartitionKeys, worker: WorkerId) -> None:
+        self.keys = keys
+        self._pipe = pipe
+        self._worker = worker
+
+    async def peek(self) -> Peek:
+        """The time, then the streams that have unread entries: older ones are all in those."""
+        now_ms, names, last = await self._script("peek", (self.keys.ready, self.keys.outbox), ())
+        unread = tuple(name.decode() for name in names)
+        return Peek(now_ms=now_ms, unread=unread, last_reply=last)
+
+    async def read(self, epoch: int, wanted: Sequence[tuple[str, int]]) -> list[StreamRead]:
+        """
+        Read up to so many entries of each named instance into our pending list.
+
+        Raises:
+            Fenced: nothing was read.
+        """
+        streams = [self.keys.stream(instance) for instance, _ in wanted]
+        pairs = [part for pair in wanted for part in pair]
+        answer = await self._fenced(
+            "read", (self.keys.lease, self.keys.ready, *streams), epoch, (GROUP, *pairs)
+        )
+        reads = []
+        for (instance, count), (code, body) in zip(wanted, answer[1:], strict=True):
+            failed = code == ReadCode.FAILED
+            reads.append(
+                StreamRead(
+                    instance=instance,
+                    code=ReadCode(code),
+                    entries=[] if failed else body,
+                    drained=code == ReadCode.NO_STREAM
+                    or (code == ReadCode.READ and len(body) < count),
+                    error=body.decode() if failed else "",
+                )
+            )
+        return reads
+
+    async def streams(self) -> list[str]:
+        """The instances that have a stream here."""
+        return [name.decode() for name in await self._pipe.call("SMEMBERS", self.keys.streams)]
+
+    async def running(self) -> dict[Conversation, Record]:
+        """Every record of the partition."""
+        flat = await self._pipe.call("HGETALL", self.keys.running)
+        pairs = zip(flat[::2], flat[1::2], strict=True)
+        return {conversation_of(field): decode_record(value) for field, value in pairs}
+
+    async def records(self, conversations: Sequence[Conversation]) -> list[Record | None]:
+        """The records of some conversations, None where there is none."""
+        fields = [conversation_field(*conversation) for conversation in conversations]
+        values = await self._pipe.call("HMGET", self.keys.running, *fields)
+        return [None if value is None else decode_record(value) for value in values]
+
+    async def claim(self, epoch: int, instance: str, cursor: bytes, count: int) -> ClaimPage:
+        """
+        Take a page of pending entries over, whoever read them.
+
+        Raises:
+            Fenced: nothing was claimed.
+        """
+        keys = (self.keys.lease, self.keys.stream(instance))
+        answer = await self._fenced("claim", keys, epoch, (GROUP, cursor, count))
+        return ClaimPage(cursor=answer[1], entries=answer[2], missing=answer[3])
+
+    async def pending_count(self, instance: str) -> int:
+        """How many entries of the instance are read and not finished."""
+        return int((await self._pipe.call("XPENDING", self.keys.stream(instance), GROUP))[0])
+
+    async def pending_ids(self, instance: str, count: int) -> list[EntryId]:
+        """The oldest ``count`` entries that are read and not finished."""
+        stream = self.keys.stream(instance)
+        rows = await self._pipe.call("XPENDING", stream, GROUP, "-", "+", count)
+        return [EntryId.parse(row[0]) for row in rows]
+
+    async def start(self, epoch: int, requests: Sequence[StartRequest]) -> list[StartAnswer]:
+        """
+        Write the records of windows that begin; many at once.
+
+        Raises:
+            Fenced: none was started.
+        """
+        streams = [self.keys.stream(request.window.instance) for request in requests]
+        args: list[Any] = [GROUP]
+        for request in requests:
+            args.append(conversation_field(*request.window.conversation))
+            args += (request.replaces or "", request.token)
+            args.append(encode_extent(request.window, request.error))
+        keys = (self.keys.lease, self.keys.running, *streams)
+        answer = await self._fenced("start", keys, epoch, args)
+        return [
+            StartAnswer(
+                code=StartCode(code), attempt=attempt, delay_ms=delay, since=since, now_ms=answer[1]
+            )
+            for code, attempt, delay, since in answer[2:]
+        ]
+
+    async def postpone(
+        self,
+        conversation: Conversation,
+        token: Token,
+        delay_ms: int,
+        *,
+        counts: bool,
+        unavailable: bool = False,
+        error: str = "",
+    ) -> bool:
+        """Give a window back until later. False: the token is not ours any more. Repeatable."""
+        answer = await self._script(
+            "postpone",
+            (self.keys.running, self.keys.lease, self.keys.bell),
+            (
+                conversation_field(*conversation),
+                token,
+                self._worker,
+                delay_ms,
+                int(counts),
+                int(unavailable),
+                error,
+            ),
+        )
+        return bool(answer[0] == 0)
+
+    async def finish(
+        self,
+        conversation: Conversation,
+        first: EntryId,
+        token: Token,
+        outcome: str,
+        value: bytes,
+        retention_ms: int,
+    ) -> FinishCode:
+        """
+        Record the outcome and release the user, in one script.
+
+        ``first`` is the window's first entry. ``outcome``: ``answered`` (value: the encoded
+        reply), ``dead`` (the dead letter), ``silent`` or ``missing``. After a crash before this
+        call the window is handed out again with the same id; calling again after a lost answer
+        is safe.
+        """
+        p = self.keys
+        stream = p.stream(conversation[0])
+        keys = (p.running, stream, p.outbox, p.dead, p.journal, p.lease, p.bell)
+        args = (
+            conversation_field(*conversation),
+            token,
+            self._worker,
+            GROUP,
+            str(first),
+            outcome,
+            value,
+            conversation_hash(*conversation),
+            retention_ms,
+        )
+        answer = await self._script("finish", keys, args)
+        return FinishCode(answer[0])
+
+    async def bury(self, epoch: int, instance: str, entry_id: bytes, letter: bytes) -> None:
+        """
+        Make a dead letter of one entry that cannot be decoded.
+
+        Raises:
+            Fenced: it was not buried.
+        """
+        keys = (self.keys.lease, self.keys.stream(instance), self.keys.dead)
+        args = (self._worker, epoch, GROUP, entry_id, letter)
+        if await self._script("bury", keys, args) == _FENCED:
+            raise Fenced(self.keys.number)
+
+    async def remove_stream(self, instance: str, dedupe_ms: int) -> bool:
+        """Delete an instance's stream here, if nothing can refer to it any more."""
+        keys = (self.keys.stream(instance), self.keys.streams, self.keys.ready)
+        return bool(await self._script("remove_stream", keys, (instance, GROUP, dedupe_ms)))
+
+    async def _fenced(
+        self, name: str, keys: Sequence[str], epoch: int, args: Sequence[Any]
+    ) -> list[Any]:
+        answer: list[Any] = await self._script(name, keys, (self._worker, epoch, *args))
+        if answer[0] == _FENCED:
+            raise Fenced(self.keys.number)
+        return answer
+
+    async def _script(self, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        return await self._pipe.script(load_script(name), keys, args)
+

@@ -1,0 +1,125 @@
+"""
+Takeover: how an owner rebuilds a partition's memory. Recovery and reconnection are the same.
+
+Under a new epoch, and in this order: the records of what has begun, then every pending entry
+(claimed to ourselves, whoever read it), then a judgement of each record. Only afterwards are
+new entries read, so that order is kept. Nothing that an old connection still carries can
+execute under the new epoch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection, Mapping
+
+import structlog
+
+from consumer.memory import Memory, State
+from consumer.reader import decode_or_bury
+from consumer.record import Record
+from consumer.store import PartitionStore
+from shared.metrics import ConsumerMetrics
+from shared.model import Conversation, Entry, EntryId, Token, WorkerId
+
+CLAIM_COUNT = 250
+"""Entries claimed at a time."""
+
+CLAIMS_AT_ONCE = 64
+"""Streams claimed at the same time: the pipe sends them together."""
+
+log = structlog.get_logger()
+
+
+async def rebuild_memory(
+    store: PartitionStore, epoch: int, memory: Memory, metrics: ConsumerMetrics
+) -> list[Conversation]:
+    """
+    Fill an empty memory with records and pending entries; returns records without entries.
+
+    Raises:
+        Fenced: the lease is not ours under this epoch.
+    """
+    records = await store.running()
+    for conversation, record in records.items():
+        memory.place_record(conversation, record)
+    members: dict[Conversation, dict[EntryId, Entry]] = {c: {} for c in records}
+    instances = await store.streams()
+    for at in range(0, len(instances), CLAIMS_AT_ONCE):
+        chunk = instances[at : at + CLAIMS_AT_ONCE]
+        claimed = await asyncio.gather(
+            *(_claim_stream(store, epoch, instance, metrics) for instance in chunk)
+        )
+        now_s = time.monotonic()
+        for entry in (entry for entries in claimed for entry in entries):
+            conversation = (entry.message.instance, entry.message.user)
+            if conversation in records and entry.id in records[conversation].ids:
+                members[conversation][entry.id] = entry
+            else:
+                memory.learn(entry, now_s)
+    return _attach(memory, records, members)
+
+
+async def _claim_stream(
+    store: PartitionStore, epoch: int, instance: str, metrics: ConsumerMetrics
+) -> list[Entry]:
+    entries: list[Entry] = []
+    cursor = b"0-0"
+    while True:
+        page = await store.claim(epoch, instance, cursor, CLAIM_COUNT)
+        if page.missing:
+            metrics.entries_missing_total.inc(page.missing)
+            log.error("entry.missing", instance=instance, count=page.missing)
+        for raw_id, values in page.entries:
+            entry = await decode_or_bury(store, epoch, instance, raw_id, values, metrics)
+            if entry is not None:
+                entries.append(entry)
+        cursor = page.cursor
+        if cursor == b"0-0":
+            return entries
+
+
+def _attach(
+    memory: Memory,
+    records: Mapping[Conversation, Record],
+    members: Mapping[Conversation, Mapping[EntryId, Entry]],
+) -> list[Conversation]:
+    empty = []
+    for conversation, record in records.items():
+        found = members[conversation]
+        present = [found[entry_id] for entry_id in record.ids if entry_id in found]
+        if not memory.attach(conversation, present):
+            empty.append(conversation)
+    return empty
+
+
+def judge(
+    memory: Memory,
+    state: State,
+    *,
+    us: WorkerId,
+    live: Collection[WorkerId],
+    in_hand: Collection[Token],
+    now: tuple[int, float],
+) -> None:
+    """
+    Decide what becomes of a record that this memory did not start.
+
+    Nobody's: run when due. Ours with a handler: wait for it. Ours without one, or a dead
+    worker's: start again. A live other's: watch it. ``now``: Redis's ms, monotonic seconds.
+    """
+    record = state.record
+    assert record is not None
+    if not record.worker:
+        now_ms, now_s = now
+        rest_ms = min(max(record.retry_at - now_ms, 0), record.delay_ms)
+        memory.postponed(state, record, now_s + rest_ms / 1000)
+    elif record.worker == us:
+        if record.token in in_hand:
+            memory.keep_running(state)
+        else:
+            memory.adopt(state, orphaned=False)
+    elif record.worker in live:
+        memory.watch(state)
+    else:
+        memory.adopt(state, orphaned=True)

@@ -1,0 +1,138 @@
+"""
+The cut: a user's windows as a pure function of the user's entries.
+
+The first entry opens a window. It closes at ``first + max_wait_ms``, or with its
+``max_messages``-th message, or (where set) ``quiet_ms`` after its last message but never later
+than ``max_wait_ms``. An entry at or past the due time opens the next window. No clock is read
+here: a window whose due time is at or before the *watermark* (every older entry has been read)
+is closed, because nothing can still belong to it. So cutting the same entries twice gives the
+same windows, after any crash, on any worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.model import ClosedBy, Entry, Window, window_id
+from shared.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What shapes a window. ``quiet_ms`` 0 is off; ``pass_through`` gives each message its own."""
+
+    max_wait_ms: int
+    max_messages: int
+    quiet_ms: int
+    grace_ms: int
+    pass_through: bool = False
+
+
+def rules_for(settings: Settings, instance: str) -> Rules:
+    """The general settings, with the instance's own over them."""
+    own = settings.instance(instance)
+    max_wait_ms = own.max_wait_ms or settings.max_wait_ms
+    quiet_ms = settings.quiet_ms if own.quiet_ms is None else own.quiet_ms
+    return Rules(
+        max_wait_ms=max_wait_ms,
+        max_messages=own.max_messages or settings.max_messages,
+        quiet_ms=min(quiet_ms, max_wait_ms),
+        grace_ms=settings.grace_ms,
+        pass_through=(own.mode or settings.mode) == "pass_through",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """
+    Where a user's first window ends among the entries that have been read.
+
+    ``size`` entries belong to it so far. ``closed_by`` says that no later entry can join
+    whatever the watermark; else it stays open until the watermark reaches ``due_ms``.
+    """
+
+    size: int
+    due_ms: int
+    closed_by: ClosedBy | None
+    at_due: ClosedBy
+
+    def closes_at(self, watermark_ms: int) -> ClosedBy | None:
+        """Why the window is closed, seen from this watermark; None: it is open."""
+        if self.closed_by is not None:
+            return self.closed_by
+        return self.at_due if self.due_ms <= watermark_ms else None
+
+
+def first_cut(entries: Sequence[Entry], rules: Rules) -> Cut:
+    """
+    The first window of a user's entries, which are in stream order and not empty.
+
+    An entry that replays a dead window closes the window before it and is one by itself.
+    """
+    first = entries[0]
+    limit_ms = first.id.ms + rules.max_wait_ms
+    if first.replayed is not None:
+        return _closed(1, first.id.ms, ClosedBy.REPLAY)
+    if rules.pass_through:
+        return _closed(1, first.id.ms, ClosedBy.PASS_THROUGH)
+    due_ms, at_due = _due(first.id.ms, limit_ms, rules)
+    size = 1
+    while True:
+        if size == rules.max_messages:
+            return _closed(size, entries[size - 1].id.ms, ClosedBy.MAX_MESSAGES)
+        if size == len(entries):
+            return Cut(size=size, due_ms=due_ms, closed_by=None, at_due=at_due)
+        entry = entries[size]
+        if entry.id.ms >= due_ms:
+            return _closed(size, due_ms, at_due)
+        if entry.replayed is not None:
+            return _closed(size, entry.id.ms, ClosedBy.FLUSH)
+        due_ms, at_due = _due(entry.id.ms, limit_ms, rules)
+        size += 1
+
+
+def _closed(size: int, due_ms: int, closed_by: ClosedBy) -> Cut:
+    return Cut(size=size, due_ms=due_ms, closed_by=closed_by, at_due=closed_by)
+
+
+def _due(last_ms: int, limit_ms: int, rules: Rules) -> tuple[int, ClosedBy]:
+    if rules.quiet_ms and last_ms + rules.quiet_ms < limit_ms:
+        return last_ms + rules.quiet_ms, ClosedBy.QUIET
+    return limit_ms, ClosedBy.MAX_WAIT
+
+
+def cut_windows(
+    entries: Sequence[Entry], rules: Rules, watermark_ms: int
+) -> tuple[list[Window], list[Entry]]:
+    """All closed windows of a user's entries, and the entries of the window that is open."""
+    windows: list[Window] = []
+    rest = list(entries)
+    while rest:
+        cut = first_cut(rest, rules)
+        closed_by = cut.closes_at(watermark_ms)
+        if closed_by is None:
+            break
+        windows.append(freeze(rest[: cut.size], closed_by, cut.due_ms))
+        del rest[: cut.size]
+    return windows, rest
+
+
+def freeze(members: Sequence[Entry], closed_by: ClosedBy, closed_at: int) -> Window:
+    """
+    The window that these entries make. ``closed_at``: its due time, in Redis's ms.
+
+    A replayed window keeps the id it had; everything else follows from its first entry.
+    """
+    first = members[0]
+    instance, user = first.message.instance, first.message.user
+    replayed = first.replayed
+    return Window(
+        id=replayed.id if replayed else window_id(instance, user, first.id),
+        instance=instance,
+        user=user,
+        entries=tuple(members),
+        closed_by=closed_by,
+        opened_at=replayed.opened_at if replayed else first.id.ms,
+        closed_at=closed_at,
+    )

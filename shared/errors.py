@@ -1,0 +1,74 @@
+"""
+Every error that inturn raises itself, with the one reaction that belongs to it.
+
+    InturnError
+    ├── StartRefused          exit 2, every problem in one message
+    ├── RequestRefused        answer 4xx with {"error": {"code", "message"}}; store nothing
+    ├── BrokerUnavailable     unknown whether Redis executed it: retry the same call, with backoff
+    ├── BrokerRefused         Redis answered with an error: certainly not written; retry later
+    ├── Fenced                another worker owns the partition: step down from it
+    ├── EntryUndecodable      this entry alone becomes a dead letter
+    ├── RetryLater            (raised by a handler) run the window again, counted
+    └── Reject                (raised by a handler) dead-letter the window now
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class InturnError(Exception):
+    """The root: catches all that inturn raises on purpose, and nothing else."""
+
+
+class StartRefused(InturnError):
+    """The process must not start: exit 2 and print every problem at once."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class RequestRefused(InturnError):
+    """A caller's mistake: answer ``status`` (4xx), store nothing."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        self.status = status
+        self.code = code
+        super().__init__(message)
+
+
+class BrokerUnavailable(InturnError):
+    """No answer from Redis; whether the command ran is unknown, so only idempotent calls follow."""
+
+
+class BrokerRefused(InturnError):
+    """Redis answered with an error (``code`` is its first word); nothing was written."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+class Fenced(InturnError):
+    """The lease of ``partition`` is not ours under this epoch: forget its windows, step down."""
+
+    def __init__(self, partition: int) -> None:
+        self.partition = partition
+        super().__init__(f"lease of partition {partition} was lost")
+
+
+class EntryUndecodable(InturnError):
+    """A stream entry that no version of the wire format explains: dead-letter it alone."""
+
+
+class RetryLater(InturnError):
+    """Raised by a handler: run this window again, after ``after_ms`` if given. It counts."""
+
+    def __init__(self, message: str = "the handler asked for a retry", after_ms: int | None = None):
+        self.after_ms = after_ms
+        super().__init__(message)
+
+
+class Reject(InturnError):
+    """Raised by a handler: this window can never be answered; dead-letter it at once."""

@@ -1,0 +1,72 @@
+"""
+Ways to answer a window: one file each, all behind ``Handler``.
+
+``factory.handler_for`` reads the setting: ``echo``, ``python:module:function``,
+``http(s)://...``. ``replies`` finds the texts in what a handler gave back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from shared.model import Message, Result, Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One attempt: the window and which attempt this is (from 1)."""
+
+    window: Window
+    attempt: int
+
+
+class Handler(Protocol):
+    """
+    Answers windows. Called once per attempt; bounded in time by the caller, who cancels.
+
+    ``answer`` maps every failure it knows to a ``Result``; an exception counts as ``Retry``.
+    """
+
+    async def answer(self, call: Call) -> Result:
+        """Answer one window."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections; idempotent."""
+        ...
+
+
+def call_to_dict(call: Call) -> dict[str, Any]:
+    """The handler request of DESIGN's faces: the JSON that every kind of handler sees."""
+    window = call.window
+    members = window.in_sent_order()
+    return {
+        "window_id": window.id,
+        "instance": window.instance,
+        "user": window.user,
+        "attempt": call.attempt,
+        "closed_by": window.closed_by,
+        "opened_at": window.opened_at,
+        "closed_at": window.closed_at,
+        "text": "\n".join(entry.message.text for entry in members if entry.message.text),
+        "messages": [_message_face(str(entry.id), entry.message) for entry in members],
+    }
+
+
+def _message_face(entry_id: str, message: Message) -> dict[str, Any]:
+    face: dict[str, Any] = {
+        "message_id": message.message_id,
+        "entry_id": entry_id,
+        "kind": message.kind,
+        "text": message.text,
+        "sent_at": message.sent_at,
+        "received_at": message.received_at,
+    }
+    if message.media is not None:
+        face["media"] = message.media
+    if message.quoted is not None:
+        face["quoted"] = message.quoted
+    if message.raw is not None:
+        face["raw"] = message.raw
+    return face

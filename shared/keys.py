@@ -1,0 +1,131 @@
+"""
+The names of everything in Redis.
+
+Every key of a partition carries its hash tag ``{<number>}``, so that a script on them touches
+one slot of a cluster. Users and message ids appear only hashed, instance names percent-encoded.
+The same module decides which partition a conversation belongs to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+import zlib
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import quote, unquote
+
+GROUP = b"workers"
+"""The consumer group of every stream."""
+
+LAYOUT = 1
+"""Version of what this module describes; kept in ``<prefix>:meta`` beside the partition count."""
+
+INSTANCE_MAX_CHARS = 128
+
+_PARTITION_KEYS = (
+    "streams",
+    "ready",
+    "bell",
+    "lease",
+    "epoch",
+    "running",
+    "outbox",
+    "sending",
+    "journal",
+    "dead",
+)
+
+
+def partition_of(instance: str, user: str, partitions: int) -> int:
+    """The partition of a conversation: fixed for the life of the data."""
+    return zlib.crc32(f"{instance}\0{user}".encode()) % partitions
+
+
+def is_instance_name(name: str) -> bool:
+    """1 to 128 characters, none of them a control character or half a surrogate pair."""
+    if not 0 < len(name) <= INSTANCE_MAX_CHARS:
+        return False
+    return all(unicodedata.category(char) not in ("Cc", "Cs") for char in name)
+
+
+def conversation_hash(instance: str, user: str) -> str:
+    """32 hex digits that stand for a conversation in key names and in the journal."""
+    source = f"{instance}\0{user}".encode()
+    return hashlib.blake2b(source, digest_size=16, person=b"inturn-user").hexdigest()
+
+
+def message_hash(message_id: str) -> bytes:
+    """12 bytes that stand for a message id in its conversation's dedupe hash."""
+    return hashlib.blake2b(message_id.encode(), digest_size=12, person=b"inturn-message").digest()
+
+
+def conversation_field(instance: str, user: str) -> bytes:
+    """The field of ``running`` that belongs to a conversation."""
+    return f"{instance}\0{user}".encode()
+
+
+def conversation_of_field(field: bytes) -> tuple[str, str]:
+    """The inverse of ``conversation_field``; an instance name holds no NUL."""
+    instance, _, user = field.decode().partition("\0")
+    return instance, user
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionKeys:
+    """The keys of one partition."""
+
+    number: int
+    base: str
+    streams: str
+    ready: str
+    bell: str
+    lease: str
+    epoch: str
+    running: str
+    outbox: str
+    sending: str
+    journal: str
+    dead: str
+
+    def stream(self, instance: str) -> str:
+        """STREAM, group ``workers``: the entries of ``instance`` that are not finished."""
+        return f"{self.base}:stream:{quote(instance, safe='')}"
+
+    def seen(self, generation: int, instance: str, user: str) -> str:
+        """HASH message hash -> entry id, one of two generations (0 or 1); expires."""
+        return f"{self.base}:seen:{generation}:{conversation_hash(instance, user)}"
+
+
+class Keys:
+    """All key names under one prefix, for a given number of partitions."""
+
+    def __init__(self, prefix: str, partitions: int) -> None:
+        self.prefix = prefix
+        self.partitions = partitions
+        self.workers = f"{prefix}:workers"
+        self.meta = f"{prefix}:meta"
+        self.settings = f"{prefix}:settings"
+        self.bell = f"{prefix}:bell"
+        self._partition = lru_cache(maxsize=None)(self._make_partition)
+
+    def worker(self, worker_id: str) -> str:
+        """HASH with a TTL of ``lease_ms``: a live worker, whether it drains."""
+        return f"{self.prefix}:worker:{worker_id}"
+
+    def partition(self, number: int) -> PartitionKeys:
+        """The keys of partition ``number``."""
+        return self._partition(number)
+
+    def of(self, instance: str, user: str) -> PartitionKeys:
+        """The keys of the partition that a conversation belongs to."""
+        return self._partition(partition_of(instance, user, self.partitions))
+
+    def _make_partition(self, number: int) -> PartitionKeys:
+        base = f"{self.prefix}:{{{number}}}"
+        return PartitionKeys(number, base, *(f"{base}:{name}" for name in _PARTITION_KEYS))
+
+
+def instance_of_stream(key: str) -> str:
+    """The instance whose stream ``key`` is."""
+    return unquote(key.rpartition(":stream:")[2])

@@ -1,0 +1,54 @@
+-- claim: take a page of a stream's pending entries over from whoever read them.
+--
+-- KEYS 1 lease   HASH    owner, epoch
+--      2 stream  STREAM
+-- ARGV 1 worker id, also the consumer's name
+--      2 epoch
+--      3 group
+--      4 cursor: '0-0' first, then what the last page returned
+--      5 how many entries at most
+-- Returns {0 FENCED} or {1, next cursor ('0-0': the last page), entries, how many were missing}
+--
+-- A pending entry that somebody deleted is acknowledged and counted as missing: Redis 7 does
+-- the first itself, 6.2 returns nil for it. After the last page, consumers that have nothing
+-- pending are removed. XAUTOCLAIM with min-idle 0: TTLs and idle times lie after a clock step.
+
+local held = redis.call('HMGET', KEYS[1], 'owner', 'epoch')
+if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then
+  return {0}
+end
+local stream, consumer, group, cursor, count = KEYS[2], ARGV[1], ARGV[3], ARGV[4], ARGV[5]
+
+local page = redis.pcall('XAUTOCLAIM', stream, group, consumer, '0', cursor, 'COUNT', count)
+if page.err then
+  if string.find(page.err, 'NOGROUP', 1, true) then
+    return {1, '0-0', {}, 0}
+  end
+  return page
+end
+
+local entries, missing = {}, page[3] and #page[3] or 0
+local unacknowledged = 0
+for _, entry in ipairs(page[2]) do
+  if entry and entry[2] and #entry[2] > 0 then
+    entries[#entries + 1] = entry
+  else
+    unacknowledged = unacknowledged + 1
+  end
+end
+if unacknowledged > 0 then
+  for _, pending in ipairs(redis.call('XPENDING', stream, group, cursor, '+', count)) do
+    if #redis.call('XRANGE', stream, pending[1], pending[1]) == 0 then
+      missing = missing + redis.call('XACK', stream, group, pending[1])
+    end
+  end
+end
+
+if page[1] == '0-0' then
+  for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
+    if info[4] == 0 and info[2] ~= consumer then
+      redis.call('XGROUP', 'DELCONSUMER', stream, group, info[2])
+    end
+  end
+end
+return {1, page[1], entries, missing}

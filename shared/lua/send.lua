@@ -1,0 +1,39 @@
+-- send: record that a reply is about to be sent, if the lease is ours.
+--
+-- KEYS 1 lease    HASH    owner, epoch
+--      2 sending  HASH    reply id -> record
+--      3 outbox   STREAM  replies that are not sent
+-- ARGV 1 worker id
+--      2 epoch
+--      3 reply id
+--      4 token to replace ('' for none)
+--      5 new token
+-- Returns {0 SENDING, attempt, texts already sent} | {1 CONFLICT} | {2 GONE} | {3 FENCED}
+--
+-- SENDING also when this token already stands there (a lost answer).
+-- PERSIST changes nothing; it is a write that is allowed while Redis is out of memory.
+
+local held = redis.call('HMGET', KEYS[1], 'owner', 'epoch')
+if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then
+  return {3}
+end
+local sending, worker, id, replaces, token = KEYS[2], ARGV[1], ARGV[3], ARGV[4], ARGV[5]
+
+local found = redis.call('HGET', sending, id)
+local current = found and cjson.decode(found)
+if current and current.token == token and current.worker == worker then
+  return {0, current.attempt, current.sent}
+end
+if (current and current.token or '') ~= replaces or token == replaces then
+  return {1}
+end
+if #redis.call('XRANGE', KEYS[3], id, id) == 0 then
+  return {2}
+end
+redis.call('PERSIST', sending)
+local record = {
+  token = token, worker = worker, retry_at = 0, delay = 0, held = '',
+  attempt = (current and current.attempt or 0) + 1, sent = current and current.sent or 0,
+}
+redis.call('HSET', sending, id, cjson.encode(record))
+return {0, record.attempt, record.sent}

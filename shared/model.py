@@ -1,0 +1,215 @@
+"""
+What passes between the services: messages, entries, windows, replies.
+
+All values are frozen. Points in time (``sent_at``, ``received_at``, ``opened_at``,
+``closed_at``) are milliseconds since the epoch; spans carry ``_ms`` in their name.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NewType
+
+WindowId = NewType("WindowId", str)
+Token = NewType("Token", str)
+WorkerId = NewType("WorkerId", str)
+
+Conversation = tuple[str, str]
+"""(instance, user): what is gathered, ordered and answered together."""
+
+
+class Kind(StrEnum):
+    """What sort of thing a user sent. A kind that no provider page explains is ``UNKNOWN``."""
+
+    TEXT = "text"
+    IMAGE = "image"
+    AUDIO = "audio"
+    VIDEO = "video"
+    DOCUMENT = "document"
+    STICKER = "sticker"
+    LOCATION = "location"
+    CONTACT = "contact"
+    BUTTON = "button"
+    LIST = "list"
+    REACTION = "reaction"
+    UNKNOWN = "unknown"
+
+
+class ClosedBy(StrEnum):
+    """Why a window closed; also the label ``reason`` of ``inturn_windows_closed_total``."""
+
+    MAX_WAIT = "max_wait"
+    MAX_MESSAGES = "max_messages"
+    QUIET = "quiet"
+    FLUSH = "flush"
+    BYPASS = "bypass"
+    PASS_THROUGH = "pass_through"
+    CLOCK = "clock"
+    REPLAY = "replay"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Media:
+    """
+    A file that came with a message.
+
+    ``omitted`` says that the bytes were cut out for their size; ``url`` or ``id`` (the
+    provider's) is what fetches them. ``data`` is base64, only below ``MEDIA_INLINE_BYTES``.
+    """
+
+    url: str | None = None
+    id: str | None = None
+    mime: str | None = None
+    caption: str | None = None
+    name: str | None = None
+    size_bytes: int | None = None
+    duration_s: int | None = None
+    data: str | None = None
+    omitted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """
+    One thing a user sent, as every provider's payload is normalised.
+
+    ``message_id`` is what dedupe compares, within one conversation. ``sent_at`` is the
+    provider's time (None: it gave none); ``received_at`` is the ingest's. ``reply_to`` is the
+    provider's own address for an answer, opaque to everything but that provider.
+    """
+
+    instance: str
+    user: str
+    message_id: str
+    text: str = ""
+    kind: Kind = Kind.TEXT
+    sent_at: int | None = None
+    received_at: int
+    media: Media | None = None
+    quoted: str | None = None
+    name: str | None = None
+    reply_to: str | None = None
+    provider: str | None = None
+    raw: Any = None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class EntryId:
+    """A stream entry's id: Redis's milliseconds and sequence. Orders as the stream does."""
+
+    ms: int
+    seq: int
+
+    @classmethod
+    def parse(cls, raw: bytes | str) -> EntryId:
+        """``b"1700000000000-3"`` or its text."""
+        text = raw.decode() if isinstance(raw, bytes) else raw
+        ms, _, seq = text.partition("-")
+        return cls(int(ms), int(seq))
+
+    def __str__(self) -> str:
+        return f"{self.ms}-{self.seq}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """
+    A message's record in a stream.
+
+    An entry of a replay carries the dead window whole in ``replayed``; ``message`` is then its
+    first member.
+    """
+
+    id: EntryId
+    message: Message
+    replayed: Window | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """
+    A user's run of consecutive entries that is handled together; its extent is frozen.
+
+    ``entries`` are in stream order; they are what finish removes. ``id`` is the idempotency key: the same after any crash,
+    on any worker.
+    """
+
+    id: WindowId
+    instance: str
+    user: str
+    entries: tuple[Entry, ...]
+    closed_by: ClosedBy
+    opened_at: int
+    closed_at: int
+
+    @property
+    def conversation(self) -> Conversation:
+        """Whose window it is."""
+        return (self.instance, self.user)
+
+    @property
+    def members(self) -> tuple[Entry, ...]:
+        """The messages' own entries; of a replayed window those that it had at first."""
+        replayed = self.entries[0].replayed
+        return self.entries if replayed is None else replayed.entries
+
+    def in_sent_order(self) -> tuple[Entry, ...]:
+        """
+        The members as the user wrote them: by the provider's time, then by entry id.
+
+        If any member lacks the provider's time, by entry id alone.
+        """
+        if any(entry.message.sent_at is None for entry in self.members):
+            return self.members
+        return tuple(sorted(self.members, key=lambda e: (e.message.sent_at, e.id)))
+
+
+def window_id(instance: str, user: str, first: EntryId) -> WindowId:
+    """``w_`` and 26 base32 characters: a function of who and the first entry, opaque to others."""
+    source = f"{instance}\0{user}\0{first}".encode()
+    digest = hashlib.blake2b(source, digest_size=16, person=b"inturn-window").digest()
+    return WindowId("w_" + base64.b32encode(digest).decode().rstrip("=").lower())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """A handler's answer: ``texts`` go to the user in order, as separate messages."""
+
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence:
+    """The handler answered that nothing is to be sent. ``reason`` is for the log."""
+
+    reason: str = "no reply"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """The attempt failed and counts; ``after_ms`` is what the endpoint asked for, if it did."""
+
+    error: str
+    after_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unavailable:
+    """The endpoint, not the window, is at fault: try again without counting."""
+
+    error: str
+    after_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """This window can never be answered: a dead letter at once."""
+
+    error: str
+
+
+Result = Reply | Silence | Retry | Unavailable | Rejected
+"""What one attempt came to."""

@@ -1,0 +1,51 @@
+"""How deep and how many JSON values may be, and how large a body of which route."""
+
+from __future__ import annotations
+
+import pytest
+
+from ingest.body import JSON_DEPTH_MAX, body_limit, parse_json
+from shared.errors import RequestRefused
+from shared.settings import MiB, Settings
+
+
+def nested(depth: int, wide: int = 0) -> bytes:
+    """A list ``depth`` deep, with ``wide`` empty lists beside it in its outermost list."""
+    return b"[" + b"[]," * wide + b"[" * (depth - 1) + b"]" * (depth - 1) + b"]"
+
+
+@pytest.mark.parametrize("wide", [0, 100])
+def test_json_up_to_the_depth_is_read(wide: int) -> None:
+    """The limit itself is allowed, in narrow and in wide values."""
+    assert parse_json(nested(JSON_DEPTH_MAX, wide))
+
+
+@pytest.mark.parametrize("wide", [0, 100])
+@pytest.mark.parametrize("depth", [JSON_DEPTH_MAX + 1, 500, 1024, 100_000])
+def test_json_beyond_the_depth_is_refused(depth: int, wide: int) -> None:
+    """One level more is 400, and so is what the parser itself gives up on."""
+    with pytest.raises(RequestRefused) as refused:
+        parse_json(nested(depth, wide))
+
+    assert (refused.value.status, refused.value.code) == (400, "json_too_deep")
+
+
+def test_brackets_in_texts_nest_nothing() -> None:
+    """A text full of brackets is flat."""
+    assert parse_json(b'{"text": "' + b"[" * 5000 + b'"}')
+
+
+def test_objects_nest_as_lists_do() -> None:
+    """Depth counts both kinds of containers."""
+    with pytest.raises(RequestRefused, match="nests deeper"):
+        parse_json(b'{"a": [' * 40 + b"1" + b"]}" * 40)
+
+
+@pytest.mark.parametrize(
+    "provider, limit",
+    [("evolution", 64 * MiB), ("waha", 64 * MiB), ("telegram", 3 * MiB), (None, 3 * MiB)],
+)
+def test_the_limit_is_the_routes(provider: str | None, limit: int) -> None:
+    """Only where media comes inline a body may be large."""
+    assert body_limit(Settings(), provider) == limit
+    assert body_limit(Settings(body_max_bytes=5000), provider) == 5000
