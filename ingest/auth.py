@@ -44,7 +44,7 @@ def warn_of_open_webhooks(settings: Settings, log: FilteringBoundLogger) -> None
     """One warning per instance whose webhooks anybody may send, as its settings say."""
     for name in settings.instances:
         if OPEN_SECRET in secrets_of(settings, name):
-            log.warning("webhook.open", instance=name, because='secret = "none"')
+            log.warning("webhook.open", instance=name, means="anybody may send its webhooks")
 
 
 def api_token_of(settings: Settings) -> str | None:
