@@ -20,7 +20,6 @@ import structlog
 
 from consumer.membership import Membership
 from consumer.memory import Memory, Phase, State
-from consumer.record import Record
 from consumer.retry import Attempt, Decision, Finish, GiveUp, Postpone, RetryRules, decide
 from consumer.store import (
     FinishCode,
@@ -33,6 +32,7 @@ from shared.errors import BrokerRefused, BrokerUnavailable, Fenced
 from shared.handlers import Call, Handler
 from shared.metrics import ConsumerMetrics
 from shared.model import Result, Retry, Token, Window, WorkerId
+from shared.record import Record
 from shared.wire import DeadLetter, OutboxReply, encode_dead_letter, encode_reply
 
 START_BATCH = 64

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from consumer.record import Record
 from consumer.window import Cut, Rules, first_cut, freeze
 from shared.model import ClosedBy, Conversation, Entry, EntryId, Token, Window
+from shared.record import Record
 
 FALLBACK_CHECK_S = 1.0
 """How often open windows are held against the local clock: only a step of Redis's needs it."""

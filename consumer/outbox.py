@@ -16,11 +16,11 @@ from typing import Any
 
 import structlog
 
-from consumer.record import SendRecord, decode_send_record
 from shared.connect import Pipe
 from shared.errors import EntryUndecodable, Fenced
 from shared.keys import PartitionKeys, conversation_hash
 from shared.model import Conversation, EntryId, Token, WorkerId
+from shared.record import SendRecord, decode_send_record
 from shared.scripts import load_script
 from shared.wire import OutboxReply, decode_reply
 

@@ -22,12 +22,12 @@ import structlog
 
 from consumer.membership import Membership
 from consumer.outbox import Item, Outbox, OutboxStore, SendCode
-from consumer.record import SendRecord
 from consumer.retry import RetryRules, backoff_ms
 from shared.errors import BrokerRefused, BrokerUnavailable, Fenced
 from shared.metrics import ConsumerMetrics
 from shared.model import Conversation, EntryId, Token, WorkerId
 from shared.providers import Address, Provider, SendRefused, SendResult, SendRetry
+from shared.record import SendRecord
 from shared.settings import InstanceSettings
 from shared.wire import OutboxReply
 

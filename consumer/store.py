@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from consumer.record import Record, decode_record, encode_extent
 from shared.connect import Pipe
 from shared.errors import Fenced
 from shared.keys import GROUP, PartitionKeys, conversation_field, conversation_hash
 from shared.keys import conversation_of_field as conversation_of
 from shared.model import Conversation, EntryId, Token, Window, WorkerId
+from shared.record import Record, decode_record, encode_extent
 from shared.scripts import load_script
 
 _FENCED = 0

@@ -17,10 +17,10 @@ import structlog
 
 from consumer.memory import Memory, State
 from consumer.reader import decode_or_bury
-from consumer.record import Record
 from consumer.store import PartitionStore
 from shared.metrics import ConsumerMetrics
 from shared.model import Conversation, Entry, EntryId, Token, WorkerId
+from shared.record import Record
 
 CLAIM_COUNT = 250
 """Entries claimed at a time."""
