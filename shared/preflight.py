@@ -1,0 +1,164 @@
+"""
+What is settled with Redis before a service takes its first message.
+
+The number of partitions decides where a conversation's messages are, so it is written down when
+the data is first created and never changes: a process that is configured otherwise would look
+for messages where they are not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from shared.connect import Pipe
+from shared.errors import BrokerRefused, BrokerUnavailable, StartRefused
+from shared.keys import LAYOUT, Keys
+from shared.server_info import ServerInfo, Version
+from shared.settings import Settings
+
+META_FIELDS = ("partitions", "layout", "log_key")
+
+LOG_KEY_BYTES = 16
+
+_NOT_MENDED_BY_WAITING = ("NOAUTH", "WRONGPASS", "WRONGTYPE")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """
+    What a service needs to begin.
+
+    ``log_key`` is the same for all processes on these data, so a user's keyed hash is the same
+    in all their logs. ``version`` is the server's.
+    """
+
+    keys: Keys
+    log_key: bytes
+    version: Version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meta:
+    """``<prefix>:meta`` as it stands, None where nothing is written yet."""
+
+    partitions: str | None
+    layout: str | None
+    log_key: str | None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is left to be written."""
+        return None not in (self.partitions, self.layout, self.log_key)
+
+
+async def prepare(pipe: Pipe, settings: Settings) -> Prepared:
+    """
+    Check the server, and create or compare ``<prefix>:meta``.
+
+    Nothing is written to a server that is refused, nor to one whose meta is whole: a service
+    starts also while Redis is out of memory. Processes that start at once agree on one meta.
+
+    Raises:
+        StartRefused: with every problem; waiting mends none of them. The caller exits 2.
+        BrokerUnavailable: no answer; try again later.
+        BrokerRefused: Redis takes no reads (LOADING) or writes (OOM, READONLY); try again later.
+    """
+    try:
+        return await _prepare(pipe, settings)
+    except BrokerRefused as error:
+        if error.code not in _NOT_MENDED_BY_WAITING and not is_not_permitted(error):
+            raise
+        raise StartRefused([f"Redis refuses what inturn needs: {error}"]) from error
+
+
+def is_not_permitted(error: BrokerRefused) -> bool:
+    """Whether an ACL denied it; inside a script the code is another, and redis-py cuts it off."""
+    return error.code == "NOPERM" or "no permission" in str(error).lower()
+
+
+async def read_meta(pipe: Pipe, keys: Keys) -> Meta:
+    """What is written down about the data; all None when there are none."""
+    values: list[bytes | None] = await pipe.call("HMGET", keys.meta, *META_FIELDS)
+    texts = [None if value is None else value.decode(errors="replace") for value in values]
+    return Meta(**dict(zip(META_FIELDS, texts, strict=True)))
+
+
+def server_problems(info: ServerInfo) -> list[str]:
+    """Why inturn cannot keep its promises on this server."""
+    problems = []
+    if info.is_too_old:
+        problems.append(f"{info.name} is too old: 6.2 is the first version that can be used")
+    if info.evicts:
+        problems.append(
+            f"Redis may evict keys (maxmemory-policy {info.eviction_policy}), and with them "
+            "messages, leases and dedupe: set maxmemory-policy noeviction"
+        )
+    if info.is_cluster:
+        problems.append(
+            "INTURN_REDIS_URL is a Redis Cluster, which this version does not support yet: "
+            "use a single primary"
+        )
+    if info.is_sentinel:
+        problems.append("INTURN_REDIS_URL is a Sentinel, which holds no data: use the primary's")
+    return problems
+
+
+def meta_problems(meta: Meta, keys: Keys) -> list[str]:
+    """Why a process configured as ``keys`` must not touch the data that ``meta`` describes."""
+    problems = []
+    if meta.partitions not in (None, str(keys.partitions)):
+        problems.append(
+            f"INTURN_PARTITIONS is {keys.partitions}, but the data under the prefix "
+            f"{keys.prefix} has {meta.partitions} partitions: set INTURN_PARTITIONS to that"
+        )
+    if meta.layout not in (None, str(LAYOUT)):
+        problems.append(
+            f"the data under the prefix {keys.prefix} has layout {meta.layout}, and this version "
+            f"reads layout {LAYOUT}: run the version that wrote it, or set another INTURN_PREFIX"
+        )
+    if meta.log_key is not None and _key_of(meta.log_key) is None:
+        problems.append(f"log_key in {keys.meta} is damaged: delete that field")
+    return problems
+
+
+async def _prepare(pipe: Pipe, settings: Settings) -> Prepared:
+    keys = Keys(settings.prefix, settings.partitions)
+    info = ServerInfo.parse(await pipe.call("INFO"))
+    problems = server_problems(info)
+    if not info.holds_all_keys:
+        raise StartRefused(problems)
+    meta = await read_meta(pipe, keys)
+    problems += meta_problems(meta, keys)
+    if not problems and not meta.is_whole:
+        meta = await _create_meta(pipe, keys)
+        problems = meta_problems(meta, keys)
+    if problems:
+        raise StartRefused(problems)
+    log_key = _key_of(meta.log_key or "")
+    if log_key is None:
+        raise BrokerUnavailable(f"{keys.meta} was deleted while it was created")
+    return Prepared(keys=keys, log_key=log_key, version=info.version)
+
+
+async def _create_meta(pipe: Pipe, keys: Keys) -> Meta:
+    """Write what is not there yet; what stands there afterwards is everybody's."""
+    wanted: dict[str, Any] = {
+        "partitions": keys.partitions,
+        "layout": LAYOUT,
+        "log_key": secrets.token_hex(LOG_KEY_BYTES),
+    }
+    await asyncio.gather(
+        *(pipe.call("HSETNX", keys.meta, name, value) for name, value in wanted.items())
+    )
+    return await read_meta(pipe, keys)
+
+
+def _key_of(text: str) -> bytes | None:
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        return None
+    return key if len(key) == LOG_KEY_BYTES else None
