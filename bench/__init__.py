@@ -1,0 +1,1 @@
+"""Measurements, against peers where there are some; ``make bench BENCH=<name>`` runs one."""

@@ -14,12 +14,12 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import structlog
 
 from consumer.membership import Membership
 from consumer.memory import Memory, Phase, State
+from consumer.owner import Owner
 from consumer.retry import Attempt, Decision, Finish, GiveUp, Postpone, RetryRules, decide
 from consumer.store import (
     FinishCode,
@@ -43,31 +43,6 @@ RETRY_S = 0.1
 RETRY_MAX_S = 2.0
 
 log = structlog.get_logger()
-
-
-class Owner(Protocol):
-    """What dispatching needs of the partition that a window belongs to."""
-
-    number: int
-    epoch: int
-    memory: Memory
-    store: PartitionStore
-
-    def is_trusted(self) -> bool:
-        """Whether the lease may be relied on now."""
-        ...
-
-    def wake(self) -> None:
-        """Turn soon: something may start."""
-        ...
-
-    def restart(self, reason: str) -> None:
-        """Forget the memory and rebuild it from the stream."""
-        ...
-
-    def step_down(self) -> None:
-        """The lease is not ours any more."""
-        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -275,7 +250,7 @@ class Dispatcher:
             if running.cut_short:
                 return None
             return Retry(error=f"no answer within {timeout_s:g} s")
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is its answer
             log.warning("handler.failed", window=window.id, error=type(error).__name__)
             return Retry(error=f"{type(error).__name__}: {error}")
         finally:
@@ -316,7 +291,8 @@ class Dispatcher:
         if not ours:
             self._refused(running, "postpone")
             return
-        reason = "unavailable" if decision.unavailable else "retry" if decision.counts else "given_back"
+        counted = "retry" if decision.counts else "given_back"
+        reason = "unavailable" if decision.unavailable else counted
         self._metrics.attempts_postponed_total.labels(reason=reason).inc()
         log.info(
             "handler.retry",
@@ -360,6 +336,8 @@ class Dispatcher:
         if found is not None:
             owner, state = found
             owner.memory.settle(state)
+            if outcome == "answered":
+                owner.load_replies()
             owner.wake()
 
     def _refused(self, running: Running, call: str) -> None:

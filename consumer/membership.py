@@ -63,11 +63,13 @@ class Membership:
         )
         self._trust = trust_from(sent_s, self._lease_ms)
         await self._pipe.script(load_script("enlist"), (self._keys.workers,), (self.worker,))
-        return kept == 0
+        return bool(kept == 0)
 
     async def survey(self) -> dict[WorkerId, WorkerState]:
         """Look at every known worker; the dead are struck off the list."""
-        known = [WorkerId(w.decode()) for w in await self._pipe.call("SMEMBERS", self._keys.workers)]
+        known = [
+            WorkerId(w.decode()) for w in await self._pipe.call("SMEMBERS", self._keys.workers)
+        ]
         look = load_script("look")
         found = await asyncio.gather(
             *(self._pipe.script(look, (self._keys.worker(w),), (self._lease_ms,)) for w in known)

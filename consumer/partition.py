@@ -26,7 +26,7 @@ from consumer.takeover import judge, rebuild_memory
 from consumer.window import Rules
 from shared.errors import BrokerRefused, BrokerUnavailable, Fenced
 from shared.metrics import ConsumerMetrics
-from shared.model import Conversation, Entry
+from shared.model import Conversation, Entry, WorkerId
 
 IDLE_S = 4.0
 """An idle partition is looked at this often though its bell is silent: a bell may be deleted."""
@@ -74,6 +74,7 @@ class Partition:
         self._reader = self._new_reader()
         self._wake = asyncio.Event()
         self._must_read = True
+        self._reply_waits = False
         self._foreign_s = 0.0
         self._restart_reason: str | None = None
 
@@ -88,6 +89,11 @@ class Partition:
 
     def wake(self) -> None:
         """Turn soon: an attempt or a send has ended."""
+        self._wake.set()
+
+    def load_replies(self) -> None:
+        """A reply was put into the outbox: read it soon."""
+        self._reply_waits = True
         self._wake.set()
 
     def ring(self) -> None:
@@ -165,13 +171,13 @@ class Partition:
         log.debug("partition.loaded", partition=self.number, epoch=self.epoch)
 
     def _judge(
-        self, memory: Memory, state: State, live: set[str], now: tuple[int, float]
+        self, memory: Memory, state: State, live: set[WorkerId], now: tuple[int, float]
     ) -> None:
         us, in_hand = self._membership.worker, self._dispatcher.running
         judge(memory, state, us=us, live=live, in_hand=in_hand, now=now)
 
     async def _finish_empty(
-        self, memory: Memory, empty: list[Conversation], live: set[str]
+        self, memory: Memory, empty: list[Conversation], live: set[WorkerId]
     ) -> None:
         """A record whose entries somebody deleted: there is nothing to hand over any more."""
         for conversation in empty:
@@ -198,7 +204,11 @@ class Partition:
         if self._must_read:
             self._must_read = False
             self._must_read = await self._reader.read(self.epoch)
-            await self.sender.load(self._reader.last_reply, self._reader.now_ms)
+            self.sender.now_ms = self._reader.now_ms
+            self._reply_waits |= self.sender.misses(self._reader.last_reply)
+        if self._reply_waits:
+            self._reply_waits = False
+            await self.sender.load()
         if self._foreign_s <= now_s and (self.memory.foreign or self.sender.outbox.foreign):
             self._foreign_s = now_s + 1.0
             await self._look_at_foreign()

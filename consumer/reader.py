@@ -179,5 +179,5 @@ async def decode_or_bury(
         await store.bury(epoch, instance, raw_id, wire.encode_dead_letter(letter))
         metrics.entries_undecodable_total.inc()
         metrics.dead_letters_total.inc()
-        log.error("entry.undecodable", instance=instance, entry=raw_id.decode())
+        log.warning("entry.undecodable", instance=instance, entry=raw_id.decode())
         return None

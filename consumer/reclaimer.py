@@ -90,9 +90,7 @@ class Reclaimer:
                 self._take_over(partition, "own record" if ours else "foreign record", 1)
         return seen
 
-    async def _audit_streams(
-        self, partition: Partition
-    ) -> dict[tuple[int, str, EntryId], float]:
+    async def _audit_streams(self, partition: Partition) -> dict[tuple[int, str, EntryId], float]:
         strangers: dict[tuple[int, str, EntryId], float] = {}
         instances = await partition.store.streams()
         for at in range(0, len(instances), STREAMS_AT_ONCE):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.model import Reply, Rejected, Result, Retry, Silence, Unavailable
+from shared.model import Rejected, Reply, Result, Retry, Silence, Unavailable
 from shared.settings import Settings
 
 UNAVAILABLE_MAX_MS = 30_000

@@ -15,13 +15,13 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import aiohttp
 import structlog
 
 from consumer.membership import Membership
 from consumer.outbox import Item, Outbox, OutboxStore, SendCode
+from consumer.owner import Owner
 from consumer.retry import RetryRules, backoff_ms
 from shared.errors import BrokerRefused, BrokerUnavailable, Fenced
 from shared.metrics import ConsumerMetrics
@@ -57,31 +57,6 @@ class SendSettings:
     retention_ms: int
     loop_limit: int
     retry: RetryRules
-
-
-class SendOwner(Protocol):
-    """What sending needs of the partition."""
-
-    @property
-    def epoch(self) -> int:
-        """The epoch under which a send is fenced."""
-        ...
-
-    def is_trusted(self) -> bool:
-        """Whether a send may begin."""
-        ...
-
-    def wake(self) -> None:
-        """Turn soon."""
-        ...
-
-    def restart(self, reason: str) -> None:
-        """Take over again."""
-        ...
-
-    def step_down(self) -> None:
-        """The lease is not ours any more."""
-        ...
 
 
 class Sends:
@@ -134,7 +109,7 @@ class PartitionSender:
         self.outbox = Outbox()
         self._sends = sends
         self._store = store
-        self._now_ms = 0
+        self.now_ms = 0
 
     async def rebuild(self) -> None:
         """Forget the memory and read the whole outbox: part of the takeover."""
@@ -143,13 +118,14 @@ class PartitionSender:
         await self._fill(outbox, records)
         self.outbox = outbox
 
-    async def load(self, last_reply: bytes, now_ms: int) -> None:
-        """Read what has come since, if ``last_reply`` says that something has, at Redis's time."""
-        self._now_ms = now_ms
-        if not last_reply:
-            return
-        if self.outbox.last is None or EntryId.parse(last_reply) > self.outbox.last:
-            await self._fill(self.outbox, {})
+    def misses(self, last_reply: bytes) -> bool:
+        """Whether the outbox goes on behind what has been read; ``last_reply`` is its last id."""
+        last = self.outbox.last
+        return bool(last_reply) and (last is None or EntryId.parse(last_reply) > last)
+
+    async def load(self) -> None:
+        """Read the replies that have come since."""
+        await self._fill(self.outbox, {})
 
     async def _fill(self, outbox: Outbox, records: dict[EntryId, SendRecord]) -> None:
         while page := await self._store.page(outbox.last):
@@ -160,7 +136,7 @@ class PartitionSender:
                     continue
                 outbox.add(Item(reply_id, reply, records.get(reply_id)))
 
-    def dispatch(self, owner: SendOwner) -> None:
+    def dispatch(self, owner: Owner) -> None:
         """Begin what may begin: each user's first unsent reply."""
         if not owner.is_trusted():
             return
@@ -169,7 +145,7 @@ class PartitionSender:
             self._judge(owner, item, live=self._sends.membership.live)
         self._expire_kept(owner)
 
-    def _judge(self, owner: SendOwner, item: Item, live: Collection[WorkerId]) -> None:
+    def _judge(self, owner: Owner, item: Item, live: Collection[WorkerId]) -> None:
         record, sends = item.record, self._sends
         if record is not None and record.held:
             self.outbox.held[item.id] = item
@@ -199,22 +175,20 @@ class PartitionSender:
         self._sends.metrics.replies_held_total.labels(reason="no_channel").inc()
         log.info("reply.kept", window=item.reply.window_id, reply=str(item.id))
 
-    def _expire_kept(self, owner: SendOwner) -> None:
-        kept, oldest_ms = self.outbox.kept, self._now_ms - self._sends.settings.retention_ms
+    def _expire_kept(self, owner: Owner) -> None:
+        kept, oldest_ms = self.outbox.kept, self.now_ms - self._sends.settings.retention_ms
         while kept and kept[0].id.ms < oldest_ms:
             item = kept.popleft()
             self._sends.tasks.create_task(self._forget(owner, item), name="expire-reply")
 
-    async def _forget(self, owner: SendOwner, item: Item) -> None:
+    async def _forget(self, owner: Owner, item: Item) -> None:
         keep_ms = self._sends.settings.retention_ms
         try:
             await self._store.sent(item.id, item.reply, None, "kept", keep_ms)
         except (BrokerUnavailable, BrokerRefused):
             owner.restart("a kept reply was not removed")
 
-    def _begin(
-        self, owner: SendOwner, item: Item, channel: Channel | None, hold: str = ""
-    ) -> None:
+    def _begin(self, owner: Owner, item: Item, channel: Channel | None, hold: str = "") -> None:
         sends, record = self._sends, item.record
         conversation = (item.reply.instance, item.reply.user)
         if channel is None:
@@ -232,7 +206,7 @@ class PartitionSender:
 
     async def _send(
         self,
-        owner: SendOwner,
+        owner: Owner,
         epoch: int,
         item: Item,
         token: Token,
@@ -265,7 +239,7 @@ class PartitionSender:
 
     async def _send_texts(
         self,
-        owner: SendOwner,
+        owner: Owner,
         item: Item,
         token: Token,
         channel: Channel,
@@ -298,11 +272,9 @@ class PartitionSender:
         self.outbox.leave(item)
 
     async def _give_back(
-        self, owner: SendOwner, item: Item, token: Token, attempt: int, delay_ms: int, sent: int
+        self, owner: Owner, item: Item, token: Token, attempt: int, delay_ms: int, sent: int
     ) -> None:
-        ours = await self._persist(
-            lambda: self._store.unsend(item.id, token, delay_ms, sent=sent)
-        )
+        ours = await self._persist(lambda: self._store.unsend(item.id, token, delay_ms, sent=sent))
         if not ours:
             owner.restart("unsend refused")
             return
@@ -356,8 +328,8 @@ async def _send_text(
 ) -> SendResult:
     try:
         return await channel.provider.send(session, channel.settings, address, text)
-    except Exception as error:
-        log.error("provider.failed", provider=channel.provider.name, error=type(error).__name__)
+    except Exception as error:  # noqa: BLE001 - a provider's fault must not end the worker
+        log.warning("provider.failed", provider=channel.provider.name, error=type(error).__name__)
         return SendRetry(error=type(error).__name__)
 
 
@@ -367,5 +339,3 @@ def _held_label(why: str) -> str:
     return {"loop limit": "loop_limit", "the worker died while sending": "ambiguous"}.get(
         why, "no_channel"
     )
-
-

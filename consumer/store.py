@@ -288,4 +288,3 @@ class PartitionStore:
 
     async def _script(self, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
         return await self._pipe.script(load_script(name), keys, args)
-

@@ -1,0 +1,1 @@
+"""What both services share: words, data in Redis, providers, handlers. Imports neither service."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
@@ -80,7 +80,7 @@ class Pipe:
 
     def __init__(self, url: str, *, timeout_ms: int, name: str) -> None:
         self.name = name
-        self.batch_sizes: list[int] | None = None
+        self.on_batch: Callable[[int], None] | None = None
         self._timeout_s = timeout_ms / 1000
         self._pool = ConnectionPool.from_url(
             url,
@@ -136,8 +136,8 @@ class Pipe:
         return await self.call("EVAL", script.source, *rest)
 
     async def _exchange(self, batch: list[tuple[Command, asyncio.Future[Any]]]) -> None:
-        if self.batch_sizes is not None:
-            self.batch_sizes.append(len(batch))
+        if self.on_batch is not None:
+            self.on_batch(len(batch))
         answered = 0
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -151,15 +151,14 @@ class Pipe:
         except asyncio.CancelledError:
             self._fail(batch[answered:], BrokerUnavailable("the connection was closed"))
             raise
-        # A dead peer may raise TypeError or AttributeError inside redis-py on some CPythons.
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a dead peer may raise TypeError in redis-py
             await self._disconnect()
             self._fail(batch[answered:], classify(error))
 
     async def _connected(self) -> AbstractConnection:
         if self._connection is None:
-            connection = self._pool.make_connection()
-            await connection.connect()
+            connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+            await connection.connect()  # type: ignore[no-untyped-call]
             self._connection = connection
         return self._connection
 

@@ -133,8 +133,8 @@ class Window:
     """
     A user's run of consecutive entries that is handled together; its extent is frozen.
 
-    ``entries`` are in stream order; they are what finish removes. ``id`` is the idempotency key: the same after any crash,
-    on any worker.
+    ``entries`` are in stream order; they are what finish removes. ``id`` is the idempotency
+    key: the same after any crash, on any worker.
     """
 
     id: WindowId

@@ -1,0 +1,69 @@
+"""Which handler answers an instance's windows, and how long it may take."""
+
+from __future__ import annotations
+
+from shared.errors import StartRefused
+from shared.handlers import Handler
+from shared.handlers.factory import handler_for
+from shared.settings import Settings
+
+
+class Handlers:
+    """
+    The general handler, and those that instances have of their own.
+
+    Raises:
+        StartRefused: from the constructor, with the problems of every handler at once.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._by_setting: dict[tuple[str, str | None, int], Handler] = {}
+        self._by_instance: dict[str, Handler] = {}
+        problems: list[str] = []
+        self._general = self._make(None, problems)
+        for name in settings.instances:
+            handler = self._make(name, problems)
+            if handler is not None:
+                self._by_instance[name] = handler
+        if problems:
+            raise StartRefused(problems)
+
+    def handler(self, instance: str) -> Handler:
+        """The handler of an instance's windows."""
+        handler = self._by_instance.get(instance, self._general)
+        assert handler is not None
+        return handler
+
+    def timeout_ms(self, instance: str) -> int:
+        """How long one attempt may take."""
+        own = self._settings.instance(instance).handler_timeout_ms
+        return own or self._settings.handler_timeout_ms
+
+    async def close(self) -> None:
+        """Release every handler's connections."""
+        for handler in self._by_setting.values():
+            await handler.close()
+
+    def _make(self, instance: str | None, problems: list[str]) -> Handler | None:
+        settings = self._settings
+        own = settings.instance(instance) if instance is not None else None
+        setting = (own and own.handler) or settings.handler
+        secret = (own and own.handler_secret) or settings.handler_secret
+        timeout_ms = (own and own.handler_timeout_ms) or settings.handler_timeout_ms
+        text = secret.get_secret_value() if secret else None
+        key = (setting, text, timeout_ms)
+        if key not in self._by_setting:
+            named = "INTURN_HANDLER" if instance is None else f"[instances.{instance}] handler"
+            try:
+                self._by_setting[key] = handler_for(
+                    setting,
+                    secret=text,
+                    timeout_ms=timeout_ms,
+                    concurrency=settings.handler_concurrency,
+                    named=named,
+                )
+            except StartRefused as error:
+                problems.extend(error.problems)
+                return None
+        return self._by_setting[key]

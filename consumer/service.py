@@ -1,0 +1,53 @@
+"""The consumer service: a worker, and its health and metrics over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+from shared.survey import keep_surveying
+
+from consumer.worker import Worker
+from shared.connect import Pipe
+from shared.health import Health
+from shared.keys import Keys
+from shared.metrics import ConsumerMetrics
+from shared.service import listening, watch_loop
+from shared.settings import Settings
+
+SURVEY_S = 15.0
+SURVEY_TIMEOUT_MS = 5000
+
+
+async def serve_consumer(
+    settings: Settings, redis_url: str, keys: Keys, stop: asyncio.Event, ready: asyncio.Event
+) -> None:
+    """Run one worker until ``stop`` is set and it has drained; sets ``ready`` when it listens."""
+    metrics = ConsumerMetrics()
+    worker = Worker(settings, redis_url, keys, metrics)
+    pipe = Pipe(redis_url, timeout_ms=SURVEY_TIMEOUT_MS, name="survey")
+
+    async def check() -> str | None:
+        await pipe.call("PING")
+        return None if worker.is_ready() else "the worker has not joined yet"
+
+    app = web.Application()
+    app.add_routes(Health(check, metrics).routes())
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    async with asyncio.TaskGroup() as group:
+        background = [
+            group.create_task(pipe.run(), name="pipe-survey"),
+            group.create_task(keep_surveying(pipe, keys, metrics, SURVEY_S), name="survey"),
+            group.create_task(
+                watch_loop(settings.lease_ms, metrics.loop_lag_seconds.observe), name="watchdog"
+            ),
+        ]
+        try:
+            async with listening(
+                runner, settings.host, settings.consumer_port, "INTURN_CONSUMER_PORT"
+            ):
+                ready.set()
+                await worker.run(stop)
+        finally:
+            for task in background:
+                task.cancel()

@@ -1,0 +1,256 @@
+"""
+One consumer process: a worker that owns partitions and runs their windows.
+
+Two nested task groups make the order of shutdown a property of the code's shape: the outer one
+keeps what handlers need (connections, leases, the worker's key), the inner one reads, handles
+and sends, and ends first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from functools import partial
+
+import aiohttp
+import structlog
+
+from consumer.channels import Channels
+from consumer.dispatch import Dispatcher, DispatchSettings
+from consumer.handlers import Handlers
+from consumer.keeper import LeaseKeeper
+from consumer.lease import Lease
+from consumer.membership import Membership, WorkerState, new_worker_id
+from consumer.outbox import OutboxStore
+from consumer.owner import Owner
+from consumer.partition import Partition
+from consumer.reader import BellReader
+from consumer.reclaimer import Reclaimer
+from consumer.retry import retry_rules
+from consumer.sender import PartitionSender, Sends, SendSettings
+from consumer.store import PartitionStore
+from consumer.sweep import Sweeper
+from consumer.window import rules_for
+from shared.connect import BLOCK_MS, BLOCK_SLACK_MS, Pipe
+from shared.errors import BrokerRefused, BrokerUnavailable
+from shared.keys import Keys
+from shared.metrics import ConsumerMetrics
+from shared.model import Entry
+from shared.settings import Settings
+
+COMMAND_TIMEOUT_MS = 5000
+"""How long an answer of Redis is waited for, but for the keeper's: a quarter of the lease."""
+
+POLL_S = 0.02
+SWEEP_LIMIT_S = 2.0
+"""How long a drain waits for Redis to take the leases back; they expire in any case."""
+
+
+log = structlog.get_logger()
+
+
+class _Drained(Exception):
+    """Ends the inner group: what still runs in it is cancelled."""
+
+
+class Worker:
+    """Owns partitions and runs windows from ``run`` until ``stop`` is set; then drains."""
+
+    def __init__(
+        self, settings: Settings, redis_url: str, keys: Keys, metrics: ConsumerMetrics
+    ) -> None:
+        self.id = new_worker_id()
+        self._settings = settings
+        self._keys = keys
+        self._metrics = metrics
+        lease_ms = settings.lease_ms
+        self._pipe = Pipe(redis_url, timeout_ms=COMMAND_TIMEOUT_MS, name="work")
+        self._keeper_pipe = Pipe(redis_url, timeout_ms=lease_ms // 4, name="lease")
+        self._bell_pipe = Pipe(redis_url, timeout_ms=BLOCK_MS + BLOCK_SLACK_MS, name="bell")
+        self._membership = Membership(self._keeper_pipe, keys, self.id, lease_ms)
+        self._handlers = Handlers(settings)
+        self._keeper = LeaseKeeper(
+            self._keeper_pipe, keys, self._membership, lease_ms, metrics, self._own
+        )
+        self._bells = BellReader(self._bell_pipe)
+        self._sweeps: set[asyncio.Task[None]] = set()
+        self._store_of: Callable[[int], PartitionStore] = lambda number: PartitionStore(
+            self._pipe, keys.partition(number), self.id
+        )
+        self._outbox_of: Callable[[int], OutboxStore] = lambda number: OutboxStore(
+            self._pipe, keys.partition(number), self.id
+        )
+
+    def is_ready(self) -> bool:
+        """Whether the others take this worker for alive."""
+        return self._membership.is_trusted(time.monotonic())
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """
+        Work until ``stop`` is set, then drain: leases at once, running handlers within
+        ``drain_ms``, what is left is given back uncounted. After a crash instead, other workers
+        take over when the leases have expired.
+        """
+        async with asyncio.TaskGroup() as outer, aiohttp.ClientSession() as session:
+            pipes = (self._pipe, self._keeper_pipe, self._bell_pipe)
+            kept = [outer.create_task(pipe.run(), name=f"pipe-{pipe.name}") for pipe in pipes]
+            try:
+                await self._work_until_drained(outer, session, stop)
+                await self._leave()
+            finally:
+                await self._handlers.close()
+                for task in kept:
+                    task.cancel()
+
+    async def _work_until_drained(
+        self, outer: asyncio.TaskGroup, session: aiohttp.ClientSession, stop: asyncio.Event
+    ) -> None:
+        keeper = outer.create_task(self._keeper.run(), name="keeper")
+        try:
+            async with asyncio.TaskGroup() as inner:
+                self._wire(inner, session)
+                self._begin(inner)
+                await stop.wait()
+                await self._drain()
+                raise _Drained
+        except* _Drained:
+            pass
+        finally:
+            keeper.cancel()
+            await asyncio.wait([keeper])
+
+    def _wire(self, inner: asyncio.TaskGroup, session: aiohttp.ClientSession) -> None:
+        settings, metrics = self._settings, self._metrics
+        self._inner = inner
+        dispatching = DispatchSettings(
+            slots=settings.handler_concurrency,
+            retention_ms=settings.retention_ms,
+            retry=retry_rules(settings),
+            timeout_ms_of=self._handlers.timeout_ms,
+            handler_of=self._handlers.handler,
+        )
+        self._dispatcher = Dispatcher(
+            self.id,
+            self._membership,
+            dispatching,
+            metrics,
+            inner,
+            self._owner_of,
+        )
+        sending = SendSettings(
+            channel_of=Channels(settings).channel_of,
+            retention_ms=settings.retention_ms,
+            loop_limit=settings.loop_limit,
+            retry=retry_rules(settings),
+        )
+        self._sends = Sends(self.id, self._membership, sending, metrics, session, inner)
+        self._sweeper = Sweeper(
+            self._keeper,
+            self._membership,
+            self._dispatcher,
+            self._sends,
+            self._store_of,
+            self._outbox_of,
+        )
+
+    def _begin(self, inner: asyncio.TaskGroup) -> None:
+        reclaimer = Reclaimer(
+            self.id,
+            self._keeper.partitions,
+            self._dispatcher,
+            self._metrics,
+            reclaim_idle_ms=self._settings.reclaim_idle_ms,
+            dedupe_ms=self._settings.dedupe_ms,
+            foreign_limit_ms=lambda instance: (
+                self._handlers.timeout_ms(instance) + self._settings.lease_ms
+            ),
+        )
+        inner.create_task(self._listen(), name="bells")
+        inner.create_task(reclaimer.run(), name="reclaimer")
+        inner.create_task(self._gauge(), name="gauges")
+        log.info("worker.started", worker=self.id)
+
+    def _owner_of(self, number: int) -> Owner | None:
+        return self._keeper.partitions.get(number)
+
+    def _own(self, lease: Lease) -> Partition:
+        sender = PartitionSender(self._sends, self._outbox_of(lease.partition))
+        partition = Partition(
+            lease,
+            self._store_of(lease.partition),
+            sender,
+            self._dispatcher,
+            self._membership,
+            self._metrics,
+            read_ahead=self._settings.read_ahead,
+            retention_ms=self._settings.retention_ms,
+            rules_of=partial(rules_for, self._settings),
+            acquire=self._keeper.acquire,
+            on_lost=self._lost,
+            on_opened=_log_opened,
+        )
+        self._inner.create_task(partition.run(), name=f"partition-{lease.partition}")
+        return partition
+
+    def _lost(self, partition: Partition) -> None:
+        self._keeper.forget(partition)
+        sweep = self._inner.create_task(
+            self._sweeper.sweep(partition.number, partition.epoch),
+            name=f"sweep-{partition.number}",
+        )
+        self._sweeps.add(sweep)
+        sweep.add_done_callback(self._sweeps.discard)
+
+    async def _listen(self) -> None:
+        """Hear the bells of what is ours, and the deployment's."""
+        while True:
+            bells = {self._keys.partition(n).bell: p for n, p in self._keeper.partitions.items()}
+            try:
+                rung = await self._bells.wait([self._keys.bell, *bells])
+            except (BrokerUnavailable, BrokerRefused):
+                for partition in bells.values():
+                    partition.ring()
+                await asyncio.sleep(0.2)
+                continue
+            for bell in rung:
+                if bell == self._keys.bell:
+                    self._keeper.nudge()
+                elif bell in bells:
+                    bells[bell].ring()
+
+    async def _gauge(self) -> None:
+        while True:
+            partitions = self._keeper.partitions.values()
+            self._metrics.open_windows.set(sum(len(p.memory.open) for p in partitions))
+            await asyncio.sleep(1.0)
+
+    async def _drain(self) -> None:
+        log.info("worker.draining", worker=self.id, running=len(self._dispatcher.running))
+        self._membership.state = WorkerState.DRAINING
+        self._keeper.release_all()
+        self._keeper.nudge()
+        if self._sweeps:
+            await asyncio.wait(self._sweeps, timeout=SWEEP_LIMIT_S)
+        await self._wait_until_idle(self._settings.drain_ms / 1000)
+        self._dispatcher.cut_short()
+        await self._wait_until_idle(SWEEP_LIMIT_S)
+
+    async def _wait_until_idle(self, limit_s: float) -> None:
+        end_s = time.monotonic() + limit_s
+        while self._dispatcher.running or self._sends.in_hand:
+            if time.monotonic() >= end_s:
+                return
+            await asyncio.sleep(POLL_S)
+
+    async def _leave(self) -> None:
+        try:
+            await self._membership.leave()
+        except (BrokerUnavailable, BrokerRefused) as error:
+            log.warning("worker.left_unsaid", worker=self.id, error=str(error))
+        log.info("worker.stopped", worker=self.id)
+
+
+def _log_opened(entry: Entry) -> None:
+    message = entry.message
+    log.info("window.opened", entry=str(entry.id), instance=message.instance, user=message.user)

@@ -1,0 +1,82 @@
+"""The ingest service: webhooks and the API over HTTP, appended to Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Literal
+
+from shared.survey import keep_surveying
+
+from ingest.app import build_app, make_runner
+from ingest.append import Appender
+from ingest.conversations import Conversations
+from shared.connect import Pipe
+from shared.errors import BrokerRefused
+from shared.keys import Keys
+from shared.metrics import IngestMetrics, InstanceLabels
+from shared.service import listening
+from shared.settings import Settings
+
+APPEND_TIMEOUT_MS = 2000
+"""A provider waits for its answer; what Redis has not answered by then is asked again."""
+
+READ_TIMEOUT_MS = 2000
+SURVEY_S = 15.0
+
+
+async def serve_ingest(
+    settings: Settings,
+    redis_url: str,
+    keys: Keys,
+    stop: asyncio.Event,
+    *,
+    accepted_level: Literal["debug", "info"] = "debug",
+    on_ready: Callable[[int], None] = lambda _port: None,
+) -> None:
+    """
+    Serve until ``stop`` is set; ``on_ready`` is told the port.
+
+    What was answered 2xx is in Redis; a request that is cut off by the end of the process was
+    not answered, so its provider sends it again.
+    """
+    metrics = IngestMetrics(InstanceLabels(settings.metrics_instances))
+    writes = Pipe(redis_url, timeout_ms=APPEND_TIMEOUT_MS, name="append")
+    writes.on_batch = metrics.append_batch_messages.observe
+    reads = Pipe(redis_url, timeout_ms=READ_TIMEOUT_MS, name="status")
+    appender = Appender(writes, keys, settings.dedupe_ms, metrics)
+
+    async def check() -> str | None:
+        return await _what_is_wrong(reads, keys)
+
+    app = build_app(
+        settings,
+        appender=appender,
+        health=check,
+        metrics=metrics,
+        accepted_level=accepted_level,
+        routes=Conversations(reads, keys).routes(),
+    )
+    async with asyncio.TaskGroup() as group:
+        background = [
+            group.create_task(writes.run(), name="pipe-append"),
+            group.create_task(reads.run(), name="pipe-status"),
+            group.create_task(keep_surveying(reads, keys, metrics, SURVEY_S), name="survey"),
+        ]
+        try:
+            runner = make_runner(app, metrics)
+            async with listening(runner, settings.host, settings.port, "INTURN_PORT") as port:
+                on_ready(port)
+                await stop.wait()
+        finally:
+            for task in background:
+                task.cancel()
+
+
+async def _what_is_wrong(pipe: Pipe, keys: Keys) -> str | None:
+    """Does Redis take writes? PERSIST on a key that has no TTL writes nothing."""
+    try:
+        await pipe.call("HSET", keys.meta, "checked", "1")
+    except BrokerRefused as error:
+        return f"Redis refuses writes: {error.code}"
+    return None

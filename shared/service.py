@@ -1,0 +1,162 @@
+"""
+How a service runs: the loop, its signals, its listening sockets, and a watchdog.
+
+Only ``__main__`` modules and the command line call this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import faulthandler
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import structlog
+import uvloop
+from aiohttp import web
+
+from shared.connect import Pipe
+from shared.errors import BrokerRefused, BrokerUnavailable, StartRefused
+from shared.preflight import Prepared, prepare
+from shared.settings import Settings
+
+CONNECT_TIMEOUT_MS = 2000
+CONNECT_RETRY_S = 1.0
+WATCHDOG_EXIT_CODE = 70
+"""EX_SOFTWARE: the loop stood still, a supervisor should start the process again."""
+
+LOOP_BEAT_PARTS = 10
+
+log = structlog.get_logger()
+
+
+def run_service(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
+    """
+    Run ``main`` until it returns; SIGTERM and SIGINT set its event. Returns the exit code.
+
+    2: it refused to start, with every problem printed at once.
+    """
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, stop.set)
+        await main(stop)
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run())
+    except BaseExceptionGroup as group:
+        refused, rest = group.split(StartRefused)
+        if refused is None or rest is not None:
+            raise
+        return refuse_start([p for error in _leaves(refused) for p in error.problems])
+    except StartRefused as error:
+        return refuse_start(error.problems)
+    return 0
+
+
+def refuse_start(problems: tuple[str, ...] | list[str]) -> int:
+    """Print what stands in the way of starting; the exit code for that."""
+    lines = ["inturn cannot start:", *(f"  {problem}" for problem in problems)]
+    sys.stderr.write("\n".join(lines) + "\n")
+    return 2
+
+
+def _leaves(group: BaseExceptionGroup[StartRefused]) -> list[StartRefused]:
+    leaves: list[StartRefused] = []
+    for error in group.exceptions:
+        leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return leaves
+
+
+async def prepared(settings: Settings, redis_url: str, stop: asyncio.Event) -> Prepared | None:
+    """
+    Wait for Redis and check that it is fit; None: ``stop`` was set first.
+
+    Raises:
+        StartRefused: Redis is not fit, or its data was made with other settings.
+    """
+    pipe = Pipe(redis_url, timeout_ms=CONNECT_TIMEOUT_MS, name="start")
+    running = asyncio.create_task(pipe.run(), name="pipe-start")
+    try:
+        while not stop.is_set():
+            try:
+                return await prepare(pipe, settings)
+            except (BrokerUnavailable, BrokerRefused) as error:
+                log.warning("redis.awaited", error=str(error))
+            try:
+                async with asyncio.timeout(CONNECT_RETRY_S):
+                    await stop.wait()
+            except TimeoutError:
+                continue
+        return None
+    finally:
+        running.cancel()
+
+
+@asynccontextmanager
+async def listening(
+    runner: web.AppRunner, host: str, port: int, setting: str
+) -> AsyncIterator[int]:
+    """
+    Serve a runner's application while inside; gives the port (of 0: the one that was free).
+
+    Raises:
+        StartRefused: the address cannot be had; names ``setting``.
+    """
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port, backlog=1024)
+        try:
+            await site.start()
+        except OSError as error:
+            raise StartRefused([_explain(error, host, port, setting)]) from error
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()
+
+
+def _explain(error: OSError, host: str, port: int, setting: str) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"{setting}: port {port} on {host} is in use; choose another one"
+    return f"{setting}: cannot listen on {host} port {port}: {error.strerror}"
+
+
+async def watch_loop(limit_ms: int, observe_lag: Callable[[float], None]) -> None:
+    """
+    Beat for a watchdog thread, and measure how late the loop runs; until cancelled.
+
+    The thread ends the process when the loop has not turned for ``limit_ms``: what it holds is
+    then taken over by others, and a window that blocks the loop counts as an attempt. A process
+    that was stopped as a whole (SIGSTOP) is not ended for that: the thread counts its own beats.
+    """
+    beat_s = limit_ms / 1000 / LOOP_BEAT_PARTS
+    missed = 0
+    ended = threading.Event()
+
+    def watch() -> None:
+        nonlocal missed
+        while not ended.wait(beat_s):
+            missed += 1
+            if missed > LOOP_BEAT_PARTS:
+                faulthandler.dump_traceback(all_threads=True)
+                sys.stderr.write("inturn: the loop stood still, ending the process\n")
+                os._exit(WATCHDOG_EXIT_CODE)
+
+    threading.Thread(target=watch, name="watchdog", daemon=True).start()
+    try:
+        while True:
+            began_s = time.monotonic()
+            await asyncio.sleep(beat_s / 2)
+            missed = 0
+            observe_lag(max(0.0, time.monotonic() - began_s - beat_s / 2))
+    finally:
+        ended.set()
