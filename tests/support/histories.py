@@ -1,0 +1,74 @@
+"""Random histories of one user, with their times at and around the edges of the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypothesis import strategies as st
+
+from consumer.window import Rules
+from shared.model import ClosedBy, Entry, EntryId, Message, Window, window_id
+from tests.support.oracle import Raw
+
+START_MS = 1_700_000_000_000
+INSTANCE = "shop"
+USER = "491700000001"
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> Rules:
+    """Short waits, so that a history of a few dozen entries meets every edge often."""
+    max_wait_ms = draw(st.sampled_from([1, 2, 5, 20, 8000]))
+    return Rules(
+        max_wait_ms=max_wait_ms,
+        max_messages=draw(st.integers(1, 6)),
+        quiet_ms=draw(st.sampled_from([0, 0, 1, 3, max_wait_ms - 1, max_wait_ms])),
+        grace_ms=2000,
+        pass_through=draw(st.sampled_from([False] * 9 + [True])),
+    )
+
+
+@st.composite
+def histories(draw: st.DrawFn, of: Rules, max_size: int = 30) -> list[Raw]:
+    """Entries in stream order: gaps of nothing, a little, or a rule's length give or take 1."""
+    edges = {of.max_wait_ms, of.quiet_ms, of.max_wait_ms // 2}
+    gaps = sorted({0, 1, 2} | {max(0, edge + step) for edge in edges for step in (-1, 0, 1)})
+    steps = draw(
+        st.lists(
+            st.tuples(st.sampled_from(gaps), st.integers(0, 11)), min_size=1, max_size=max_size
+        )
+    )
+    history: list[Raw] = []
+    ms, seq = START_MS, 0
+    for gap_ms, kind in steps:
+        ms, seq = (ms + gap_ms, 0) if gap_ms else (ms, seq + 1)
+        history.append(Raw(ms, seq, f"M{len(history)}", is_replay=kind == 0))
+    return history
+
+
+def entry_of(raw: Raw, instance: str = INSTANCE, user: str = USER) -> Entry:
+    """The entry that ``raw`` stands for; a replay carries a dead window of its own."""
+    message = Message(
+        instance=instance, user=user, message_id=raw.message_id, received_at=raw.ms, sent_at=raw.ms
+    )
+    replayed = dead_window(message) if raw.is_replay else None
+    return Entry(id=EntryId(raw.ms, raw.seq), message=message, replayed=replayed)
+
+
+def entries_of(history: Sequence[Raw]) -> list[Entry]:
+    """``entry_of`` each."""
+    return [entry_of(raw) for raw in history]
+
+
+def dead_window(message: Message) -> Window:
+    """A window that was given up long ago; its id is like no other's."""
+    first = EntryId(1000, int(message.message_id.removeprefix("M")))
+    return Window(
+        id=window_id(message.instance, message.user, first),
+        instance=message.instance,
+        user=message.user,
+        entries=(Entry(id=first, message=message),),
+        closed_by=ClosedBy.MAX_WAIT,
+        opened_at=first.ms,
+        closed_at=first.ms + 8000,
+    )
