@@ -161,7 +161,7 @@ class Dispatcher:
                 if owner.epoch == epoch:
                     owner.step_down()
             else:
-                owner.restart("start unanswered")
+                self._restart(owner, "start unanswered")
             return
         for (state, running), answer in zip(begun, answers, strict=True):
             if answer.code is StartCode.STARTED:
@@ -171,6 +171,13 @@ class Dispatcher:
                 log.info("start.refused", window=running.window.id, code=answer.code.name)
                 if owner.memory is memory:
                     owner.restart("start refused")
+
+    def _restart(self, owner: Owner, reason: str) -> None:
+        """Whoever owns the partition now may wait for a token that has no handler any more."""
+        owner.restart(reason)
+        current = self._owner_of(owner.number)
+        if current is not None and current is not owner:
+            current.restart(reason)
 
     def _started(
         self, owner: Owner, memory: Memory, state: State, running: Running, answer: StartAnswer

@@ -12,6 +12,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 
@@ -92,7 +93,7 @@ class LeaseKeeper:
         await asyncio.gather(*(self._renew(p) for p in list(self.partitions.values())))
         missing = sorted(ours - self.partitions.keys())
         taken = await asyncio.gather(*(self._take(number) for number in missing))
-        if any(taken) and len(live) > 1:
+        if any(taken):
             await self._membership.ring()
         self._joined = True
         self._metrics.owned_partitions.set(len(self.partitions))
@@ -125,7 +126,10 @@ class LeaseKeeper:
 
     async def _take(self, number: int) -> bool:
         lease = await self.acquire(number)
-        if lease is None or self._membership.state is WorkerState.DRAINING:
+        if lease is None:
+            return False
+        if self._membership.state is WorkerState.DRAINING:
+            await self.release(number, lease.epoch)
             return False
         log.info("lease.acquired", partition=number, epoch=lease.epoch)
         self.partitions[number] = self._own(lease)
@@ -141,9 +145,7 @@ class LeaseKeeper:
             return
         if renewed:
             trust = trust_from(sent_s, self._lease_ms)
-            partition.lease = Lease(
-                worker=self.worker, partition=lease.partition, epoch=lease.epoch, trust=trust
-            )
+            partition.renewed(replace(lease, trust=trust))
         else:
             log.warning("lease.lost", partition=partition.number)
             self._metrics.fenced_total.labels(call="renew").inc()

@@ -128,7 +128,7 @@ class Memory:
         state.entries.insert(at, entry)
         state.read_at_s.insert(at, now_s)
         self.stream(message.instance).held += 1
-        if state.phase is Phase.OPEN:
+        if state.phase is Phase.OPEN and record is None:
             self._look(state)
         return len(state.entries) == 1
 
@@ -255,6 +255,7 @@ class Memory:
         self.set_phase(state, Phase.OPEN)
         if not state.entries:
             del self.states[state.key]
+            self._forget_idle_stream(state.key[0])
             return
         if self._look(state):
             state.queued_behind = True
@@ -293,6 +294,11 @@ class Memory:
         if not is_open:
             self.open.pop(state.key, None)
         state.phase = phase
+
+    def _forget_idle_stream(self, instance: str) -> None:
+        stream = self.streams.get(instance)
+        if stream is not None and not stream.held and not stream.busy:
+            del self.streams[instance]
 
     def _state(self, conversation: Conversation) -> State:
         state = self.states.get(conversation)

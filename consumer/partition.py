@@ -103,7 +103,14 @@ class Partition:
         self._wake.set()
 
     def restart(self, reason: str) -> None:
-        """Forget the memory and take over again under a new epoch."""
+        """
+        Forget the memory and take over again under a new epoch.
+
+        Of a partition that is ours no more, what bears our name there is swept once more.
+        """
+        if self.stopped:
+            self.on_lost(self)
+            return
         if self._restart_reason is None:
             log.info("partition.restart", partition=self.number, reason=reason)
         self._restart_reason = self._restart_reason or reason
@@ -149,7 +156,15 @@ class Partition:
             self.step_down()
             return False
         self.lease = lease
+        if self.stopped:
+            self.on_lost(self)
         return not self.stopped
+
+    def renewed(self, lease: Lease) -> None:
+        """The keeper has renewed the lease: what waited for trust may start."""
+        self.lease = lease
+        if self.memory.has_startable():
+            self.wake()
 
     async def _take_over(self, reason: str) -> None:
         began = time.perf_counter()
@@ -203,7 +218,8 @@ class Partition:
         now_s = time.monotonic()
         if self._must_read:
             self._must_read = False
-            self._must_read = await self._reader.read(self.epoch)
+            more = await self._reader.read(self.epoch)
+            self._must_read = self._must_read or more
             self.sender.now_ms = self._reader.now_ms
             self._reply_waits |= self.sender.misses(self._reader.last_reply)
         if self._reply_waits:

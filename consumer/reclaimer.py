@@ -26,6 +26,9 @@ PENDING_COUNT = 5000
 
 STREAMS_AT_ONCE = 64
 
+IDLE_STREAMS = 100
+"""Idle streams looked at per partition and round."""
+
 log = structlog.get_logger()
 
 
@@ -50,6 +53,7 @@ class Reclaimer:
         self._idle_s = reclaim_idle_ms / 1000
         self._dedupe_ms = dedupe_ms
         self._foreign_limit_ms = foreign_limit_ms
+        self._cursors: dict[int, int] = {}
         self._strangers: dict[tuple[int, str, EntryId], float] = {}
         self._records: dict[Token, float] = {}
 
@@ -91,8 +95,16 @@ class Reclaimer:
         return seen
 
     async def _audit_streams(self, partition: Partition) -> dict[tuple[int, str, EntryId], float]:
+        """
+        Pending entries that no window knows: in streams where memory holds something or
+        something was odd, and in a few of the others, so that idle streams cost next to nothing.
+        """
         strangers: dict[tuple[int, str, EntryId], float] = {}
-        instances = await partition.store.streams()
+        number = partition.number
+        cursor = self._cursors.get(number, 0)
+        self._cursors[number], some = await partition.store.some_streams(cursor, IDLE_STREAMS)
+        odd = {instance for owner, instance, _ in self._strangers if owner == number}
+        instances = sorted({*some, *odd, *partition.memory.streams})
         for at in range(0, len(instances), STREAMS_AT_ONCE):
             chunk = instances[at : at + STREAMS_AT_ONCE]
             found = await asyncio.gather(*(self._audit_stream(partition, i) for i in chunk))

@@ -146,6 +146,11 @@ class PartitionStore:
         """The instances that have a stream here."""
         return [name.decode() for name in await self._pipe.call("SMEMBERS", self.keys.streams)]
 
+    async def some_streams(self, cursor: int, count: int) -> tuple[int, list[str]]:
+        """About ``count`` of the instances that have a stream here; cursor 0 begins and ends."""
+        answer = await self._pipe.call("SSCAN", self.keys.streams, cursor, "COUNT", count)
+        return int(answer[0]), [name.decode() for name in answer[1]]
+
     async def running(self) -> dict[Conversation, Record]:
         """Every record of the partition."""
         flat = await self._pipe.call("HGETALL", self.keys.running)

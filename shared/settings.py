@@ -171,7 +171,9 @@ class Settings(BaseSettings):
         if self.retry_base_ms > self.retry_max_ms:
             problems.append("INTURN_RETRY_BASE_MS must not exceed INTURN_RETRY_MAX_MS")
         if self.dedupe_ms < self.max_wait_ms + self.grace_ms:
-            problems.append("INTURN_DEDUPE_MS must be at least INTURN_MAX_WAIT_MS + INTURN_GRACE_MS")
+            problems.append(
+                "INTURN_DEDUPE_MS must be at least INTURN_MAX_WAIT_MS + INTURN_GRACE_MS"
+            )
         if problems:
             raise ValueError("; ".join(problems))
         return self

@@ -53,7 +53,9 @@ def _message_to_dict(message: Message) -> dict[str, Any]:
 
 def _media_to_dict(media: Media) -> dict[str, Any]:
     values = {name: getattr(media, name) for name in _MEDIA_FIELDS}
-    return {name: value for name, value in values.items() if value is not None and value is not False}
+    return {
+        name: value for name, value in values.items() if value is not None and value is not False
+    }
 
 
 def _message_from_dict(instance: str, body: dict[str, Any]) -> Message:
