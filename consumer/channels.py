@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from consumer.sender import Channel
+from consumer.sends import Channel
 from shared.providers.registry import provider_named
 from shared.settings import Settings
 from shared.wire import OutboxReply

@@ -13,66 +13,33 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import structlog
 
+from consumer.attempt import Attempts, DispatchSettings, Running, encode_outcome
 from consumer.membership import Membership
 from consumer.memory import Memory, Phase, State
 from consumer.owner import Owner
-from consumer.retry import Attempt, Decision, Finish, GiveUp, Postpone, RetryRules, decide
+from consumer.retry import Decision, Finish, GiveUp, Postpone
 from consumer.store import (
     FinishCode,
-    PartitionStore,
     StartAnswer,
     StartCode,
     StartRequest,
 )
 from shared.errors import BrokerRefused, BrokerUnavailable, Fenced
-from shared.handlers import Call, Handler
 from shared.metrics import ConsumerMetrics
-from shared.model import Result, Retry, Token, Window, WorkerId
+from shared.model import Token, WorkerId
 from shared.record import Record
-from shared.wire import DeadLetter, OutboxReply, encode_dead_letter, encode_reply
 
 START_BATCH = 64
 """Windows per start script: Redis answers nobody else while it runs."""
 
-UNTRUSTED_DELAY_MS = 200
 RETRY_S = 0.1
 RETRY_MAX_S = 2.0
 
 log = structlog.get_logger()
-
-
-@dataclass(slots=True, eq=False)
-class Running:
-    """A window under a token of ours, from before its start script leaves."""
-
-    window: Window
-    token: Token
-    partition: int
-    store: PartitionStore
-    orphaned: bool
-    attempt: int = 0
-    delay_ms: int = 0
-    since: int = 0
-    started_ms: int = 0
-    started_s: float = 0.0
-    error: str = ""
-    deadline: asyncio.Timeout | None = None
-    cut_short: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DispatchSettings:
-    """The settings' part that dispatching needs."""
-
-    slots: int
-    retention_ms: int
-    retry: RetryRules
-    timeout_ms_of: Callable[[str], int]
-    handler_of: Callable[[str], Handler]
 
 
 class Dispatcher:
@@ -89,8 +56,10 @@ class Dispatcher:
     ) -> None:
         self.running: dict[Token, Running] = {}
         self._worker = worker
-        self._membership = membership
         self._settings = settings
+        self._attempts = Attempts(
+            settings, metrics, lambda: membership.is_trusted(time.monotonic())
+        )
         self._metrics = metrics
         self._tasks = tasks
         self._owner_of = owner_of
@@ -218,57 +187,16 @@ class Dispatcher:
     async def _run(self, running: Running) -> None:
         self._metrics.windows_running.inc()
         try:
-            decision = await self._decide(running)
+            decision = await self._attempts.decide(running)
             await self._settle(running, decision)
         finally:
             self._metrics.windows_running.dec()
             self._end(running)
 
-    async def _decide(self, running: Running) -> Decision:
-        rules = self._settings.retry
-        if running.attempt > rules.max_attempts:
-            return GiveUp(error=running.error or "the last attempt died with its worker")
-        if not self._membership.is_trusted(time.monotonic()) or running.cut_short:
-            return _not_run("the worker was not sure to be alive")
-        began = time.perf_counter()
-        result = await self._call_handler(running)
-        outcome = "cut_short" if result is None else type(result).__name__.lower()
-        self._metrics.handler_seconds.labels(outcome=outcome).observe(time.perf_counter() - began)
-        if result is None:
-            return _not_run("the worker shut down")
-        elapsed_ms = round((time.monotonic() - running.started_s) * 1000)
-        attempt = Attempt(
-            number=running.attempt,
-            delay_ms=running.delay_ms,
-            unavailable_since_ms=running.since,
-            now_ms=running.started_ms + elapsed_ms,
-        )
-        return decide(result, attempt, rules, random.random())
-
-    async def _call_handler(self, running: Running) -> Result | None:
-        """The attempt's result; None when shutdown cut it short. A late result is dropped."""
-        window = running.window
-        timeout_s = self._settings.timeout_ms_of(window.instance) / 1000
-        handler = self._settings.handler_of(window.instance)
-        try:
-            async with asyncio.timeout(timeout_s) as running.deadline:
-                return await handler.answer(Call(window=window, attempt=running.attempt))
-        except TimeoutError:
-            if running.cut_short:
-                return None
-            return Retry(error=f"no answer within {timeout_s:g} s")
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises is its answer
-            log.warning("handler.failed", window=window.id, error=type(error).__name__)
-            return Retry(error=f"{type(error).__name__}: {error}")
-        finally:
-            running.deadline = None
-
     def cut_short(self) -> None:
         """Shutdown's end: running handlers stop now, and their attempts do not count."""
         for running in self.running.values():
-            running.cut_short = True
-            if running.deadline is not None:
-                running.deadline.reschedule(asyncio.get_running_loop().time())
+            running.end_now()
 
     async def _settle(self, running: Running, decision: Decision) -> None:
         """Write the decision, for as long as the process lives, and tell the memory."""
@@ -321,7 +249,7 @@ class Dispatcher:
 
     async def _finish(self, running: Running, decision: Finish | GiveUp) -> None:
         window = running.window
-        outcome, value = _encoded(running, decision)
+        outcome, value = encode_outcome(running, decision)
         code = await running.store.finish(
             window.conversation,
             window.entries[0].id,
@@ -363,33 +291,3 @@ class Dispatcher:
         if state.record.token != running.token or state.phase is not Phase.RUNNING:
             return None
         return owner, state
-
-
-def _not_run(reason: str) -> Postpone:
-    return Postpone(delay_ms=UNTRUSTED_DELAY_MS, counts=False, unavailable=False, error=reason)
-
-
-def _encoded(running: Running, decision: Finish | GiveUp) -> tuple[str, bytes]:
-    """The outcome's name, and what goes into the outbox or to the dead letters."""
-    window = running.window
-    if isinstance(decision, GiveUp):
-        letter = DeadLetter(
-            window=window,
-            error=decision.error,
-            attempts=running.attempt,
-            instance=window.instance,
-        )
-        return "dead", encode_dead_letter(letter)
-    if not decision.texts:
-        return "silent", b""
-    last = window.in_sent_order()[-1].message
-    reply = OutboxReply(
-        window_id=window.id,
-        instance=window.instance,
-        user=window.user,
-        texts=decision.texts,
-        provider=last.provider,
-        reply_to=last.reply_to,
-        message_ids=tuple(entry.message.message_id for entry in window.members),
-    )
-    return "answered", encode_reply(reply)

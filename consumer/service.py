@@ -5,24 +5,25 @@ from __future__ import annotations
 import asyncio
 
 from aiohttp import web
-from shared.survey import keep_surveying
 
 from consumer.worker import Worker
 from shared.connect import Pipe
 from shared.health import Health
 from shared.keys import Keys
 from shared.metrics import ConsumerMetrics
-from shared.service import listening, watch_loop
+from shared.preflight import Prepared
+from shared.service import listening, run_prepared, watch_loop
 from shared.settings import Settings
+from shared.survey import keep_surveying
 
 SURVEY_S = 15.0
 SURVEY_TIMEOUT_MS = 5000
 
 
 async def serve_consumer(
-    settings: Settings, redis_url: str, keys: Keys, stop: asyncio.Event, ready: asyncio.Event
+    settings: Settings, redis_url: str, keys: Keys, stop: asyncio.Event
 ) -> None:
-    """Run one worker until ``stop`` is set and it has drained; sets ``ready`` when it listens."""
+    """Run one worker until ``stop`` is set and it has drained."""
     metrics = ConsumerMetrics()
     worker = Worker(settings, redis_url, keys, metrics)
     pipe = Pipe(redis_url, timeout_ms=SURVEY_TIMEOUT_MS, name="survey")
@@ -46,8 +47,18 @@ async def serve_consumer(
             async with listening(
                 runner, settings.host, settings.consumer_port, "INTURN_CONSUMER_PORT"
             ):
-                ready.set()
                 await worker.run(stop)
         finally:
             for task in background:
                 task.cancel()
+
+
+def main() -> int:
+    """``inturn consumer``: one worker until a signal; returns the exit code."""
+    return run_prepared(_serve_alone)
+
+
+async def _serve_alone(
+    settings: Settings, redis_url: str, found: Prepared, stop: asyncio.Event
+) -> None:
+    await serve_consumer(settings, redis_url, found.keys, stop)

@@ -18,7 +18,7 @@ from consumer.dispatch import Dispatcher
 from consumer.keeper import LeaseKeeper
 from consumer.membership import Membership
 from consumer.outbox import OutboxStore
-from consumer.sender import Sends
+from consumer.sends import Sends
 from consumer.store import PartitionStore
 from shared.errors import BrokerRefused, BrokerUnavailable
 

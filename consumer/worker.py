@@ -16,8 +16,9 @@ from functools import partial
 import aiohttp
 import structlog
 
+from consumer.attempt import DispatchSettings
 from consumer.channels import Channels
-from consumer.dispatch import Dispatcher, DispatchSettings
+from consumer.dispatch import Dispatcher
 from consumer.handlers import Handlers
 from consumer.keeper import LeaseKeeper
 from consumer.lease import Lease
@@ -28,7 +29,8 @@ from consumer.partition import Partition
 from consumer.reader import BellReader
 from consumer.reclaimer import Reclaimer
 from consumer.retry import retry_rules
-from consumer.sender import PartitionSender, Sends, SendSettings
+from consumer.sender import PartitionSender
+from consumer.sends import Sends, SendSettings
 from consumer.store import PartitionStore
 from consumer.sweep import Sweeper
 from consumer.window import rules_for

@@ -15,7 +15,8 @@ from shared.connect import Pipe
 from shared.errors import BrokerRefused
 from shared.keys import Keys
 from shared.metrics import IngestMetrics, InstanceLabels
-from shared.service import listening
+from shared.preflight import Prepared
+from shared.service import listening, run_prepared
 from shared.settings import Settings
 
 APPEND_TIMEOUT_MS = 2000
@@ -80,3 +81,14 @@ async def _what_is_wrong(pipe: Pipe, keys: Keys) -> str | None:
     except BrokerRefused as error:
         return f"Redis refuses writes: {error.code}"
     return None
+
+
+def main() -> int:
+    """``inturn ingest``: the service until a signal; returns the exit code."""
+    return run_prepared(_serve_alone)
+
+
+async def _serve_alone(
+    settings: Settings, redis_url: str, found: Prepared, stop: asyncio.Event
+) -> None:
+    await serve_ingest(settings, redis_url, found.keys, stop)

@@ -23,8 +23,10 @@ from aiohttp import web
 
 from shared.connect import Pipe
 from shared.errors import BrokerRefused, BrokerUnavailable, StartRefused
+from shared.log import configure_logging
 from shared.preflight import Prepared, prepare
-from shared.settings import Settings
+from shared.running import find_running, home_folder
+from shared.settings import Settings, load_settings
 
 CONNECT_TIMEOUT_MS = 2000
 CONNECT_RETRY_S = 1.0
@@ -33,7 +35,42 @@ WATCHDOG_EXIT_CODE = 70
 
 LOOP_BEAT_PARTS = 10
 
+Serve = Callable[[Settings, str, Prepared, asyncio.Event], Awaitable[None]]
+"""A service: settings, Redis's URL, what was prepared, and the event that ends it."""
+
 log = structlog.get_logger()
+
+
+def run_prepared(serve: Serve) -> int:
+    """
+    Read the settings, set up logs, wait for Redis, run ``serve`` until a signal.
+
+    Without ``REDIS_URL`` the embedded Redis of an ``inturn up`` in this folder is used. Returns
+    the exit code; 2: it refused to start.
+    """
+    try:
+        settings = load_settings()
+        redis_url = _redis_url(settings)
+    except StartRefused as error:
+        return refuse_start(error.problems)
+    configure_logging(settings.log_level, settings.log_format)
+
+    async def main(stop: asyncio.Event) -> None:
+        found = await prepared(settings, redis_url, stop)
+        if found is not None:
+            configure_logging(settings.log_level, settings.log_format, user_key=found.log_key)
+            await serve(settings, redis_url, found, stop)
+
+    return run_service(main)
+
+
+def _redis_url(settings: Settings) -> str:
+    if settings.redis_url is not None:
+        return settings.redis_url.get_secret_value()
+    running = find_running(home_folder())
+    if running is None or running.redis_url is None:
+        raise StartRefused(["INTURN_REDIS_URL: is not set, and no inturn up runs in this folder"])
+    return running.redis_url
 
 
 def run_service(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:

@@ -1,0 +1,147 @@
+"""
+One attempt: the handler is called, at most for its time, and what follows is decided.
+
+Nothing is written here. A late result is dropped, and an attempt that shutdown cut short, or
+that was not made because this worker may be taken for dead, does not count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from consumer.retry import Attempt, Decision, Finish, GiveUp, Postpone, RetryRules, decide
+from consumer.store import PartitionStore
+from shared.handlers import Call, Handler
+from shared.metrics import ConsumerMetrics
+from shared.model import Result, Retry, Token, Window
+from shared.wire import DeadLetter, OutboxReply, encode_dead_letter, encode_reply
+
+NOT_RUN_DELAY_MS = 200
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True, eq=False)
+class Running:
+    """A window under a token of ours, from before its start script leaves."""
+
+    window: Window
+    token: Token
+    partition: int
+    store: PartitionStore
+    orphaned: bool
+    attempt: int = 0
+    delay_ms: int = 0
+    since: int = 0
+    started_ms: int = 0
+    started_s: float = 0.0
+    error: str = ""
+    deadline: asyncio.Timeout | None = None
+    cut_short: bool = False
+
+    def end_now(self) -> None:
+        """Shutdown's end: a handler at work stops, and its attempt does not count."""
+        self.cut_short = True
+        if self.deadline is not None:
+            self.deadline.reschedule(asyncio.get_running_loop().time())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchSettings:
+    """The settings' part that dispatching needs."""
+
+    slots: int
+    retention_ms: int
+    retry: RetryRules
+    timeout_ms_of: Callable[[str], int]
+    handler_of: Callable[[str], Handler]
+
+
+class Attempts:
+    """Makes attempts; ``is_trusted`` says whether the others must take this worker for alive."""
+
+    def __init__(
+        self,
+        settings: DispatchSettings,
+        metrics: ConsumerMetrics,
+        is_trusted: Callable[[], bool],
+    ) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._is_trusted = is_trusted
+
+    async def decide(self, running: Running) -> Decision:
+        """Call the handler for a started window, if it may be, and say what is to be written."""
+        rules = self._settings.retry
+        if running.attempt > rules.max_attempts:
+            return GiveUp(error=running.error or "the last attempt died with its worker")
+        if not self._is_trusted() or running.cut_short:
+            return _not_run("the worker was not sure to be alive")
+        began = time.perf_counter()
+        result = await self._call_handler(running)
+        outcome = "cut_short" if result is None else type(result).__name__.lower()
+        self._metrics.handler_seconds.labels(outcome=outcome).observe(time.perf_counter() - began)
+        if result is None:
+            return _not_run("the worker shut down")
+        elapsed_ms = round((time.monotonic() - running.started_s) * 1000)
+        attempt = Attempt(
+            number=running.attempt,
+            delay_ms=running.delay_ms,
+            unavailable_since_ms=running.since,
+            now_ms=running.started_ms + elapsed_ms,
+        )
+        return decide(result, attempt, rules, random.random())
+
+    async def _call_handler(self, running: Running) -> Result | None:
+        """The attempt's result; None when shutdown cut it short. A late result is dropped."""
+        window = running.window
+        timeout_s = self._settings.timeout_ms_of(window.instance) / 1000
+        handler = self._settings.handler_of(window.instance)
+        try:
+            async with asyncio.timeout(timeout_s) as running.deadline:
+                return await handler.answer(Call(window=window, attempt=running.attempt))
+        except TimeoutError:
+            if running.cut_short:
+                return None
+            return Retry(error=f"no answer within {timeout_s:g} s")
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is its answer
+            log.warning("handler.failed", window=window.id, error=type(error).__name__)
+            return Retry(error=f"{type(error).__name__}: {error}")
+        finally:
+            running.deadline = None
+
+
+def _not_run(reason: str) -> Postpone:
+    return Postpone(delay_ms=NOT_RUN_DELAY_MS, counts=False, unavailable=False, error=reason)
+
+
+def encode_outcome(running: Running, decision: Finish | GiveUp) -> tuple[str, bytes]:
+    """The outcome's name, and what goes into the outbox or to the dead letters."""
+    window = running.window
+    if isinstance(decision, GiveUp):
+        letter = DeadLetter(
+            window=window,
+            error=decision.error,
+            attempts=running.attempt,
+            instance=window.instance,
+        )
+        return "dead", encode_dead_letter(letter)
+    if not decision.texts:
+        return "silent", b""
+    last = window.in_sent_order()[-1].message
+    reply = OutboxReply(
+        window_id=window.id,
+        instance=window.instance,
+        user=window.user,
+        texts=decision.texts,
+        provider=last.provider,
+        reply_to=last.reply_to,
+        message_ids=tuple(entry.message.message_id for entry in window.members),
+    )
+    return "answered", encode_reply(reply)
