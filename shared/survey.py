@@ -1,0 +1,215 @@
+"""
+How much is unfinished, how old it is, and which partitions nobody owns.
+
+Both services export this: with every consumer dead, nobody else could tell. So it must be cheap.
+A partition in which nothing was appended since the last look, and which was empty then, costs two
+commands, however many instances it knows. That rests on the bell: an append rings it when
+``ready`` is empty, so once ``ready`` was seen empty, a bell that did not ring means no append.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from shared.connect import Pipe
+from shared.errors import InturnError
+from shared.keys import Keys, PartitionKeys
+from shared.metrics import StoreMetrics
+from shared.model import WorkerId
+from shared.scripts import load_script
+
+STREAMS_PER_CALL = 500
+"""Redis answers nobody else during a script: 500 streams take it about a millisecond."""
+
+_UNKNOWN = float("nan")
+
+log: FilteringBoundLogger = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionSurvey:
+    """One partition: its unfinished messages, and when the oldest came (Redis's ms)."""
+
+    number: int
+    owner: WorkerId | None
+    messages: int
+    oldest_at: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSurvey:
+    """All partitions, in the order of their numbers, at ``now_ms`` of Redis's clock."""
+
+    now_ms: int
+    partitions: tuple[PartitionSurvey, ...]
+
+    @property
+    def backlog_messages(self) -> int:
+        """Messages that are in Redis and not finished."""
+        return sum(partition.messages for partition in self.partitions)
+
+    @property
+    def oldest_unfinished_s(self) -> float:
+        """Age of the oldest of them; 0 when there is none, or its id lies in the future."""
+        times = [part.oldest_at for part in self.partitions if part.oldest_at is not None]
+        return max(0, self.now_ms - min(times, default=self.now_ms)) / 1000
+
+    @property
+    def without_owner(self) -> tuple[int, ...]:
+        """The partitions whose lease nobody holds."""
+        return tuple(part.number for part in self.partitions if part.owner is None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What is finished and still kept: replies not sent (or not to be sent), dead letters."""
+
+    replies: int
+    dead_letters: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Quiet:
+    """A partition that was empty while its bell had this id, and ``ready`` was empty after."""
+
+    bell: bytes
+
+
+class Surveyor:
+    """Looks again and again, and passes over the partitions where nothing can have changed."""
+
+    def __init__(self, pipe: Pipe, keys: Keys) -> None:
+        self._pipe = pipe
+        self._keys = keys
+        self._quiet: dict[int, _Quiet] = {}
+
+    async def survey(self) -> StoreSurvey:
+        """
+        Look at every partition; two to four round trips for all of them together.
+
+        After a failure everything is looked at again: Redis may have come back with less.
+
+        Raises:
+            BrokerUnavailable: no answer.
+            BrokerRefused: Redis refused to tell.
+        """
+        numbers = range(self._keys.partitions)
+        try:
+            now, *partitions = await asyncio.gather(
+                self._pipe.call("TIME"), *(self._survey_partition(number) for number in numbers)
+            )
+        except InturnError:
+            self._quiet = {}
+            raise
+        now_ms = int(now[0]) * 1000 + int(now[1]) // 1000
+        return StoreSurvey(now_ms=now_ms, partitions=tuple(partitions))
+
+    async def _survey_partition(self, number: int) -> PartitionSurvey:
+        p = self._keys.partition(number)
+        last, owner = await asyncio.gather(
+            self._pipe.call("XREVRANGE", p.bell, "+", "-", "COUNT", 1),
+            self._pipe.call("HGET", p.lease, "owner"),
+        )
+        bell = last[0][0] if last else b""
+        if self._quiet.get(number) == _Quiet(bell):
+            messages, oldest_at = 0, None
+        else:
+            messages, oldest_at = await self._count(p, bell)
+        return PartitionSurvey(
+            number=number,
+            owner=None if owner is None else WorkerId(owner.decode()),
+            messages=messages,
+            oldest_at=oldest_at,
+        )
+
+    async def _count(self, p: PartitionKeys, bell: bytes) -> tuple[int, int | None]:
+        """Count the entries, asking for ``ready`` after the bell and before the streams."""
+        self._quiet.pop(p.number, None)
+        unread, names = await asyncio.gather(
+            self._pipe.call("EXISTS", p.ready), self._pipe.call("SMEMBERS", p.streams)
+        )
+        streams = [p.stream(name.decode()) for name in names]
+        found = await asyncio.gather(
+            *(
+                self._pipe.script(load_script("survey"), streams[at : at + STREAMS_PER_CALL], ())
+                for at in range(0, len(streams), STREAMS_PER_CALL)
+            )
+        )
+        messages = sum(total for total, _ in found)
+        if messages == 0 and not unread:
+            self._quiet[p.number] = _Quiet(bell)
+        return messages, min((oldest for _, oldest in found if oldest >= 0), default=None)
+
+
+async def survey_store(pipe: Pipe, keys: Keys) -> StoreSurvey:
+    """
+    Look once, at everything.
+
+    Raises:
+        BrokerUnavailable: no answer.
+        BrokerRefused: Redis refused to tell.
+    """
+    return await Surveyor(pipe, keys).survey()
+
+
+async def count_kept(pipe: Pipe, keys: Keys) -> Kept:
+    """
+    Count replies and dead letters; no gauge needs them every few seconds.
+
+    Raises:
+        BrokerUnavailable: no answer.
+        BrokerRefused: Redis refused to tell.
+    """
+    parts = [keys.partition(number) for number in range(keys.partitions)]
+    replies, letters = await asyncio.gather(
+        _total_length(pipe, [part.outbox for part in parts]),
+        _total_length(pipe, [part.dead for part in parts]),
+    )
+    return Kept(replies=replies, dead_letters=letters)
+
+
+async def keep_surveying(pipe: Pipe, keys: Keys, metrics: StoreMetrics, interval_s: float) -> None:
+    """
+    Set the gauges every ``interval_s``, until cancelled.
+
+    While Redis does not tell they are NaN: a backlog from before an outage would look like one
+    of now, and a zero like health. An outage is one line in the log, and its end another.
+    """
+    surveyor = Surveyor(pipe, keys)
+    failing = False
+    while True:
+        try:
+            survey = await surveyor.survey()
+        except InturnError as error:
+            if not failing:
+                log.warning("survey.failed", error=str(error))
+            failing = True
+            _show_unknown(metrics)
+        else:
+            if failing:
+                log.info("survey.resumed", backlog=survey.backlog_messages)
+            failing = False
+            _show(metrics, survey)
+        await asyncio.sleep(interval_s)
+
+
+def _show(metrics: StoreMetrics, survey: StoreSurvey) -> None:
+    metrics.backlog_messages.set(survey.backlog_messages)
+    metrics.oldest_unfinished_seconds.set(survey.oldest_unfinished_s)
+    metrics.partitions_without_owner.set(len(survey.without_owner))
+
+
+def _show_unknown(metrics: StoreMetrics) -> None:
+    metrics.backlog_messages.set(_UNKNOWN)
+    metrics.oldest_unfinished_seconds.set(_UNKNOWN)
+    metrics.partitions_without_owner.set(_UNKNOWN)
+
+
+async def _total_length(pipe: Pipe, streams: Sequence[str]) -> int:
+    lengths = await asyncio.gather(*(pipe.call("XLEN", stream) for stream in streams))
+    return sum(lengths)
