@@ -162,6 +162,8 @@ class Dispatcher:
                 window=window.id,
                 reason=window.closed_by.value,
                 count=len(window.members),
+                instance=window.instance,
+                user=window.user,
             )
             if not state.queued_behind:
                 late_s = max(0, answer.now_ms - window.closed_at) / 1000

@@ -94,6 +94,7 @@ class LeaseKeeper:
         missing = sorted(ours - self.partitions.keys())
         taken = await asyncio.gather(*(self._take(number) for number in missing))
         if any(taken):
+            log.info("partitions.owned", count=len(self.partitions), workers=len(live))
             await self._membership.ring()
         self._joined = True
         self._metrics.owned_partitions.set(len(self.partitions))
@@ -131,7 +132,7 @@ class LeaseKeeper:
         if self._membership.state is WorkerState.DRAINING:
             await self.release(number, lease.epoch)
             return False
-        log.info("lease.acquired", partition=number, epoch=lease.epoch)
+        log.debug("lease.acquired", partition=number, epoch=lease.epoch)
         self.partitions[number] = self._own(lease)
         return True
 
@@ -153,7 +154,7 @@ class LeaseKeeper:
 
     def _give_back(self, partitions: list[Partition]) -> None:
         for partition in partitions:
-            log.info("lease.released", partition=partition.number)
+            log.debug("lease.released", partition=partition.number)
             partition.step_down()
 
     def _drop_untrusted(self) -> None:

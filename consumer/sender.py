@@ -103,7 +103,8 @@ class PartitionSender:
         self.outbox.kept.append(item)
         self.outbox.leave(item)
         self._sends.metrics.replies_held_total.labels(reason="no_channel").inc()
-        log.info("reply.kept", window=item.reply.window_id, reply=str(item.id))
+        reply = item.reply
+        log.info("reply.kept", window=reply.window_id, instance=reply.instance, user=reply.user)
 
     def _expire_kept(self, owner: Owner) -> None:
         kept, oldest_ms = self.outbox.kept, self.now_ms - self._sends.settings.retention_ms
@@ -198,7 +199,13 @@ class PartitionSender:
             lambda: self._store.sent(item.id, reply, token, "sent", sends.settings.retention_ms)
         )
         sends.metrics.replies_sent_total.labels(provider=channel.provider.name).inc()
-        log.info("reply.sent", window=reply.window_id, reply=str(item.id), count=len(reply.texts))
+        log.info(
+            "reply.sent",
+            window=reply.window_id,
+            count=len(reply.texts),
+            instance=reply.instance,
+            user=reply.user,
+        )
         self.outbox.leave(item)
 
     async def _give_back(

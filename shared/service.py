@@ -17,6 +17,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import prometheus_client
 import structlog
 import uvloop
 from aiohttp import web
@@ -54,6 +55,7 @@ def run_prepared(serve: Serve) -> int:
     except StartRefused as error:
         return refuse_start(error.problems)
     configure_logging(settings.log_level, settings.log_format)
+    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
 
     async def main(stop: asyncio.Event) -> None:
         found = await prepared(settings, redis_url, stop)
