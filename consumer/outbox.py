@@ -135,7 +135,6 @@ class Outbox:
         self.last: EntryId | None = None
         self.foreign: dict[EntryId, Item] = {}
         self.kept: deque[Item] = deque()
-        self.held: dict[EntryId, Item] = {}
         self._queues: dict[Conversation, deque[Item]] = {}
         self._heads: deque[Item] = deque()
         self._backoff: list[tuple[float, int, Item]] = []

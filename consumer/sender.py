@@ -68,9 +68,9 @@ class PartitionSender:
 
     def dispatch(self, owner: Owner) -> None:
         """Begin what may begin: each user's first unsent reply."""
+        self.outbox.wake_backoffs(time.monotonic())
         if not owner.is_trusted():
             return
-        self.outbox.wake_backoffs(time.monotonic())
         for item in self.outbox.take_heads():
             self._judge(owner, item, live=self._sends.membership.live)
         self._expire_kept(owner)
@@ -78,7 +78,6 @@ class PartitionSender:
     def _judge(self, owner: Owner, item: Item, live: Collection[WorkerId]) -> None:
         record, sends = item.record, self._sends
         if record is not None and record.held:
-            self.outbox.held[item.id] = item
             self.outbox.leave(item)
             return
         channel = sends.settings.channel_of(item.reply)
@@ -231,7 +230,6 @@ class PartitionSender:
         await self._persist(lambda: self._store.unsend(item.id, token, 0, held=why, sent=sent))
         self._sends.metrics.replies_held_total.labels(reason=_held_label(why)).inc()
         log.warning("reply.held", window=item.reply.window_id, reason=_held_label(why))
-        self.outbox.held[item.id] = item
         self.outbox.leave(item)
 
     async def _persist(self, call: Callable[[], Awaitable[bool]]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -64,7 +64,8 @@ class Sends:
         self.in_hand: set[Token] = set()
         self.slots = asyncio.Semaphore(CONCURRENCY)
         self._serial = 0
-        self._sent_s: dict[Conversation, deque[float]] = {}
+        self._sent: deque[tuple[float, Conversation]] = deque()
+        self._count: Counter[Conversation] = Counter()
 
     def new_token(self, epoch: int) -> Token:
         """A token that was never used."""
@@ -73,14 +74,15 @@ class Sends:
 
     def exceeds_loop_limit(self, conversation: Conversation) -> bool:
         """Whether this user has had ``LOOP_LIMIT`` replies within a minute: two bots talking?"""
-        now_s = time.monotonic()
-        times = self._sent_s.get(conversation)
-        while times and times[0] < now_s - LOOP_SPAN_S:
-            times.popleft()
-        if times is not None and not times:
-            del self._sent_s[conversation]
-        return times is not None and len(times) >= self.settings.loop_limit
+        oldest_s = time.monotonic() - LOOP_SPAN_S
+        while self._sent and self._sent[0][0] < oldest_s:
+            _, gone = self._sent.popleft()
+            self._count[gone] -= 1
+            if not self._count[gone]:
+                del self._count[gone]
+        return self._count[conversation] >= self.settings.loop_limit
 
     def count_sent(self, conversation: Conversation) -> None:
-        """A reply has left for this user."""
-        self._sent_s.setdefault(conversation, deque()).append(time.monotonic())
+        """A reply leaves for this user."""
+        self._sent.append((time.monotonic(), conversation))
+        self._count[conversation] += 1

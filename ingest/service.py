@@ -75,7 +75,7 @@ async def serve_ingest(
 
 
 async def _what_is_wrong(pipe: Pipe, keys: Keys) -> str | None:
-    """Does Redis take writes? PERSIST on a key that has no TTL writes nothing."""
+    """Does Redis take a write that it refuses when it is full, a replica, or has a broken disk?"""
     try:
         await pipe.call("HSET", keys.meta, "checked", "1")
     except BrokerRefused as error:
