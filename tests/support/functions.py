@@ -1,0 +1,49 @@
+"""Functions that tests name in ``HANDLER=python:tests.support.functions:<name>``."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from shared.errors import Reject
+
+calls: list[tuple[str, int, str]] = []
+"""What was called: text, attempt, and the thread it ran in. A test clears it first."""
+
+gate = threading.Event()
+"""What ``hang`` waits for."""
+
+
+def _note(window: dict[str, Any]) -> str:
+    text: str = window["text"]
+    calls.append((text, window["attempt"], threading.current_thread().name))
+    return text
+
+
+def block(window: dict[str, Any]) -> str:
+    """Block the thread for a moment, then answer."""
+    text = _note(window)
+    time.sleep(0.05)
+    return f"you said {text}"
+
+
+async def fail_once(window: dict[str, Any]) -> str:
+    """Raise at the first attempt."""
+    _note(window)
+    if window["attempt"] == 1:
+        raise RuntimeError("not today")
+    return "done"
+
+
+async def reject(window: dict[str, Any]) -> str:
+    """Say that the window can never be answered."""
+    _note(window)
+    raise Reject("no such customer")
+
+
+def hang(window: dict[str, Any]) -> str:
+    """Wait until ``gate`` is opened."""
+    _note(window)
+    gate.wait(10)
+    return "late"
