@@ -1,0 +1,307 @@
+"""A worker sends replies through their provider: in order, again after failures, held if unsure."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from yarl import URL
+
+from shared.settings import InstanceSettings, Secret
+from tests.support.deployment import Deployment, deployment
+from tests.support.handler_server import Answer, HandlerCall, HandlerServer, Script
+from tests.support.waiting import eventually
+
+SENT = Answer.json({"key": {"id": "3EB0SENT"}}, status=201)
+
+
+def echoed(call: HandlerCall) -> Answer:
+    """A handler that shows which window it answered."""
+    return Answer.reply(f"to {call.json['text']}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shop:
+    """A deployment whose instance ``shop`` has a channel, with both ends of it."""
+
+    deployment: Deployment
+    provider: HandlerServer
+    handler: HandlerServer
+
+    def texts(self) -> list[str]:
+        """What the provider was asked to send, in order."""
+        return [call.json["text"] for call in self.provider.calls]
+
+    async def sent(self, count: int) -> None:
+        """Wait until the journal knows ``count`` replies as sent."""
+
+        async def is_sent() -> bool:
+            rows = await self.deployment.journal()
+            return sum(row["what"] == "sent" for row in rows) == count
+
+        await eventually(is_sent, f"{count} replies in the journal")
+
+
+@asynccontextmanager
+async def shop_with(
+    redis_url: str, prefix: str, *, send: Script = (SENT,), answer: Script = echoed, **changes: Any
+) -> AsyncIterator[Shop]:
+    """``send`` plays Evolution, ``answer`` the handler; each message is a window of its own."""
+    async with HandlerServer(send) as provider, HandlerServer(answer) as handler:
+        own = InstanceSettings(provider="evolution", base_url=str(URL(provider.url).origin()))
+        own = own.model_copy(update={"token": Secret("planted-token")})
+        changes = {"handler": handler.url, "mode": "pass_through", **changes}
+        async with deployment(redis_url, prefix, instances={"shop": own}, **changes) as made:
+            yield Shop(deployment=made, provider=provider, handler=handler)
+
+
+async def test_a_reply_goes_out_once(redis_url: str, prefix: str) -> None:
+    """One window gives one ``sendText``, with the instance's token, to the address it came from."""
+    async with shop_with(redis_url, prefix) as shop, shop.deployment.worker() as worker:
+        await shop.deployment.say("49170", "open?", reply_to="49170@s.whatsapp.net")
+        await shop.sent(1)
+        (call,) = shop.provider.calls
+        assert call.path == "/message/sendText/shop"
+        assert call.headers["apikey"] == "planted-token"
+        assert call.json == {"number": "49170@s.whatsapp.net", "text": "to open?"}
+        assert await shop.deployment.outbox() == []
+        assert worker.count("replies_sent_total", provider="evolution") == 1
+        window, reply = await shop.deployment.journal()
+        assert (window["what"], reply["what"]) == ("answered", "sent")
+        assert window["ref"] == reply["ref"]
+
+
+async def test_silence_sends_nothing(redis_url: str, prefix: str) -> None:
+    """A 204 finishes the window; neither outbox nor provider hears of it."""
+    silent = [Answer(status=204)]
+    async with shop_with(redis_url, prefix, answer=silent) as shop, shop.deployment.worker():
+        await shop.deployment.say("alice", "thanks")
+        await shop.handler.wait_for_calls(1)
+        await shop.deployment.finished()
+        assert [row["what"] for row in await shop.deployment.journal()] == ["silent"]
+        assert await shop.deployment.outbox() == []
+        assert shop.texts() == []
+
+
+async def test_several_texts_go_out_in_order(redis_url: str, prefix: str) -> None:
+    """The texts of one answer are separate messages in the handler's order."""
+    three = [Answer.reply("one", "two", "three")]
+    async with shop_with(redis_url, prefix, answer=three) as shop, shop.deployment.worker():
+        await shop.deployment.say("alice", "hi")
+        await shop.sent(1)
+        assert shop.texts() == ["one", "two", "three"]
+
+
+async def test_a_users_replies_keep_their_order(redis_url: str, prefix: str) -> None:
+    """Each reply of a user waits for the one before, also while that one is tried again."""
+    send = [Answer(status=500), SENT]
+    async with (
+        shop_with(redis_url, prefix, send=send, retry_base_ms=100) as shop,
+        shop.deployment.worker(),
+    ):
+        await shop.deployment.say("alice", "1", "2", "3")
+        await shop.sent(3)
+        assert shop.texts() == ["to 1", "to 1", "to 2", "to 3"]
+
+
+async def test_one_users_send_holds_nobody_up(redis_url: str, prefix: str) -> None:
+    """While the provider does not answer for one user, another's reply leaves."""
+    release = asyncio.Event()
+
+    async def send(call: HandlerCall) -> Answer:
+        if call.json["number"] == "alice":
+            await release.wait()
+        return SENT
+
+    async with (
+        shop_with(redis_url, prefix, send=send, partitions=1) as shop,
+        shop.deployment.worker(),
+    ):
+        await shop.deployment.say("alice", "1")
+        await shop.provider.wait_for_calls(1)
+        await shop.deployment.say("bob", "2")
+        await shop.sent(1)
+        release.set()
+        await shop.sent(2)
+
+
+async def test_a_failed_send_never_repeats_the_handler(redis_url: str, prefix: str) -> None:
+    """A provider that fails is asked again with the same text; the handler is not."""
+    send = [Answer(status=500), Answer(status=503), Answer(status=429), SENT]
+    async with shop_with(redis_url, prefix, send=send) as shop, shop.deployment.worker() as worker:
+        await shop.deployment.say("alice", "hi")
+        await shop.sent(1)
+        assert shop.texts() == ["to hi"] * 4
+        assert len(shop.handler.calls) == 1
+        assert worker.count("send_failures_total", provider="evolution") == 3
+
+
+async def test_a_text_that_was_taken_is_not_sent_again(redis_url: str, prefix: str) -> None:
+    """A failure at the second text goes on with the second."""
+    send, answer = [SENT, Answer(status=500), SENT], [Answer.reply("one", "two")]
+    async with (
+        shop_with(redis_url, prefix, send=send, answer=answer) as shop,
+        shop.deployment.worker(),
+    ):
+        await shop.deployment.say("alice", "hi")
+        await shop.sent(1)
+        assert shop.texts() == ["one", "two", "two"]
+
+
+async def test_a_refused_reply_is_held(redis_url: str, prefix: str) -> None:
+    """A 400 holds the reply for a person, also for the next worker; the user's next one goes on."""
+    async with shop_with(redis_url, prefix, send=[Answer(status=400), SENT]) as shop:
+        async with shop.deployment.worker() as worker:
+            await shop.deployment.say("alice", "1", "2")
+            await shop.sent(1)
+            assert worker.count("replies_held_total", reason="refused") == 1
+        async with shop.deployment.worker():
+            await shop.deployment.say("alice", "3")
+            await shop.sent(2)
+        assert shop.texts() == ["to 1", "to 2", "to 3"]
+        assert [reply.texts for reply in await shop.deployment.outbox()] == [("to 1",)]
+
+
+async def test_a_loop_is_held(redis_url: str, prefix: str) -> None:
+    """More than ``LOOP_LIMIT`` replies to one user in a minute stay; another user's go out."""
+    async with (
+        shop_with(redis_url, prefix, loop_limit=2) as shop,
+        shop.deployment.worker() as worker,
+    ):
+        await shop.deployment.say("alice", "1", "2", "3", "4")
+        await eventually(
+            lambda: worker.count("replies_held_total", reason="loop_limit") == 2, "two held"
+        )
+        await shop.deployment.say("bob", "1")
+        await shop.sent(3)
+        assert len(shop.provider.calls) == 3
+        assert sorted(reply.texts for reply in await shop.deployment.outbox()) == [
+            ("to 3",),
+            ("to 4",),
+        ]
+
+
+@pytest.mark.parametrize("policy", ["resend", "hold"])
+async def test_a_send_cut_by_a_crash_follows_the_policy(
+    redis_url: str, prefix: str, policy: str
+) -> None:
+    """A reply that may have been sent is sent again, or held, as ``OUTBOX_POLICY`` says."""
+    never = asyncio.Event()
+
+    async def send(call: HandlerCall) -> Answer:
+        if len(shop.provider.calls) == 1:
+            await never.wait()
+        return SENT
+
+    async with shop_with(redis_url, prefix, send=send, outbox_policy=policy, lease_ms=600) as shop:
+        async with shop.deployment.worker() as first:
+            await shop.deployment.say("alice", "1")
+            await shop.provider.wait_for_calls(1)
+            await first.crash()
+        async with shop.deployment.worker() as second:
+            if policy == "resend":
+                await shop.sent(1)
+                assert shop.texts() == ["to 1", "to 1"]
+            else:
+                held = "replies_held_total"
+                await eventually(lambda: second.count(held, reason="ambiguous") == 1, "it is held")
+                assert shop.texts() == ["to 1"]
+                assert [reply.texts for reply in await shop.deployment.outbox()] == [("to 1",)]
+            await shop.deployment.say("alice", "2")
+            await shop.provider.wait_for_calls(len(shop.provider.calls) + 1)
+            assert shop.texts()[-1] == "to 2"
+        never.set()
+        assert len(shop.handler.calls) == 2
+
+
+async def test_a_drain_lets_a_send_finish(redis_url: str, prefix: str) -> None:
+    """A worker that is told to stop waits for the provider's answer and notes it."""
+    release = asyncio.Event()
+
+    async def send(call: HandlerCall) -> Answer:
+        await release.wait()
+        return SENT
+
+    async with shop_with(redis_url, prefix, send=send) as shop:
+        async with shop.deployment.worker() as worker:
+            await shop.deployment.say("alice", "1")
+            await shop.provider.wait_for_calls(1)
+            leaving = asyncio.create_task(worker.drain())
+            await eventually(lambda: not worker.owned, "its leases to be gone")
+            release.set()
+            await leaving
+        await shop.sent(1)
+        assert await shop.deployment.outbox() == []
+        assert shop.texts() == ["to 1"]
+
+
+async def test_what_was_answered_while_nobody_could_send_goes_out_later(
+    redis_url: str, prefix: str
+) -> None:
+    """A reply in the outbox outlives its worker and leaves through the next one, uncomputed."""
+    never = asyncio.Event()
+
+    async def send(call: HandlerCall) -> Answer:
+        if len(shop.provider.calls) == 1:
+            await never.wait()
+        return SENT
+
+    async with shop_with(redis_url, prefix, send=send, drain_ms=50) as shop:
+        async with shop.deployment.worker() as first:
+            await shop.deployment.say("alice", "1", "2")
+            await shop.deployment.finished()
+            await shop.provider.wait_for_calls(1)
+            await first.drain()
+        async with shop.deployment.worker():
+            await shop.sent(2)
+        never.set()
+        assert shop.texts()[-1] == "to 2"
+        assert len(shop.handler.calls) == 2
+
+
+async def test_echo_reaches_users_only_if_it_was_written(redis_url: str, prefix: str) -> None:
+    """Where ``HANDLER`` was forgotten, the echo is kept; where it says ``echo``, it is sent."""
+    async with HandlerServer([SENT]) as provider:
+        own = InstanceSettings(provider="evolution", base_url=str(URL(provider.url).origin()))
+        own = own.model_copy(update={"token": Secret("planted-token")})
+        changes: dict[str, Any] = {"mode": "pass_through", "instances": {"shop": own}}
+        async with (
+            deployment(redis_url, prefix, **changes) as shop,
+            shop.worker() as worker,
+        ):
+            await shop.say("alice", "hi")
+            await eventually(
+                lambda: worker.count("replies_held_total", reason="no_channel") == 1, "it is kept"
+            )
+            assert [reply.texts for reply in await shop.outbox()] == [("hi",)]
+            assert provider.calls == []
+        async with (
+            deployment(redis_url, f"{prefix}-written", handler="echo", **changes) as shop,
+            shop.worker(),
+        ):
+            await shop.say("alice", "hi")
+            await provider.wait_for_calls(1)
+
+
+async def test_a_kept_reply_goes_after_its_time(redis_url: str, prefix: str) -> None:
+    """A reply without a channel is readable for ``RETENTION_MS`` and leaves the outbox then."""
+    async with (
+        HandlerServer(echoed) as server,
+        deployment(
+            redis_url, prefix, handler=server.url, mode="pass_through", retention_ms=300
+        ) as shop,
+        shop.worker(),
+    ):
+        await shop.say("alice", "1")
+        await server.wait_for_calls(1)
+
+        async def is_empty() -> bool:
+            return not await shop.outbox()
+
+        await eventually(is_empty, "an outbox that is empty again")
+        journal = await shop.journal()
+        assert [row["what"] for row in journal] in (["answered", "kept"], ["kept"])
