@@ -78,6 +78,7 @@ class Memory:
         self.unread: set[str] = set()
         self.foreign: dict[Conversation, State] = {}
         self.open: dict[Conversation, State] = {}
+        self.on_opened: Callable[[Entry], None] = _say_nothing
         self._rules_of = rules_of
         self._startable: deque[State] = deque()
         self._orphans: deque[State] = deque()
@@ -109,28 +110,25 @@ class Memory:
         """Begin with a record: what it holds is not cut again. Only before entries are learned."""
         self._state(conversation).record = record
 
-    def learn(self, entry: Entry, now_s: float) -> bool:
-        """
-        Add an entry that was read or claimed. True: it opened a window.
-
-        An entry that is known already changes nothing.
-        """
+    def learn(self, entry: Entry, now_s: float) -> None:
+        """Add an entry that was read or claimed; one that is known already changes nothing."""
         message = entry.message
         state = self._state((message.instance, message.user))
         record = state.record
         if record is not None and entry.id in record.ids:
-            return False
+            return
         at = len(state.entries)
         while at and entry.id < state.entries[at - 1].id:
             at -= 1
         if at and entry.id == state.entries[at - 1].id:
-            return False
+            return
         state.entries.insert(at, entry)
         state.read_at_s.insert(at, now_s)
         self.stream(message.instance).held += 1
+        if len(state.entries) == 1:
+            self.on_opened(entry)
         if state.phase is Phase.OPEN and record is None:
             self._look(state)
-        return len(state.entries) == 1
 
     def attach(self, conversation: Conversation, members: Iterable[Entry]) -> bool:
         """
@@ -217,6 +215,8 @@ class Memory:
             size = len(window.entries)
             del state.entries[:size]
             del state.read_at_s[:size]
+            if state.entries:
+                self.on_opened(state.entries[0])
         state.window, state.record = window, record
         state.cut = state.due_ms = state.rules = None
         state.orphaned = False
@@ -340,3 +340,7 @@ class Memory:
         cut = self._cut(state)
         state.cut = (cut.size, ClosedBy.CLOCK, cut.due_ms)
         self._queue(state)
+
+
+def _say_nothing(_entry: Entry) -> None:
+    """While a memory is being rebuilt: these windows were opened before."""

@@ -120,12 +120,12 @@ def _decode(values: list[Any]) -> OutboxReply | None:
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """A reply in the owner's memory. ``busy``: a task of this worker sends it."""
+    """A reply in the owner's memory. ``fresh``: not seen before by this owner or another."""
 
     id: EntryId
     reply: OutboxReply
-    record: SendRecord | None = None
-    busy: bool = False
+    record: SendRecord | None
+    fresh: bool
 
 
 class Outbox:

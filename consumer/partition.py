@@ -179,6 +179,7 @@ class Partition:
         for state in list(memory.states.values()):
             if state.window is not None:
                 self._judge(memory, state, set(live), now)
+        memory.on_opened = self._on_opened
         self.memory, self._reader = memory, self._new_reader(memory)
         self.loaded, self._must_read = True, True
         self._metrics.takeovers_total.labels(reason=_label(reason)).inc()
@@ -268,7 +269,7 @@ class Partition:
 
     def _new_reader(self, memory: Memory | None = None) -> Reader:
         memory = memory or self.memory
-        return Reader(self.store, memory, self._read_ahead, self._metrics, self._on_opened)
+        return Reader(self.store, memory, self._read_ahead, self._metrics)
 
 
 def _label(reason: str) -> str:

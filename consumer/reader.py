@@ -9,7 +9,6 @@ peek named; afterwards every entry older than the watermark has been read.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -79,13 +78,11 @@ class Reader:
         memory: Memory,
         read_ahead: int,
         metrics: ConsumerMetrics,
-        on_opened: Callable[[Entry], None],
     ) -> None:
         self._store = store
         self._memory = memory
         self._read_ahead = read_ahead
         self._metrics = metrics
-        self._on_opened = on_opened
         self.last_reply = b""
         self.now_ms = 0
 
@@ -150,8 +147,8 @@ class Reader:
             entry = await decode_or_bury(
                 self._store, epoch, stream_read.instance, raw_id, values, self._metrics
             )
-            if entry is not None and self._memory.learn(entry, now_s):
-                self._on_opened(entry)
+            if entry is not None:
+                self._memory.learn(entry, now_s)
         if stream_read.entries:
             last_id: bytes = stream_read.entries[-1][0]
             stream.read_to_ms = int(last_id.split(b"-")[0])

@@ -45,7 +45,7 @@ class PartitionSender:
         """Forget the memory and read the whole outbox: part of the takeover."""
         records = await self._store.sending()
         outbox = Outbox()
-        await self._fill(outbox, records)
+        await self._fill(outbox, records, fresh=False)
         self.outbox = outbox
 
     def misses(self, last_reply: bytes) -> bool:
@@ -55,16 +55,18 @@ class PartitionSender:
 
     async def load(self) -> None:
         """Read the replies that have come since."""
-        await self._fill(self.outbox, {})
+        await self._fill(self.outbox, {}, fresh=True)
 
-    async def _fill(self, outbox: Outbox, records: dict[EntryId, SendRecord]) -> None:
+    async def _fill(
+        self, outbox: Outbox, records: dict[EntryId, SendRecord], *, fresh: bool
+    ) -> None:
         while page := await self._store.page(outbox.last):
             for reply_id, reply in page:
                 outbox.last = reply_id
                 if reply is None:
                     log.error("reply.undecodable", reply=str(reply_id))
                     continue
-                outbox.add(Item(reply_id, reply, records.get(reply_id)))
+                outbox.add(Item(reply_id, reply, records.get(reply_id), fresh))
 
     def dispatch(self, owner: Owner) -> None:
         """Begin what may begin: each user's first unsent reply."""
@@ -101,6 +103,8 @@ class PartitionSender:
         """No channel: the reply stays readable for ``retention_ms``."""
         self.outbox.kept.append(item)
         self.outbox.leave(item)
+        if not item.fresh:
+            return
         self._sends.metrics.replies_held_total.labels(reason="no_channel").inc()
         reply = item.reply
         log.info("reply.kept", window=reply.window_id, instance=reply.instance, user=reply.user)

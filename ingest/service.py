@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Literal
 
-from shared.survey import keep_surveying
-
 from ingest.app import build_app, make_runner
 from ingest.append import Appender
 from ingest.conversations import Conversations
@@ -18,6 +16,7 @@ from shared.metrics import IngestMetrics, InstanceLabels
 from shared.preflight import Prepared
 from shared.service import listening, run_prepared
 from shared.settings import Settings
+from shared.survey import keep_surveying
 
 APPEND_TIMEOUT_MS = 2000
 """A provider waits for its answer; what Redis has not answered by then is asked again."""
