@@ -6,7 +6,7 @@ import asyncio
 import io
 import json
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -125,7 +125,10 @@ class IngestServer:
 
 @asynccontextmanager
 async def serving(
-    settings: Settings | None = None, *, bodies: BodyReader | None = None
+    settings: Settings | None = None,
+    *,
+    bodies: BodyReader | None = None,
+    routes: Iterable[web.AbstractRouteDef] = (),
 ) -> AsyncIterator[IngestServer]:
     """A server on a free port of 127.0.0.1."""
     appender, metrics = MemoryAppender(), IngestMetrics(InstanceLabels(200))
@@ -142,6 +145,7 @@ async def serving(
             metrics=metrics,
             bodies=bodies,
             now_ms=lambda: NOW_MS,
+            routes=routes,
         )
         runner = make_runner(app, metrics)
         await runner.setup()

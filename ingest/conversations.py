@@ -1,0 +1,107 @@
+"""``GET /api/v1/conversations/<instance>/<user>``: where a user's messages and replies are."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from aiohttp import web
+
+from ingest.answers import json_answer
+from shared.channel import channel_provider
+from shared.connect import Pipe
+from shared.dead_letters import LetterId
+from shared.errors import RequestRefused
+from shared.keys import Keys, is_instance_name
+from shared.model import EntryId
+from shared.settings import Settings
+from shared.trace import Trace
+from shared.whereabouts import DeadTrace, MessageTrace, ReplyTrace, State
+from shared.wire import OutboxReply
+
+PATH = "/api/v1/conversations/{instance}/{user}"
+
+
+class Conversations:
+    """
+    The status API. Access was checked before it is called.
+
+    No text of a user is told, only the replies' own, for as long as they are in the outbox.
+    ``settings`` tell whether a reply has a channel; without them a kept one is ``waiting``.
+    """
+
+    def __init__(self, reads: Pipe, keys: Keys, settings: Settings | None = None) -> None:
+        def has_channel(reply: OutboxReply) -> bool:
+            return settings is not None and channel_provider(settings, reply) is not None
+
+        self._trace = Trace(reads, keys, None if settings is None else has_channel)
+
+    def routes(self) -> list[web.RouteDef]:
+        """What this module answers; parts of the path are percent-decoded."""
+        return [
+            web.get(PATH, self.show_conversation),
+            web.get(PATH + "/messages/{message_id}", self.show_message),
+        ]
+
+    async def show_conversation(self, request: web.Request) -> web.Response:
+        """
+        200 with ``messages``, ``replies`` and ``dead``, each newest last.
+
+        Raises:
+            RequestRefused: 404 when nothing is known of the conversation.
+            BrokerUnavailable, BrokerRefused: answer 503.
+        """
+        instance, user = _conversation(request)
+        found = await self._trace.conversation(instance, user)
+        if not found:
+            raise RequestRefused(404, "not_found", "nothing is known of this conversation")
+        return json_answer(
+            {
+                "instance": instance,
+                "user": user,
+                "messages": [_message_in_list(message) for message in found.messages],
+                "replies": [_plain(reply) for reply in found.replies],
+                "dead": [_plain(letter) for letter in found.dead],
+            }
+        )
+
+    async def show_message(self, request: web.Request) -> web.Response:
+        """
+        200 with where the message is, and its reply as long as there is one.
+
+        Raises:
+            RequestRefused: 404 when the message is unknown, or forgotten.
+            BrokerUnavailable, BrokerRefused: answer 503.
+        """
+        instance, user = _conversation(request)
+        message_id = request.match_info["message_id"]
+        found = await self._trace.message(instance, user, message_id)
+        if found.state is State.UNKNOWN:
+            raise RequestRefused(404, "not_found", "nothing is known of this message")
+        return json_answer({"instance": instance, "user": user, **_plain(found)})
+
+
+def _conversation(request: web.Request) -> tuple[str, str]:
+    instance, user = request.match_info["instance"], request.match_info["user"]
+    if not is_instance_name(instance):
+        raise RequestRefused(400, "invalid_field", "instance in the path is not a name")
+    return instance, user
+
+
+def _message_in_list(message: MessageTrace) -> dict[str, Any]:
+    """Its reply stands beside it in ``replies``, under the same window id."""
+    body = _plain(message)
+    body.pop("reply", None)
+    return body
+
+
+def _plain(trace: MessageTrace | ReplyTrace | DeadTrace) -> dict[str, Any]:
+    """A trace by its fields' names; what is not known is absent."""
+    values = {field.name: getattr(trace, field.name) for field in fields(trace)}
+    return {name: _value(value) for name, value in values.items() if value is not None}
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, (EntryId, LetterId)):
+        return str(value)
+    return _plain(value) if isinstance(value, ReplyTrace) else value

@@ -1,0 +1,23 @@
+"""Which provider a reply leaves through, if any: decided from the settings alone."""
+
+from __future__ import annotations
+
+from shared.providers import Provider
+from shared.providers.registry import provider_named
+from shared.settings import Settings
+from shared.wire import OutboxReply
+
+
+def channel_provider(settings: Settings, reply: OutboxReply) -> Provider | None:
+    """
+    The provider, or None: then the reply is kept to be read through the API.
+
+    ``echo`` reaches real users only when somebody wrote ``HANDLER=echo``: a bot that repeats
+    its users must not be what happens when a setting was forgotten.
+    """
+    own = settings.instance(reply.instance)
+    if own.handler is None and settings.handler == "echo" and not settings.handler_was_set:
+        return None
+    name = own.provider or reply.provider
+    provider = provider_named(name) if name else None
+    return provider if provider is not None and provider.has_channel(own) else None

@@ -1,0 +1,132 @@
+"""
+What Redis says of one conversation, as ``Trace`` fetched it: entries, record, replies, journal.
+
+Plain values without a judgement; ``shared/whereabouts.py`` makes one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from shared.keys import message_hash
+from shared.model import Entry, EntryId, WindowId, window_id
+from shared.record import Record, SendRecord
+from shared.wire import DeadLetter, OutboxReply
+
+REPLY_ENDS = ("sent", "kept")
+"""What the journal says of replies; everything else in it is said of windows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalRow:
+    """
+    What became of a window (``ids``: its entries) or, with ``REPLY_ENDS``, of a reply.
+
+    ``ref`` is the id of the reply or of the dead letter, if there is one.
+    """
+
+    id: EntryId
+    what: str
+    window_id: WindowId
+    ids: tuple[EntryId, ...]
+    attempt: int
+    ref: EntryId | None
+
+
+def decode_journal_row(row_id: bytes, values: list[bytes]) -> JournalRow:
+    """What ``finish`` and ``sent`` wrote; ``values``: field, value, ... as Redis gives them."""
+    fields = dict(zip(values[::2], values[1::2], strict=True))
+    ref = fields.get(b"ref")
+    return JournalRow(
+        id=EntryId.parse(row_id),
+        what=fields[b"what"].decode(),
+        window_id=WindowId(fields[b"window"].decode()),
+        ids=tuple(EntryId.parse(entry_id) for entry_id in fields.get(b"ids", b"").split()),
+        attempt=int(fields.get(b"attempt", b"0")),
+        ref=EntryId.parse(ref) if ref else None,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxFound:
+    """A reply in the outbox. ``has_channel``: None where that is not known."""
+
+    reply: OutboxReply
+    record: SendRecord | None = None
+    has_channel: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """
+    What was found of one conversation, all of it within the bounds that ``Trace`` tells.
+
+    ``seen``: hashed message id -> entry id, from dedupe. ``entries``: the user's, unfinished;
+    those up to ``scanned_to`` (None: the stream's end) are all there. ``last_read``: what the
+    workers have read up to. ``journal`` is oldest first. ``dead``: by the dead letter's id.
+    """
+
+    instance: str
+    user: str
+    partition: int
+    seen: Mapping[bytes, EntryId]
+    entries: Mapping[EntryId, Entry]
+    scanned_to: EntryId | None
+    last_read: EntryId
+    record: Record | None
+    outbox: Mapping[EntryId, OutboxFound]
+    dead: Mapping[EntryId, DeadLetter]
+    journal: tuple[JournalRow, ...]
+
+    def carriers(self, entry_id: EntryId) -> list[EntryId]:
+        """The entry and the replays that hand it over again, newest first."""
+        replays = (
+            carrier.id
+            for carrier in self.entries.values()
+            if carrier.replayed is not None
+            and any(member.id == entry_id for member in carrier.replayed.entries)
+        )
+        return sorted((entry_id, *replays), reverse=True)
+
+    def members(self) -> list[Entry]:
+        """The unfinished messages' own entries; of a replay those that its window had at first."""
+        found: list[Entry] = []
+        for entry in self.entries.values():
+            found += (entry,) if entry.replayed is None else entry.replayed.entries
+        return found
+
+    def dead_members(self) -> list[Entry]:
+        """The entries of all dead letters."""
+        return [
+            entry
+            for letter in self.dead.values()
+            if letter.window is not None
+            for entry in letter.window.entries
+        ]
+
+    def is_replay(self, window: WindowId, first: EntryId) -> bool:
+        """Whether a window of this id that begins with ``first`` had other entries at first."""
+        return window != window_id(self.instance, self.user, first)
+
+    def message_ids(self) -> dict[EntryId, str]:
+        """The message ids that are known, by entry: dedupe itself keeps only hashes."""
+        known = {}
+        for found in self.outbox.values():
+            for message_id in found.reply.message_ids:
+                entry_id = self.seen.get(message_hash(message_id))
+                if entry_id is not None:
+                    known[entry_id] = message_id
+        for entry in (*self.dead_members(), *self.members()):
+            known[entry.id] = entry.message.message_id
+        return known
+
+    def entry_of(self, message_id: str) -> EntryId | None:
+        """The entry of a message, if dedupe, the stream or a dead letter knows it."""
+        found = self.seen.get(message_hash(message_id))
+        if found is not None:
+            return found
+        for entry in (*self.members(), *self.dead_members()):
+            if entry.message.message_id == message_id:
+                return entry.id
+        return None

@@ -1,0 +1,254 @@
+"""
+Where a message is and what became of it: pure, decided from what was found.
+
+Evidence is not taken at one moment, so what lies further down the way counts more: the journal
+over the record, the record over the stream. A window that was replayed is where its newest
+carrier is.
+"""
+
+from __future__ import annotations
+
+from shared.dead_letters import LetterId
+from shared.evidence import REPLY_ENDS, Evidence, JournalRow, OutboxFound
+from shared.model import EntryId, window_id
+from shared.whereabouts import (
+    ConversationTrace,
+    DeadTrace,
+    MessageTrace,
+    ReplyState,
+    ReplyTrace,
+    State,
+)
+
+MESSAGES_MAX = 100
+"""How many messages of a conversation are told, the newest."""
+
+
+def locate_message(evidence: Evidence, message_id: str) -> MessageTrace:
+    """Where the message of this id is."""
+    entry_id = evidence.entry_of(message_id)
+    if entry_id is not None:
+        return _locate(evidence, entry_id, message_id)
+    return _from_outbox(evidence, None, message_id) or MessageTrace(
+        state=State.UNKNOWN, message_id=message_id
+    )
+
+
+def locate_conversation(evidence: Evidence) -> ConversationTrace:
+    """Where everything of a conversation is."""
+    message_ids = evidence.message_ids()
+    newest = sorted(_known_entries(evidence))[-MESSAGES_MAX:]
+    return ConversationTrace(
+        messages=tuple(_locate(evidence, one, message_ids.get(one)) for one in newest),
+        replies=_replies(evidence),
+        dead=_dead(evidence),
+    )
+
+
+def _known_entries(evidence: Evidence) -> set[EntryId]:
+    """Every message's own entry; the carriers of replays are none."""
+    known = set(evidence.seen.values())
+    known.update(entry.id for entry in (*evidence.members(), *evidence.dead_members()))
+    extents = [(row.window_id, row.ids) for row in evidence.journal if row.ids]
+    if evidence.record is not None:
+        extents.append((evidence.record.window_id, evidence.record.ids))
+    for window, ids in extents:
+        if not evidence.is_replay(window, ids[0]):
+            known.update(ids)
+    return known
+
+
+def _locate(evidence: Evidence, entry_id: EntryId, message_id: str | None) -> MessageTrace:
+    for carrier in evidence.carriers(entry_id):
+        row = _outcome(evidence, carrier)
+        if row is not None:
+            return _from_journal(evidence, row, entry_id, message_id)
+        record = evidence.record
+        if record is not None and carrier in record.ids:
+            return _from_record(evidence, entry_id, message_id)
+        if carrier in evidence.entries:
+            return _from_stream(evidence, carrier, entry_id, message_id)
+    return (
+        _from_outbox(evidence, entry_id, message_id)
+        or _from_dead(evidence, entry_id, message_id)
+        or MessageTrace(state=State.FINISHED, entry_id=entry_id, message_id=message_id)
+    )
+
+
+def _outcome(evidence: Evidence, carrier: EntryId) -> JournalRow | None:
+    """The newest outcome of the window that an entry was in: a replay may have followed it."""
+    windows = {row.window_id for row in evidence.journal if carrier in row.ids}
+    rows = [row for row in evidence.journal if row.ids and row.window_id in windows]
+    return rows[-1] if rows else None
+
+
+def _from_journal(
+    evidence: Evidence, row: JournalRow, entry_id: EntryId, message_id: str | None
+) -> MessageTrace:
+    state, error, reply, dead_letter_id = State.FINISHED, None, None, None
+    if row.what == "silent":
+        state = State.SILENT
+    elif row.what == "missing":
+        error = "its entries were deleted from the stream"
+    elif row.what == "dead":
+        state = State.DEAD
+        if row.ref is not None and row.ref in evidence.dead:
+            dead_letter_id, error = _letter_id(evidence, row.ref), evidence.dead[row.ref].error
+    elif row.what == "answered" and row.ref is not None:
+        reply = _reply(evidence, row.ref)
+        if reply is not None:
+            state = State.SENT if reply.state is ReplyState.SENT else State.ANSWERED
+    return MessageTrace(
+        state=state,
+        entry_id=entry_id,
+        message_id=message_id,
+        window_id=row.window_id,
+        at=row.id.ms,
+        attempt=row.attempt,
+        error=error,
+        dead_letter_id=dead_letter_id,
+        reply=reply,
+    )
+
+
+def _from_record(evidence: Evidence, entry_id: EntryId, message_id: str | None) -> MessageTrace:
+    record = evidence.record
+    assert record is not None
+    is_running = bool(record.worker)
+    return MessageTrace(
+        state=State.RUNNING if is_running else State.RETRYING,
+        entry_id=entry_id,
+        message_id=message_id,
+        window_id=record.window_id,
+        at=record.started,
+        attempt=record.attempt,
+        retry_at=None if is_running else record.retry_at,
+        error=record.error or None,
+    )
+
+
+def _from_stream(
+    evidence: Evidence, carrier: EntryId, entry_id: EntryId, message_id: str | None
+) -> MessageTrace:
+    record, replayed = evidence.record, evidence.entries[carrier].replayed
+    is_read = carrier <= evidence.last_read
+    window = None
+    if replayed is not None:
+        window = replayed.id
+    elif carrier == _first_unstarted(evidence):
+        window = window_id(evidence.instance, evidence.user, carrier)
+    return MessageTrace(
+        state=State.IN_WINDOW if is_read and record is None else State.WAITING,
+        entry_id=entry_id,
+        message_id=message_id,
+        window_id=window,
+        behind=None if record is None else record.window_id,
+    )
+
+
+def _first_unstarted(evidence: Evidence) -> EntryId | None:
+    """The entry that opens the user's next window, if that is certain."""
+    started = () if evidence.record is None else evidence.record.ids
+    first = min((one for one in evidence.entries if one not in started), default=None)
+    scanned_to = evidence.scanned_to
+    is_certain = first is not None and (scanned_to is None or first <= scanned_to)
+    return first if is_certain else None
+
+
+def _from_outbox(
+    evidence: Evidence, entry_id: EntryId | None, message_id: str | None
+) -> MessageTrace | None:
+    """Answered, and the journal of it is over: the reply itself still tells."""
+    for reply_id, found in evidence.outbox.items():
+        if message_id in found.reply.message_ids:
+            return MessageTrace(
+                state=State.ANSWERED,
+                entry_id=entry_id,
+                message_id=message_id,
+                window_id=found.reply.window_id,
+                at=reply_id.ms,
+                reply=_reply_in_outbox(reply_id, found),
+            )
+    return None
+
+
+def _from_dead(
+    evidence: Evidence, entry_id: EntryId, message_id: str | None
+) -> MessageTrace | None:
+    """Dead, and the journal of it is over: the dead letter itself still tells."""
+    for letter_id, letter in evidence.dead.items():
+        if letter.window is not None and any(one.id == entry_id for one in letter.window.entries):
+            return MessageTrace(
+                state=State.DEAD,
+                entry_id=entry_id,
+                message_id=message_id,
+                window_id=letter.window.id,
+                at=letter_id.ms,
+                attempt=letter.attempts,
+                error=letter.error,
+                dead_letter_id=_letter_id(evidence, letter_id),
+            )
+    return None
+
+
+def _reply(evidence: Evidence, reply_id: EntryId) -> ReplyTrace | None:
+    """A reply that was made; None: neither outbox nor journal tell what became of it."""
+    for row in evidence.journal:
+        if row.what in REPLY_ENDS and row.ref == reply_id:
+            return _reply_in_journal(row)
+    found = evidence.outbox.get(reply_id)
+    return None if found is None else _reply_in_outbox(reply_id, found)
+
+
+def _reply_in_journal(row: JournalRow) -> ReplyTrace:
+    assert row.ref is not None
+    state = ReplyState.SENT if row.what == "sent" else ReplyState.EXPIRED
+    return ReplyTrace(reply_id=row.ref, window_id=row.window_id, state=state)
+
+
+def _reply_in_outbox(reply_id: EntryId, found: OutboxFound) -> ReplyTrace:
+    record = found.record
+    attempt = retry_at = held = None
+    if record is None:
+        state = ReplyState.KEPT if found.has_channel is False else ReplyState.WAITING
+    elif record.held:
+        state, held, attempt = ReplyState.HELD, record.held, record.attempt
+    elif record.worker:
+        state, attempt = ReplyState.SENDING, record.attempt
+    else:
+        state, attempt, retry_at = ReplyState.RETRYING, record.attempt, record.retry_at
+    return ReplyTrace(
+        reply_id=reply_id,
+        window_id=found.reply.window_id,
+        state=state,
+        texts=found.reply.texts,
+        held=held,
+        attempt=attempt,
+        retry_at=retry_at,
+    )
+
+
+def _replies(evidence: Evidence) -> tuple[ReplyTrace, ...]:
+    ended = [row for row in evidence.journal if row.what in REPLY_ENDS and row.ref is not None]
+    traces = {row.ref: _reply_in_journal(row) for row in ended}
+    for reply_id, found in evidence.outbox.items():
+        traces.setdefault(reply_id, _reply_in_outbox(reply_id, found))
+    return tuple(sorted(traces.values(), key=lambda trace: trace.reply_id))
+
+
+def _dead(evidence: Evidence) -> tuple[DeadTrace, ...]:
+    return tuple(
+        DeadTrace(
+            dead_letter_id=_letter_id(evidence, letter_id),
+            window_id=letter.window.id,
+            error=letter.error,
+            attempts=letter.attempts,
+            message_ids=tuple(entry.message.message_id for entry in letter.window.entries),
+        )
+        for letter_id, letter in sorted(evidence.dead.items())
+        if letter.window is not None
+    )
+
+
+def _letter_id(evidence: Evidence, letter_id: EntryId) -> LetterId:
+    return LetterId(letter_id, evidence.partition)

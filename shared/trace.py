@@ -1,0 +1,129 @@
+"""
+Traces a message or a conversation: where it is, from what Redis says of it.
+
+The reads follow the way of a message (stream, record, outbox and dead letters, journal), so that
+what moves on meanwhile is met further down. Nothing is written, and no worker is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from shared.connect import Pipe
+from shared.evidence import REPLY_ENDS, Evidence, JournalRow, OutboxFound
+from shared.keys import Keys
+from shared.locate import MESSAGES_MAX, locate_conversation, locate_message
+from shared.model import EntryId
+from shared.record import Record
+from shared.search import Search
+from shared.whereabouts import ConversationTrace, MessageTrace
+from shared.wire import OutboxReply
+
+
+class Trace:
+    """
+    Says where things are, for people and for the status API.
+
+    The work is bounded whatever stands in Redis (the numbers are ``shared/search.py``'s): of the
+    conversation's partition it reads the oldest ``SCAN_ROWS`` entries of the instance's stream,
+    the newest ``SCAN_ROWS`` replies and as many dead letters, and ``JOURNAL_ROWS`` of the
+    journal: for a message from its entry on, for a conversation the newest. A message that
+    dedupe knows is found beyond these bounds as well, unless it was replayed into a longer
+    backlog. Dedupe forgets after one to two ``dedupe_ms``.
+
+    ``has_channel`` says whether a reply can leave. Without it a reply that is kept for want of a
+    channel looks like one whose sending has not begun.
+    """
+
+    def __init__(
+        self, pipe: Pipe, keys: Keys, has_channel: Callable[[OutboxReply], bool] | None = None
+    ) -> None:
+        self._pipe = pipe
+        self._keys = keys
+        self._has_channel = has_channel
+
+    async def message(self, instance: str, user: str, message_id: str) -> MessageTrace:
+        """
+        Where one message is; ``State.UNKNOWN`` when nothing tells of it.
+
+        Raises:
+            BrokerUnavailable, BrokerRefused: ask again later.
+        """
+        search = Search(self._pipe, self._keys.of(instance, user), instance, user)
+        seen = await search.seen_message(message_id)
+        since = min(seen.values(), default=None)
+        return locate_message(await self._gather(search, instance, user, seen, since), message_id)
+
+    async def conversation(self, instance: str, user: str) -> ConversationTrace:
+        """
+        Where everything of a user is, of the messages the newest ``MESSAGES_MAX``.
+
+        Raises:
+            BrokerUnavailable, BrokerRefused: ask again later.
+        """
+        search = Search(self._pipe, self._keys.of(instance, user), instance, user)
+        seen = await search.seen_messages()
+        return locate_conversation(await self._gather(search, instance, user, seen, None))
+
+    async def _gather(
+        self,
+        search: Search,
+        instance: str,
+        user: str,
+        seen: Mapping[bytes, EntryId],
+        since: EntryId | None,
+    ) -> Evidence:
+        """``since``: where the look at the journal begins; None: its newest rows."""
+        last_read = await search.last_read()
+        entries, scanned_to = await search.entries()
+        record = await search.record()
+        if scanned_to is not None:
+            entries |= await search.entries_at(_beyond(scanned_to, seen.values(), record))
+        replies, dead = await search.replies(), await search.dead_letters()
+        journal = await (search.newest_journal() if since is None else search.journal_since(since))
+        replies |= await search.replies_at(_unsent(journal) - replies.keys())
+        dead |= await search.dead_letters_at(_refs(journal, "dead") - dead.keys())
+        return Evidence(
+            instance=instance,
+            user=user,
+            partition=self._keys.of(instance, user).number,
+            seen=seen,
+            entries=entries,
+            scanned_to=scanned_to,
+            last_read=last_read,
+            record=record,
+            outbox=await self._with_records(search, replies),
+            dead=dead,
+            journal=tuple(journal),
+        )
+
+    async def _with_records(
+        self, search: Search, replies: Mapping[EntryId, OutboxReply]
+    ) -> dict[EntryId, OutboxFound]:
+        records = await search.sending(list(replies))
+        return {
+            reply_id: OutboxFound(
+                reply=reply,
+                record=record,
+                has_channel=None if self._has_channel is None else self._has_channel(reply),
+            )
+            for (reply_id, reply), record in zip(replies.items(), records, strict=True)
+        }
+
+
+def _beyond(scanned_to: EntryId, seen: Iterable[EntryId], record: Record | None) -> set[EntryId]:
+    """The entries to ask for by id, because the look at the stream ended before them."""
+    wanted = set(sorted(seen)[-MESSAGES_MAX:])
+    wanted.update(record.ids if record is not None else ())
+    return {entry_id for entry_id in wanted if entry_id > scanned_to}
+
+
+def _refs(journal: Iterable[JournalRow], what: str) -> set[EntryId]:
+    """The newest replies or dead letters that the journal names."""
+    named = [row.ref for row in journal if row.what == what and row.ref is not None]
+    return set(named[-MESSAGES_MAX:])
+
+
+def _unsent(journal: Iterable[JournalRow]) -> set[EntryId]:
+    ended = {row.ref for row in journal if row.what in REPLY_ENDS}
+    return _refs(journal, "answered") - ended

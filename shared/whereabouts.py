@@ -1,0 +1,109 @@
+"""Where messages, replies and dead letters are: the answers that a trace gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from shared.dead_letters import LetterId
+from shared.model import EntryId, WindowId
+
+
+class State(StrEnum):
+    """Where a message stands."""
+
+    WAITING = "waiting"
+    """In the stream: no worker has read it yet, or a window of its user is in hand before it."""
+    IN_WINDOW = "in_window"
+    """Read; its window gathers, or is closed and about to start."""
+    RUNNING = "running"
+    """A handler has its window."""
+    RETRYING = "retrying"
+    """An attempt ended without a result that counts; the next one is due at ``retry_at``."""
+    ANSWERED = "answered"
+    """There is a reply, which was not sent; the reply's own state says why."""
+    SENT = "sent"
+    SILENT = "silent"
+    """The handler answered that nothing is to be sent."""
+    DEAD = "dead"
+    """Given up. Without a ``dead_letter_id``: its dead letter was discarded or replayed since."""
+    FINISHED = "finished"
+    """Handled, and the journal of how is over (older than ``retention_ms``)."""
+    UNKNOWN = "unknown"
+    """Never seen, or longer ago than dedupe remembers."""
+
+
+class ReplyState(StrEnum):
+    """Where a reply stands."""
+
+    WAITING = "waiting"
+    """Its sending has not begun."""
+    KEPT = "kept"
+    """There is no channel for it: it is kept to be read, for ``retention_ms``."""
+    SENDING = "sending"
+    RETRYING = "retrying"
+    """A send failed; the next one is due at ``retry_at``."""
+    HELD = "held"
+    """It waits for a person; ``held`` says why."""
+    SENT = "sent"
+    EXPIRED = "expired"
+    """It was kept, and its time to be read is over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyTrace:
+    """A reply; ``texts`` are None when it is not in the outbox any more."""
+
+    reply_id: EntryId
+    window_id: WindowId
+    state: ReplyState
+    texts: tuple[str, ...] | None = None
+    held: str | None = None
+    attempt: int | None = None
+    retry_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageTrace:
+    """
+    A message. What does not apply, or is not known, is None.
+
+    ``at``: since when it is so, ``retry_at``: when it is tried again, both in Redis's ms.
+    ``behind``: the window that it waits for. ``window_id`` is told once it is certain: for an
+    open window of the first message alone.
+    """
+
+    state: State
+    entry_id: EntryId | None = None
+    message_id: str | None = None
+    window_id: WindowId | None = None
+    at: int | None = None
+    attempt: int | None = None
+    retry_at: int | None = None
+    error: str | None = None
+    behind: WindowId | None = None
+    dead_letter_id: LetterId | None = None
+    reply: ReplyTrace | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadTrace:
+    """A dead letter; ``dead_letter_id`` is what ``inturn dead replay`` takes."""
+
+    dead_letter_id: LetterId
+    window_id: WindowId
+    error: str
+    attempts: int
+    message_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationTrace:
+    """A conversation, each part newest last; all empty: nothing is known of it."""
+
+    messages: tuple[MessageTrace, ...]
+    replies: tuple[ReplyTrace, ...]
+    dead: tuple[DeadTrace, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.messages or self.replies or self.dead)

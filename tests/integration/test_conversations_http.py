@@ -1,0 +1,206 @@
+"""``GET /api/v1/conversations/...`` over a real connection and a real Redis."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import quote
+
+import pytest
+
+from ingest.conversations import Conversations
+from shared.connect import Pipe
+from shared.keys import Keys
+from shared.model import window_id
+from shared.settings import Settings
+from tests.support.ingest_server import IngestServer, serving
+from tests.support.journey import INSTANCE, USER, Journey, begin_journey
+from tests.support.pipes import running_pipe
+
+API = "/api/v1/conversations"
+
+
+@pytest.fixture
+def keys(prefix: str) -> Keys:
+    """One partition, so that all users share its keys."""
+    return Keys(prefix, 1)
+
+
+@pytest.fixture
+async def pipe(redis_url: str) -> AsyncIterator[Pipe]:
+    """A connection to the shared server."""
+    async with running_pipe(redis_url) as running:
+        yield running
+
+
+@asynccontextmanager
+async def api(pipe: Pipe, keys: Keys, settings: Settings) -> AsyncIterator[IngestServer]:
+    """The status endpoints on a server of these settings."""
+    routes = Conversations(pipe, keys, settings).routes()
+    async with serving(settings, routes=routes) as running:
+        yield running
+
+
+@pytest.fixture
+async def server(pipe: Pipe, keys: Keys) -> AsyncIterator[IngestServer]:
+    """A server without token, and without a channel for anybody."""
+    async with api(pipe, keys, Settings()) as running:
+        yield running
+
+
+@pytest.fixture
+async def journey(pipe: Pipe, keys: Keys) -> Journey:
+    """A user whose partition is owned by a worker."""
+    return await begin_journey(pipe, keys)
+
+
+async def test_a_conversation_shows_messages_replies_and_the_dead(
+    server: IngestServer, journey: Journey
+) -> None:
+    """One answer tells everything, newest last, and nothing that a user wrote."""
+    [first, second, third] = await journey.say("m1", "m2", "m3")
+    await journey.read()
+    dead = await journey.start(1)
+    letter = await journey.give_up("HTTP 400")
+    answered = await journey.start(1)
+    reply = await journey.answer("hello", "again")
+
+    answer = await server.request("GET", f"{API}/{INSTANCE}/{USER}")
+
+    assert answer.status == 200
+    body = answer.json
+    assert all(isinstance(message.pop("at", 0), int) for message in body["messages"])
+    assert body == {
+        "instance": INSTANCE,
+        "user": USER,
+        "messages": [
+            {
+                "state": "dead",
+                "entry_id": str(first),
+                "message_id": "m1",
+                "window_id": dead.id,
+                "attempt": 1,
+                "error": "HTTP 400",
+                "dead_letter_id": str(letter),
+            },
+            {
+                "state": "answered",
+                "entry_id": str(second),
+                "message_id": "m2",
+                "window_id": answered.id,
+                "attempt": 1,
+            },
+            {
+                "state": "in_window",
+                "entry_id": str(third),
+                "message_id": "m3",
+                "window_id": window_id(INSTANCE, USER, third),
+            },
+        ],
+        "replies": [
+            {
+                "reply_id": str(reply),
+                "window_id": answered.id,
+                "state": "kept",
+                "texts": ["hello", "again"],
+            }
+        ],
+        "dead": [
+            {
+                "dead_letter_id": str(letter),
+                "window_id": dead.id,
+                "error": "HTTP 400",
+                "attempts": 3,
+                "message_ids": ["m1"],
+            }
+        ],
+    }
+    assert b"secret" not in answer.body
+
+
+async def test_a_message_shows_its_reply(server: IngestServer, journey: Journey) -> None:
+    """The message's own address brings the reply along."""
+    [entry_id] = await journey.say("m1")
+    await journey.read()
+    window = await journey.start(1)
+    reply = await journey.answer("hello")
+
+    answer = await server.request("GET", f"{API}/{INSTANCE}/{USER}/messages/m1")
+
+    assert answer.status == 200
+    body = answer.json
+    assert body.pop("at") > 0
+    assert body == {
+        "instance": INSTANCE,
+        "user": USER,
+        "state": "answered",
+        "entry_id": str(entry_id),
+        "message_id": "m1",
+        "window_id": window.id,
+        "attempt": 1,
+        "reply": {
+            "reply_id": str(reply),
+            "window_id": window.id,
+            "state": "kept",
+            "texts": ["hello"],
+        },
+    }
+
+
+@pytest.mark.parametrize("user", ["+49 170/1", "a%2Fb", "ключ@g.us", 'quote"d', "tab\there"])
+async def test_parts_of_the_path_are_percent_decoded(
+    server: IngestServer, pipe: Pipe, keys: Keys, user: str
+) -> None:
+    """Whatever a provider uses as a name or an id can be asked for."""
+    message_id = f"id/{user}?#"
+    await (await begin_journey(pipe, keys, user)).say(message_id)
+
+    path = f"{API}/{INSTANCE}/{quote(user, safe='')}"
+    whole = await server.request("GET", path)
+    one = await server.request("GET", f"{path}/messages/{quote(message_id, safe='')}")
+
+    assert (whole.status, whole.json["user"]) == (200, user)
+    assert [message["message_id"] for message in whole.json["messages"]] == [message_id]
+    assert (one.status, one.json["message_id"], one.json["state"]) == (200, message_id, "waiting")
+
+
+async def test_what_is_not_known_is_404(server: IngestServer, journey: Journey) -> None:
+    """A stranger and a message that never came are errors in the one form of errors."""
+    await journey.say("m1")
+
+    stranger = await server.request("GET", f"{API}/{INSTANCE}/nobody")
+    message = await server.request("GET", f"{API}/{INSTANCE}/{USER}/messages/m9")
+
+    assert (stranger.status, stranger.error) == (
+        404,
+        "not_found: nothing is known of this conversation",
+    )
+    assert (message.status, message.error) == (404, "not_found: nothing is known of this message")
+    assert not server.worst_logged()
+
+
+async def test_an_instance_that_is_no_name_is_refused(server: IngestServer) -> None:
+    """Control characters and endless names are nobody's."""
+    for name in ("a%00b", "x" * 129):
+        answer = await server.request("GET", f"{API}/{name}/{USER}")
+        assert (answer.status, answer.error) == (
+            400,
+            "invalid_field: instance in the path is not a name",
+        )
+
+
+async def test_conversations_are_behind_the_token(pipe: Pipe, keys: Keys, journey: Journey) -> None:
+    """Who has no token learns nothing, not even that there is nothing."""
+    await journey.say("m1")
+    async with api(pipe, keys, Settings(api_token="s3cret")) as server:
+        path = f"{API}/{INSTANCE}/{USER}"
+        for asked in (path, f"{path}/messages/m1", f"{API}/{INSTANCE}/nobody"):
+            assert (await server.request("GET", asked)).status == 401
+        allowed = {"Authorization": "Bearer s3cret"}
+        assert (await server.request("GET", path, headers=allowed)).status == 200
+
+
+async def test_other_methods_are_refused(server: IngestServer) -> None:
+    """The status API only tells."""
+    answer = await server.post(f"{API}/{INSTANCE}/{USER}", {})
+    assert answer.status == 405
