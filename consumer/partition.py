@@ -21,7 +21,7 @@ from consumer.membership import Membership
 from consumer.memory import Memory, Phase, State
 from consumer.reader import Reader
 from consumer.sender import PartitionSender
-from consumer.store import PartitionStore
+from consumer.store import FinishCode, PartitionStore
 from consumer.takeover import judge, rebuild_memory
 from consumer.window import Rules
 from shared.errors import BrokerRefused, BrokerUnavailable, Fenced
@@ -205,11 +205,12 @@ class Partition:
             if record.worker in live and record.worker != self._membership.worker:
                 memory.watch(memory.states[conversation])
                 continue
-            await self.store.finish(
+            code = await self.store.finish(
                 conversation, record.ids[0], record.token, "missing", b"", self._retention_ms
             )
-            self._metrics.entries_missing_total.inc(len(record.ids))
-            log.error("window.missing", window=record.window_id)
+            if code is FinishCode.FINISHED:
+                self._metrics.entries_missing_total.inc(len(record.ids))
+                log.error("window.missing", window=record.window_id)
             memory.settle(memory.states[conversation])
 
     async def _turn(self) -> None:

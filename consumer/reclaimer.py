@@ -122,7 +122,8 @@ class Reclaimer:
         except BrokerRefused as error:
             if error.code != "NOGROUP":
                 raise
-            partition.ring()
+            if not await store.remove_stream(instance, self._dedupe_ms):
+                self._take_over(partition, "lost group", 1)
             return {}
         if pending == 0:
             await store.remove_stream(instance, self._dedupe_ms)

@@ -7,6 +7,7 @@ Every method may raise ``BrokerUnavailable`` (no answer: it may have run) or ``B
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -21,6 +22,7 @@ from shared.record import Record, decode_record, encode_extent
 from shared.scripts import load_script
 
 _FENCED = 0
+_NO_GROUP = 2
 
 RawEntry = tuple[bytes, list[bytes]]
 """An entry as Redis gives it: id, and field, value, ..."""
@@ -73,11 +75,16 @@ class StreamRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimPage:
-    """A page of pending entries; ``cursor`` is ``0-0`` after the last one."""
+    """
+    A page of pending entries; ``cursor`` is ``0-0`` after the last one.
+
+    ``lost_group``: there was no group; it is there again from 0, and the stream ready to be read.
+    """
 
     cursor: bytes
     entries: Sequence[RawEntry]
     missing: int
+    lost_group: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,9 +177,18 @@ class PartitionStore:
         Raises:
             Fenced: nothing was claimed.
         """
-        keys = (self.keys.lease, self.keys.stream(instance))
-        answer = await self._fenced("claim", keys, epoch, (GROUP, cursor, count))
-        return ClaimPage(cursor=answer[1], entries=answer[2], missing=answer[3])
+        keys = (self.keys.lease, self.keys.stream(instance), self.keys.ready)
+        answer = await self._fenced("claim", keys, epoch, (GROUP, cursor, count, instance))
+        code, next_cursor, entries, missing = answer
+        return ClaimPage(
+            cursor=next_cursor, entries=entries, missing=missing, lost_group=code == _NO_GROUP
+        )
+
+    async def entries(self, instance: str, ids: Sequence[EntryId]) -> list[RawEntry]:
+        """Those of ``ids`` that are in the instance's stream, pending or not."""
+        stream = self.keys.stream(instance)
+        calls = (self._pipe.call("XRANGE", stream, str(i), str(i)) for i in ids)
+        return [row for rows in await asyncio.gather(*calls) for row in rows]
 
     async def pending_count(self, instance: str) -> int:
         """How many entries of the instance are read and not finished."""

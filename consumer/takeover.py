@@ -57,6 +57,7 @@ async def rebuild_memory(
                 members[conversation][entry.id] = entry
             else:
                 memory.learn(entry, now_s)
+    await _add_missing(store, epoch, records, members, metrics)
     return _attach(memory, records, members)
 
 
@@ -67,6 +68,9 @@ async def _claim_stream(
     cursor = b"0-0"
     while True:
         page = await store.claim(epoch, instance, cursor, CLAIM_COUNT)
+        if page.lost_group:
+            metrics.groups_recreated_total.inc()
+            log.error("group.recreated", instance=instance)
         if page.missing:
             metrics.entries_missing_total.inc(page.missing)
             log.error("entry.missing", instance=instance, count=page.missing)
@@ -77,6 +81,30 @@ async def _claim_stream(
         cursor = page.cursor
         if cursor == b"0-0":
             return entries
+
+
+async def _add_missing(
+    store: PartitionStore,
+    epoch: int,
+    records: Mapping[Conversation, Record],
+    members: Mapping[Conversation, dict[EntryId, Entry]],
+    metrics: ConsumerMetrics,
+) -> None:
+    """
+    Look in the streams for members of records that are not pending.
+
+    Where a group was lost nothing is pending, though the entries are there: a window is missing
+    only when they are not.
+    """
+    for conversation, record in records.items():
+        absent = [entry_id for entry_id in record.ids if entry_id not in members[conversation]]
+        if not absent:
+            continue
+        instance = conversation[0]
+        for raw_id, values in await store.entries(instance, absent):
+            entry = await decode_or_bury(store, epoch, instance, raw_id, values, metrics)
+            if entry is not None:
+                members[conversation][entry.id] = entry
 
 
 def _attach(

@@ -2,13 +2,18 @@
 --
 -- KEYS 1 lease   HASH    owner, epoch
 --      2 stream  STREAM
+--      3 ready   ZSET    instance -> ms
 -- ARGV 1 worker id, also the consumer's name
 --      2 epoch
 --      3 group
 --      4 cursor: '0-0' first, then what the last page returned
 --      5 how many entries at most
--- Returns {0 FENCED} or {1, next cursor ('0-0': the last page), entries, how many were missing}
+--      6 instance
+-- Returns {0 FENCED} or {code, next cursor ('0-0': the last page), entries, how many were missing}:
+--      1 CLAIMED   also when there is no stream
+--      2 NO_GROUP  the group was lost and is there again from 0; the instance is ready to be read
 --
+-- PERSIST changes nothing; it is a write that is allowed while Redis is out of memory.
 -- A pending entry that somebody deleted is acknowledged and counted as missing: Redis 7 does
 -- the first itself, 6.2 returns nil for it. After the last page, consumers that have nothing
 -- pending are removed. XAUTOCLAIM with min-idle 0: TTLs and idle times lie after a clock step.
@@ -21,10 +26,17 @@ local stream, consumer, group, cursor, count = KEYS[2], ARGV[1], ARGV[3], ARGV[4
 
 local page = redis.pcall('XAUTOCLAIM', stream, group, consumer, '0', cursor, 'COUNT', count)
 if page.err then
-  if string.find(page.err, 'NOGROUP', 1, true) then
+  if not string.find(page.err, 'NOGROUP', 1, true) then
+    return page
+  end
+  if redis.call('EXISTS', stream) == 0 then
     return {1, '0-0', {}, 0}
   end
-  return page
+  local time = redis.call('TIME')
+  redis.call('PERSIST', stream)
+  redis.call('XGROUP', 'CREATE', stream, group, '0')
+  redis.call('ZADD', KEYS[3], 'NX', string.format('%.0f', time[1] * 1000), ARGV[6])
+  return {2, '0-0', {}, 0}
 end
 
 local entries, missing = {}, page[3] and #page[3] or 0

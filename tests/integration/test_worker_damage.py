@@ -1,0 +1,327 @@
+"""What a worker makes of damage in Redis: nothing that can be read is lost, the rest is counted."""
+
+from __future__ import annotations
+
+import asyncio
+
+from redis.asyncio import Redis
+
+from shared.model import Message
+from shared.wire import encode_message
+from tests.support.deployment import Deployment, deployment
+from tests.support.handler_server import Answer, HandlerCall, HandlerServer
+from tests.support.waiting import eventually
+
+
+def said(server: HandlerServer) -> list[str]:
+    """Every text that the handler was given, over all calls."""
+    return [message["text"] for call in server.calls for message in call.json["messages"]]
+
+
+async def test_an_undecodable_entry_is_a_dead_letter(redis_url: str, prefix: str) -> None:
+    """An entry that no version explains is kept raw by itself; the others are handled."""
+    async with (
+        HandlerServer() as server,
+        deployment(redis_url, prefix, handler=server.url, max_wait_ms=200) as shop,
+        shop.worker() as worker,
+    ):
+        await shop.say("alice", "before")
+        stream = shop.keys.of("shop", "alice").stream("shop")
+        await shop.redis.xadd(stream, {"m": b'{"v": 99, "user": "alice"}'})
+        await shop.redis.xadd(stream, {"m": b"\xff\x00 no json"})
+        await shop.redis.xadd(stream, {"other": b"field", "two": b"fields"})
+        await shop.say("alice", "after")
+        await shop.finished()
+        assert said(server) == ["before", "after"]
+        letters = await shop.dead_letters()
+        assert len(letters) == 3
+        assert all(letter.window is None and letter.raw for letter in letters)
+        assert worker.count("entries_undecodable_total") == 3
+
+
+async def test_an_undecodable_entry_that_was_read_before(redis_url: str, prefix: str) -> None:
+    """It becomes a dead letter also when an earlier worker read it and died."""
+    async with (
+        HandlerServer() as server,
+        deployment(redis_url, prefix, handler=server.url, max_wait_ms=50) as shop,
+    ):
+        await shop.say("alice", "good")
+        stream = shop.keys.of("shop", "alice").stream("shop")
+        await shop.redis.xadd(stream, {"m": b"broken"})
+        await shop.redis.xreadgroup("workers", "worker-gone", {stream: ">"})
+        async with shop.worker():
+            await shop.finished()
+        assert said(server) == ["good"]
+        assert len(await shop.dead_letters()) == 1
+
+
+async def test_a_pending_entry_that_was_deleted(redis_url: str, prefix: str) -> None:
+    """An entry deleted while pending is counted and acknowledged, never an empty message."""
+    async with (
+        HandlerServer() as server,
+        deployment(redis_url, prefix, handler=server.url, max_wait_ms=200) as shop,
+    ):
+        ids = await shop.say("alice", "1", "2", "3")
+        stream = shop.keys.of("shop", "alice").stream("shop")
+        await shop.redis.xreadgroup("workers", "worker-gone", {stream: ">"})
+        await shop.redis.xdel(stream, str(ids[1]))
+        async with shop.worker() as worker:
+            await shop.finished()
+            assert worker.count("entries_missing_total") == 1
+        assert said(server) == ["1", "3"]
+        assert (await shop.redis.xpending(stream, "workers"))["pending"] == 0
+        consumers = await shop.redis.xinfo_consumers(stream, "workers")
+        assert b"worker-gone" not in [consumer["name"] for consumer in consumers]
+
+
+async def test_a_started_window_whose_entries_were_deleted(redis_url: str, prefix: str) -> None:
+    """A record without entries is noted as missing; the user's next window starts."""
+    never = asyncio.Event()
+
+    async def script(call: HandlerCall) -> Answer:
+        if call.json["text"] == "gone":
+            await never.wait()
+        return Answer(status=204)
+
+    async with (
+        HandlerServer(script) as server,
+        deployment(redis_url, prefix, handler=server.url, max_wait_ms=50, lease_ms=600) as shop,
+    ):
+        async with shop.worker() as first:
+            (entry_id,) = await shop.say("alice", "gone")
+            await server.wait_for_calls(1)
+            await first.crash()
+        await shop.redis.xdel(shop.keys.of("shop", "alice").stream("shop"), str(entry_id))
+        await shop.say("alice", "next")
+        async with shop.worker() as second:
+            await shop.finished()
+            assert second.count("entries_missing_total") >= 1
+        never.set()
+        assert said(server) == ["gone", "next"]
+        assert [row["what"] for row in await shop.journal()] == ["missing", "silent"]
+        assert await shop.record("alice") is None
+
+
+async def destroy_groups(shop: Deployment) -> None:
+    """XGROUP DESTROY of every stream's group."""
+    for stream in await shop.streams():
+        await shop.redis.xgroup_destroy(stream, "workers")
+
+
+async def test_a_destroyed_group_of_open_windows(redis_url: str, prefix: str) -> None:
+    """Windows that gather when their group is destroyed are all handled, once, whole."""
+    async with (
+        HandlerServer() as server,
+        deployment(redis_url, prefix, handler=server.url, max_wait_ms=300) as shop,
+        shop.worker() as worker,
+    ):
+        for number in range(10):
+            await shop.say(f"user-{number}", f"hello {number}")
+        await eventually(
+            lambda: (
+                sum(len(p.memory.open) for p in worker.worker._keeper.partitions.values()) == 10
+            ),
+            "ten open windows",
+        )
+        await destroy_groups(shop)
+        await shop.finished()
+        assert sorted(said(server)) == sorted(f"hello {number}" for number in range(10))
+        assert worker.count("groups_recreated_total") >= 1
+
+
+async def test_a_destroyed_group_of_an_idle_worker(redis_url: str, prefix: str) -> None:
+    """The next message after the loss brings the group back, and is handled."""
+    async with (
+        HandlerServer() as server,
+        deployment(redis_url, prefix, handler=server.url, max_wait_ms=50) as shop,
+        shop.worker() as worker,
+    ):
+        await shop.say("alice", "before")
+        await shop.finished()
+        await destroy_groups(shop)
+        await shop.say("alice", "after")
+        await shop.finished()
+        assert said(server) == ["before", "after"]
+        assert worker.count("groups_recreated_total") == 1
+
+
+async def test_a_destroyed_group_of_a_window_in_hand(redis_url: str, prefix: str) -> None:
+    """A window that runs when its group is destroyed finishes, and is not handed over again."""
+    release = asyncio.Event()
+
+    async def script(call: HandlerCall) -> Answer:
+        await release.wait()
+        return Answer.reply("done")
+
+    async with (
+        HandlerServer(script) as server,
+        deployment(redis_url, prefix, handler=server.url, max_wait_ms=50) as shop,
+        shop.worker(),
+    ):
+        await shop.say("alice", "running")
+        await server.wait_for_calls(1)
+        await destroy_groups(shop)
+        await shop.say("alice", "next")
+        release.set()
+        await shop.finished()
+        assert said(server) == ["running", "next"]
+
+
+async def test_a_destroyed_group_of_a_window_in_backoff(redis_url: str, prefix: str) -> None:
+    """A window that waits for its retry when its group is destroyed is tried again, unharmed."""
+    script = [Answer(status=500), Answer(status=204)]
+    async with (
+        HandlerServer(script) as server,
+        deployment(
+            redis_url, prefix, handler=server.url, max_wait_ms=50, retry_base_ms=600
+        ) as shop,
+        shop.worker(),
+    ):
+        await shop.say("alice", "hello")
+        await server.wait_for_calls(1)
+        await destroy_groups(shop)
+        await shop.finished()
+        assert said(server) == ["hello", "hello"]
+        assert [call.json["attempt"] for call in server.calls] == [1, 2]
+
+
+async def test_a_group_destroyed_between_two_workers(redis_url: str, prefix: str) -> None:
+    """A worker that finds records and no group loses neither their windows nor the next ones."""
+    script = [Answer(status=500), Answer(status=204)]
+    async with (
+        HandlerServer(script) as server,
+        deployment(
+            redis_url, prefix, handler=server.url, max_wait_ms=100, retry_base_ms=500
+        ) as shop,
+    ):
+        async with shop.worker():
+            await shop.say("alice", "in backoff")
+            await server.wait_for_calls(1)
+        await shop.say("alice", "later")
+        await shop.say("bob", "hello")
+        await destroy_groups(shop)
+        async with shop.worker():
+            await shop.finished()
+        assert sorted(said(server)) == ["hello", "in backoff", "in backoff", "later"]
+        texts = [call.json["text"] for call in server.calls if call.json["user"] == "alice"]
+        assert texts == ["in backoff", "in backoff", "later"]
+        assert len({c.json["window_id"] for c in server.calls if c.json["text"] != "hello"}) == 2
+
+
+async def test_a_destroyed_group_is_found_by_the_audit(redis_url: str, prefix: str) -> None:
+    """Without any traffic the loss is found; the open window goes on as it was."""
+    async with (
+        HandlerServer() as server,
+        deployment(
+            redis_url, prefix, handler=server.url, max_wait_ms=60_000, reclaim_idle_ms=400
+        ) as shop,
+        shop.worker() as worker,
+    ):
+        await shop.say("alice", "1", "2")
+        await eventually(lambda: worker.count("open_windows") == 1, "an open window")
+        await destroy_groups(shop)
+        await eventually(lambda: worker.count("groups_recreated_total") == 1, "the group again")
+        await shop.say("alice", "3", "4", "5")
+        await shop.finished()
+        assert [call.json["text"] for call in server.calls] == ["1\n2\n3\n4\n5"]
+        assert worker.count("audits_failed_total", reason="lost_group") == 1
+
+
+async def test_forgotten_scripts(redis_url: str, prefix: str) -> None:
+    """SCRIPT FLUSH at any moment costs nothing."""
+    async with (
+        HandlerServer([Answer.reply("yes")]) as server,
+        deployment(redis_url, prefix, handler=server.url, max_wait_ms=50) as shop,
+        shop.worker(),
+    ):
+        for number in range(5):
+            await shop.say("alice", f"{number}")
+            await shop.redis.script_flush()
+            await server.wait_for_calls(number + 1)
+            await shop.redis.script_flush()
+        await shop.finished()
+        assert said(server) == ["0", "1", "2", "3", "4"]
+        assert len(await shop.outbox()) == 5
+
+
+async def test_cut_connections(redis_url: str, prefix: str) -> None:
+    """CLIENT KILL of every connection, again and again under load, loses and repeats nothing."""
+    async with (
+        HandlerServer() as server,
+        deployment(redis_url, prefix, handler=server.url, max_wait_ms=100) as shop,
+        shop.worker() as worker,
+    ):
+        for round_ in range(10):
+            for number in range(10):
+                await shop.say(f"user-{number}", f"{round_}")
+            await shop.kill_connections()
+        await shop.finished()
+        assert worker.count("takeovers_total", reason="disconnected") >= 1
+    for number in range(10):
+        mine = [call for call in server.calls if call.json["user"] == f"user-{number}"]
+        assert len({call.json["window_id"] for call in mine}) == len(mine)
+        assert [m["text"] for call in mine for m in call.json["messages"]] == [
+            f"{round_}" for round_ in range(10)
+        ]
+
+
+async def test_hidden_entries_are_reclaimed(redis_url: str, prefix: str) -> None:
+    """Entries that a stranger read and never finished are found by the audit and handled."""
+    async with (
+        HandlerServer() as server,
+        deployment(
+            redis_url, prefix, handler=server.url, max_wait_ms=50, reclaim_idle_ms=400
+        ) as shop,
+        shop.worker() as worker,
+    ):
+        await shop.say("alice", "first")
+        await shop.finished()
+        keys = shop.keys.of("shop", "alice")
+        stream = keys.stream("shop")
+        # A lost answer: in the pending list, not in `ready`, and no window knows it.
+        message = Message(
+            instance="shop", user="alice", message_id="H", text="hidden", received_at=1
+        )
+        pipe = shop.redis.pipeline(transaction=True)
+        pipe.xadd(stream, {"m": encode_message(message)})
+        pipe.xreadgroup("workers", "stranger", {stream: ">"})
+        await pipe.execute()
+        await shop.finished()
+        assert said(server) == ["first", "hidden"]
+        assert worker.count("entries_reclaimed_total") == 1
+        assert worker.count("audits_failed_total", reason="hidden_entries") == 1
+
+
+async def test_nothing_unfinished_has_a_ttl(
+    redis_url: str, prefix: str, redis_client: Redis
+) -> None:
+    """Of the keys that exist in mid-flight only leases, worker keys and dedupe expire."""
+    release = asyncio.Event()
+
+    async def script(call: HandlerCall) -> Answer:
+        if call.json["user"] == "runs":
+            await release.wait()
+        status = {"fails": 500, "rejected": 400}.get(call.json["user"])
+        return Answer(status=status) if status else Answer.reply("yes")
+
+    async with (
+        HandlerServer(script) as server,
+        deployment(
+            redis_url, prefix, handler=server.url, max_wait_ms=100, retry_base_ms=60_000
+        ) as shop,
+        shop.worker(),
+    ):
+        for user in ("runs", "fails", "rejected", "answered"):
+            await shop.say(user, "hello")
+        await server.wait_for_calls(4)
+        await shop.say("opens", "hello")
+        kept: dict[bytes, int] = {}
+        async for key in redis_client.scan_iter(f"{prefix}:*", count=1000):
+            kept[key] = await redis_client.pttl(key)
+        expiring = {key for key, ttl_ms in kept.items() if ttl_ms >= 0}
+        for key in expiring:
+            name = key.decode().removeprefix(f"{prefix}:").split(":")
+            assert name[0] == "worker" or name[1] in ("lease", "seen"), key
+        assert any(b":stream:" in key for key in kept)
+        assert any(key.endswith(b":running") for key in kept)
+        release.set()
