@@ -1,0 +1,207 @@
+"""
+The command ``inturn``.
+
+Each command imports what it needs when it runs: the parent of ``inturn up`` stays small, and
+nobody waits for a Redis client to read a help page.
+"""
+
+# Imports inside functions are this file's way:
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from shared.errors import InturnError, StartRefused
+
+REFUSED = 2
+"""The exit code of StartRefused, and of click for a wrong argument."""
+
+
+class Refusal(click.ClickException):
+    """Every problem in one message on stderr."""
+
+    exit_code = REFUSED
+
+    def __init__(self, error: StartRefused) -> None:
+        super().__init__("\n".join(error.problems))
+
+    def show(self, file: Any = None) -> None:  # noqa: ARG002  stderr, always
+        """One line per problem."""
+        for problem in self.message.splitlines():
+            click.echo(f"inturn: {problem}", err=True)
+
+
+class Commands(click.Group):
+    """Turns our errors into messages and exit codes: nobody is shown a traceback for them."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except StartRefused as error:
+            raise Refusal(error) from error
+        except InturnError as error:
+            raise click.ClickException(f"{error}; the command may be repeated") from error
+
+
+def _parse_letter_ids(_ctx: click.Context, _param: click.Parameter, given: Any) -> Any:
+    """One id, or a tuple of them; a usage error says what one looks like."""
+    from shared.dead_letters import LetterId
+
+    try:
+        if isinstance(given, tuple):
+            return tuple(LetterId.parse(text) for text in given)
+        return LetterId.parse(given)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda ctx, _param, wanted: _show_version(ctx) if wanted else None,
+    help="Show the version and exit.",
+)
+def inturn() -> None:
+    """
+    A burst of messages in, one window, one reply out.
+
+    Settings come from INTURN_... variables and from the TOML file that INTURN_CONFIG names.
+    Where INTURN_REDIS_URL is unset, commands find the Redis of the `inturn up` of this folder.
+    """
+
+
+@inturn.command()
+def up() -> None:
+    """Start everything: an embedded Redis unless one is set, ingest and consumer."""
+    from ops.supervise import supervise
+    from shared.running import home_folder
+    from shared.settings import load_settings
+
+    url = load_settings().redis_url
+    code = supervise(
+        _serve_up,
+        folder=home_folder(),
+        redis_url=None if url is None else url.get_secret_value(),
+        say=lambda text: click.echo(text, err=True),
+    )
+    _exit(code)
+
+
+@inturn.command()
+def ingest() -> None:
+    """Run the ingest service: webhooks and API messages into Redis."""
+    from ops.reach import export_redis_url
+
+    export_redis_url()
+    from ops.serve import serve_ingest
+
+    _exit(serve_ingest())
+
+
+@inturn.command()
+def consumer() -> None:
+    """Run the consumer service: windows to the handler, replies to the users."""
+    from ops.reach import export_redis_url
+
+    export_redis_url()
+    from ops.serve import serve_consumer
+
+    _exit(serve_consumer())
+
+
+@inturn.command()
+@click.option("--json", "as_json", is_flag=True, help="The same as data.")
+def doctor(*, as_json: bool) -> None:
+    """Check Redis and the data; say what each failing point costs. Exit 1 if one fails."""
+    from ops.doctor import examine_store, has_failed, render_json, render_text
+
+    points = examine_store()
+    click.echo(render_json(points) if as_json else render_text(points))
+    _exit(1 if has_failed(points) else 0)
+
+
+@inturn.group()
+def dead() -> None:
+    """Look at windows that were given up; hand them over again, or throw them away."""
+
+
+@dead.command("list")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000))
+def list_dead(limit: int) -> None:
+    """List the newest, without texts and users."""
+    from ops.dead import list_letters
+
+    click.echo(list_letters(limit))
+
+
+@dead.command("show")
+@click.argument("letter_id", metavar="ID", callback=_parse_letter_ids)
+def show_dead(letter_id: Any) -> None:
+    """Show everything that is kept of one, as JSON: also what people wrote."""
+    from ops.dead import GONE, show_letter
+
+    text = show_letter(letter_id)
+    if text is None:
+        raise click.ClickException(GONE)
+    click.echo(text)
+
+
+@dead.command("replay")
+@click.argument("letter_ids", metavar="[ID]...", nargs=-1, callback=_parse_letter_ids)
+@click.option("--all", "every", is_flag=True, help="All that there are now.")
+def replay_dead(letter_ids: tuple[Any, ...], *, every: bool) -> None:
+    """Hand windows over again, oldest first, each with its old id and new attempts."""
+    if every == bool(letter_ids):
+        raise click.UsageError("name the dead letters, or give --all")
+    from ops.dead import replay_letters
+
+    _exit(0 if replay_letters(None if every else letter_ids) else 1)
+
+
+@dead.command("discard")
+@click.argument("letter_ids", metavar="ID...", nargs=-1, required=True, callback=_parse_letter_ids)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def discard_dead(letter_ids: tuple[Any, ...], *, yes: bool) -> None:
+    """Delete dead letters for ever, with every message in them."""
+    if not yes:
+        click.confirm(f"delete {len(letter_ids)} for ever?", abort=True)
+    from ops.dead import discard_letters
+
+    _exit(0 if discard_letters(letter_ids) else 1)
+
+
+def main() -> None:
+    """The console script."""
+    inturn(prog_name="inturn")
+
+
+def _show_version(ctx: click.Context) -> None:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        click.echo(f"inturn {version('inturn')}")
+    except PackageNotFoundError:
+        click.echo("inturn, not installed: run from a checkout")
+    ctx.exit()
+
+
+def _serve_up() -> int:
+    """In the forked child: what starts threads is imported only here."""
+    from ops.serve import serve_up
+
+    return serve_up()
+
+
+def _exit(code: int) -> None:
+    click.get_current_context().exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""
+``inturn dead``: the windows given up, for the person who decides what becomes of them.
+
+The list shows neither what people wrote nor who they are; ``show`` shows everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+import orjson
+
+from ops.reach import with_store
+from shared.connect import Pipe
+from shared.dead_letters import DeadLetters, KeptLetter, LetterId, ReplayCode, Replayed
+from shared.keys import Keys
+from shared.masking import mask_text
+from shared.survey import count_kept
+
+HEAD = ("ID", "AGE", "INSTANCE", "WINDOW", "MESSAGES", "ATTEMPTS", "ERROR")
+
+CELL_MAX_CHARS = 40
+
+GONE = "no such dead letter: it was replayed or discarded already"
+
+
+def list_letters(limit: int) -> str:
+    """The newest letters as a table, newest first."""
+
+    async def look(pipe: Pipe, keys: Keys) -> str:
+        letters = await DeadLetters(pipe, keys).newest(limit)
+        total = (await count_kept(pipe, keys)).dead_letters
+        seconds, _ = await pipe.call("TIME")
+        return render_list(letters, total=total, now_s=int(seconds))
+
+    return with_store(look)
+
+
+def show_letter(letter_id: LetterId) -> str | None:
+    """Everything that is kept of one letter, as JSON; None when it is not there."""
+
+    async def look(pipe: Pipe, keys: Keys) -> str | None:
+        kept = await DeadLetters(pipe, keys).show(letter_id)
+        return None if kept is None else render_letter(kept)
+
+    return with_store(look)
+
+
+def replay_letters(letter_ids: Sequence[LetterId] | None) -> bool:
+    """Hand windows over again (None: all that there are now), oldest first. True: all were."""
+
+    async def replay(pipe: Pipe, keys: Keys) -> bool:
+        letters = DeadLetters(pipe, keys)
+        chosen = await letters.ids() if letter_ids is None else sorted(set(letter_ids))
+        outcomes = []
+        for letter_id in chosen:
+            outcome = await letters.replay(letter_id)
+            outcomes.append(outcome.code)
+            click.echo(f"{letter_id}  {describe_replay(outcome)}")
+        click.echo(f"replayed {outcomes.count(ReplayCode.REPLAYED)} of {len(chosen)}")
+        return all(code is ReplayCode.REPLAYED for code in outcomes)
+
+    return with_store(replay)
+
+
+def discard_letters(letter_ids: Sequence[LetterId]) -> bool:
+    """Delete letters for ever. True: all were there."""
+
+    async def discard(pipe: Pipe, keys: Keys) -> bool:
+        letters = DeadLetters(pipe, keys)
+        found = []
+        for letter_id in sorted(set(letter_ids)):
+            found.append(await letters.discard(letter_id))
+            click.echo(f"{letter_id}  {'discarded' if found[-1] else GONE}")
+        return all(found)
+
+    return with_store(discard)
+
+
+def render_list(letters: Sequence[KeptLetter], *, total: int, now_s: int) -> str:
+    """The table, and how many more there are."""
+    if not letters:
+        return "no dead letters"
+    rows = [HEAD, *(_row(kept, now_s) for kept in letters)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    if total > len(letters):
+        lines.append(f"the newest {len(letters)} of {total}; --limit shows more")
+    return "\n".join(lines)
+
+
+def render_letter(kept: KeptLetter) -> str:
+    """A letter as it was written, under its id; what cannot be read as the text that it is."""
+    try:
+        stored: Any = orjson.loads(kept.raw)
+    except orjson.JSONDecodeError:
+        stored = kept.raw.decode(errors="backslashreplace")
+    whole = {"id": str(kept.id), "not_replayable": kept.obstacle, "dead_letter": stored}
+    return orjson.dumps(whole, option=orjson.OPT_INDENT_2).decode()
+
+
+def describe_replay(outcome: Replayed) -> str:
+    """What became of one letter, in words."""
+    if outcome.code is ReplayCode.GONE:
+        return GONE
+    if outcome.code is ReplayCode.IMPOSSIBLE:
+        return f"not replayed: {outcome.obstacle}"
+    return f"replayed as entry {outcome.entry}"
+
+
+def describe_age(seconds: int) -> str:
+    """Two digits tell an operator enough: ``40s``, ``12m``, ``5h``, ``9d``."""
+    for unit, length in (("d", 86_400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length}{unit}"
+    return f"{max(0, seconds)}s"
+
+
+def _row(kept: KeptLetter, now_s: int) -> tuple[str, ...]:
+    age = describe_age(now_s - kept.id.entry.ms // 1000)
+    letter = kept.letter
+    if letter is None:
+        return (str(kept.id), age, "?", "-", "-", "-", "cannot be read")
+    window = letter.window
+    return (
+        str(kept.id),
+        age,
+        _cut(letter.instance),
+        "-" if window is None else window.id,
+        "1" if window is None else str(len(window.members)),
+        str(letter.attempts),
+        _error_class(letter.error),
+    )
+
+
+def _error_class(error: str) -> str:
+    """What kind of error: behind the colon stands what a handler said, perhaps of a person."""
+    return _cut(mask_text(error.partition(":")[0]))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= CELL_MAX_CHARS else text[: CELL_MAX_CHARS - 1] + "…"

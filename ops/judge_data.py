@@ -1,0 +1,118 @@
+"""What the data under the prefix mean. Pure: an examination in, points out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ops.examine import DataState
+from ops.point import Point, fail, ok, warn
+from shared.preflight import Meta
+from shared.settings import Settings
+from shared.survey import Kept, StoreSurvey
+
+BACKLOG_WARN = 0.8
+"""Of ``BACKLOG_LIMIT``."""
+
+NAMED_MAX = 8
+
+
+def judge_meta(meta: Meta | None, problems: Sequence[str], prefix: str) -> Point:
+    """The number of partitions that the data were created with."""
+    if problems:
+        return fail(
+            "partitions",
+            "; ".join(problems),
+            "services do not start: they would look for messages where they are not",
+            "correct the setting that is named",
+        )
+    if meta is None or meta.partitions is None:
+        return warn(
+            "partitions",
+            f"there are no data under the prefix {prefix} yet",
+            "nothing, before the first start; else the prefix is wrong or Redis was emptied",
+            "start inturn, or correct INTURN_PREFIX",
+        )
+    return ok("partitions", f"{meta.partitions} partitions, as configured")
+
+
+def judge_data(data: DataState, settings: Settings) -> list[Point]:
+    """Who works, and what waits."""
+    return [
+        judge_workers(data.workers),
+        judge_owners(data.survey, data.workers),
+        judge_backlog(data.survey, settings),
+        judge_kept(data.kept),
+    ]
+
+
+def judge_workers(workers: Mapping[str, str]) -> Point:
+    """Somebody must handle what is accepted."""
+    working = [name for name, state in workers.items() if state != "draining"]
+    draining = len(workers) - len(working)
+    if not working:
+        return fail(
+            "workers",
+            f"no worker lives ({draining} draining)" if draining else "no worker lives",
+            "messages are accepted and wait; nobody is answered",
+            "start inturn consumer, or look at why it ends",
+        )
+    return ok("workers", f"{len(working)} live, {draining} draining")
+
+
+def judge_owners(survey: StoreSurvey, workers: Mapping[str, str]) -> Point:
+    """Every partition needs one."""
+    orphans = survey.without_owner
+    if not orphans:
+        return ok("owners", f"all {len(survey.partitions)} partitions have an owner")
+    named = ", ".join(str(number) for number in orphans[:NAMED_MAX])
+    named += ", ..." if len(orphans) > NAMED_MAX else ""
+    says = f"{len(orphans)} of {len(survey.partitions)} partitions have no owner: {named}"
+    costs = "the messages of their users wait"
+    if workers:
+        advice = "a live worker takes them within LEASE_MS; if not, its log says why"
+        return warn("owners", says, costs, advice)
+    return fail("owners", says, costs, "start inturn consumer")
+
+
+def judge_backlog(survey: StoreSurvey, settings: Settings) -> Point:
+    """How much waits, and whether longer than windows and handlers take."""
+    count, age_s = survey.backlog_messages, survey.oldest_unfinished_s
+    says = f"{count} messages are not finished"
+    if count:
+        says += f", the oldest for {age_s:.0f} s"
+    if count >= settings.backlog_limit:
+        return fail(
+            "backlog",
+            says,
+            f"BACKLOG_LIMIT is {settings.backlog_limit}: ingest answers 503",
+            "add workers, or look at what the handler does",
+        )
+    if count >= BACKLOG_WARN * settings.backlog_limit or age_s * 1000 > longest_ms(settings):
+        return warn(
+            "backlog",
+            says,
+            "users wait longer than a window and one attempt take",
+            "see whether windows are retried (inturn_attempts_postponed_total), or add workers",
+        )
+    return ok("backlog", says)
+
+
+def longest_ms(settings: Settings) -> int:
+    """How long a message stays unfinished when all goes well: window, grace, one attempt."""
+    own = settings.instances.values()
+    waits = [instance.max_wait_ms or 0 for instance in own]
+    limits = [instance.handler_timeout_ms or 0 for instance in own]
+    wait_ms = max([settings.max_wait_ms, *waits])
+    return wait_ms + settings.grace_ms + max([settings.handler_timeout_ms, *limits])
+
+
+def judge_kept(kept: Kept) -> Point:
+    """Dead letters wait for a person."""
+    if kept.dead_letters:
+        return warn(
+            "dead_letters",
+            f"{kept.dead_letters} windows were given up",
+            "their users were not answered",
+            "inturn dead list; then replay or discard them",
+        )
+    return ok("dead_letters", f"none; {kept.replies} replies wait in the outbox")

@@ -1,0 +1,214 @@
+"""The command ``inturn`` on a real Redis: what it prints, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from redis import Redis
+
+from ops.cli import inturn
+from shared.keys import Keys, partition_of
+from shared.redis_binary import ServerBinary
+from shared.running import FolderLock, home_folder, note_up, prepare_folder
+from shared.wire import DeadLetter, encode_dead_letter
+from tests.support.redis_server import ROOT, RedisServer
+from tests.support.windows import make_window
+
+PARTITIONS = 3
+PHONE = "491700000001"
+
+
+@pytest.fixture(autouse=True)
+def shell(
+    redis_url: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> pytest.MonkeyPatch:
+    """A shell in an empty folder whose settings lead to the shared server."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("INTURN_REDIS_URL", redis_url)
+    monkeypatch.setenv("INTURN_PREFIX", prefix)
+    return monkeypatch
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[Redis]:
+    """To look at what is in the server."""
+    with Redis.from_url(redis_url, protocol=2) as connected:
+        yield connected
+
+
+@pytest.fixture
+def keys(client: Redis, prefix: str) -> Keys:
+    """Of data that some service has created."""
+    client.hset(f"{prefix}:meta", "partitions", str(PARTITIONS))
+    return Keys(prefix, PARTITIONS)
+
+
+def run(*arguments: str, answer: str | None = None) -> Result:
+    """One command, in this process."""
+    return CliRunner().invoke(inturn, arguments, input=answer)
+
+
+def bury(
+    client: Redis, keys: Keys, error: str = "answered 500", user: str = PHONE, at: str = "*"
+) -> str:
+    """A dead letter as finish writes it, at an id of the test's choice; its id."""
+    number = partition_of("shop", user, PARTITIONS)
+    window = make_window(("please call me",), user=user)
+    letter = DeadLetter(window=window, error=error, attempts=3, instance="shop")
+    entry = client.xadd(keys.partition(number).dead, {"m": encode_dead_letter(letter)}, id=at)
+    assert isinstance(entry, bytes)
+    return f"{number}:{entry.decode()}"
+
+
+def test_list_shows_neither_text_nor_user(client: Redis, keys: Keys) -> None:
+    """An operator's screen may be shared: instance, window, attempts and kind of error suffice."""
+    letter_id = bury(client, keys, f"ValueError: no such user {PHONE}")
+    result = run("dead", "list")
+    assert result.exit_code == 0
+    head, row = result.output.splitlines()
+    assert head.split() == ["ID", "AGE", "INSTANCE", "WINDOW", "MESSAGES", "ATTEMPTS", "ERROR"]
+    assert row.split()[0] == letter_id
+    assert row.split()[2] == "shop"
+    assert row.split()[4:] == ["1", "3", "ValueError"]
+    assert PHONE not in result.output
+    assert "call me" not in result.output
+
+
+def test_list_says_how_many_more_there_are(client: Redis, keys: Keys) -> None:
+    """The bound is told, never silent."""
+    for number in range(3):
+        bury(client, keys, user=f"user-{number}")
+    assert (
+        run("dead", "list", "--limit", "2").output.splitlines()[-1].startswith("the newest 2 of 3")
+    )
+
+
+def test_list_of_nothing(keys: Keys) -> None:
+    """One line that says so."""
+    assert run("dead", "list").output == "no dead letters\n"
+
+
+def test_show_prints_everything_as_json(client: Redis, keys: Keys) -> None:
+    """Who asks for one letter gets all of it."""
+    letter_id = bury(client, keys)
+    body = json.loads(run("dead", "show", letter_id).output)
+    assert body["id"] == letter_id
+    assert body["not_replayable"] is None
+    assert body["dead_letter"]["window"]["entries"][0]["text"] == "please call me"
+    assert run("dead", "show", "0:1-1").exit_code == 1
+
+
+def test_replay_of_named_letters(client: Redis, keys: Keys) -> None:
+    """Each is told apart, and one that is gone makes the command fail."""
+    letter_id = bury(client, keys)
+    assert run("dead", "replay", letter_id).exit_code == 0
+    again = run("dead", "replay", letter_id)
+    assert again.exit_code == 1
+    assert "replayed or discarded already" in again.output
+
+
+def test_replay_of_all_is_oldest_first(client: Redis, keys: Keys) -> None:
+    """A user's windows keep their order."""
+    ids = [bury(client, keys, user=f"user-{n}", at=f"{1000 + n}-0") for n in range(5)]
+    result = run("dead", "replay", "--all")
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    assert [line.split()[0] for line in lines[:-1]] == ids
+    assert lines[-1] == "replayed 5 of 5"
+    assert run("dead", "list").output == "no dead letters\n"
+
+
+@pytest.mark.parametrize("arguments", [(), ("--all", "0:1-1"), ("nonsense",)])
+def test_replay_wants_ids_or_all(arguments: tuple[str, ...]) -> None:
+    """Anything else is a usage error before anything is done."""
+    assert run("dead", "replay", *arguments).exit_code == 2
+
+
+def test_discard_asks_first(client: Redis, keys: Keys) -> None:
+    """What is gone for ever goes only when somebody said so."""
+    letter_id = bury(client, keys)
+    assert run("dead", "discard", letter_id, answer="n\n").exit_code == 1
+    assert run("dead", "show", letter_id).exit_code == 0
+    assert run("dead", "discard", letter_id, "--yes").exit_code == 0
+    assert run("dead", "discard", letter_id, "--yes").exit_code == 1
+
+
+def test_looking_creates_nothing(client: Redis, prefix: str) -> None:
+    """Where no service has run there are no data, and a command that looks leaves none."""
+    result = run("dead", "list")
+    assert result.exit_code == 2
+    assert "is INTURN_PREFIX right?" in result.output
+    assert list(client.scan_iter(f"{prefix}*")) == []
+
+
+def test_wrong_settings_are_one_message(shell: pytest.MonkeyPatch) -> None:
+    """Every problem at once, each naming its setting, exit 2."""
+    shell.setenv("INTURN_PARTITIONS", "0")
+    shell.setenv("INTURN_PORTT", "1")
+    for command in (["up"], ["ingest"], ["consumer"], ["dead", "list"], ["doctor"]):
+        result = run(*command)
+        assert result.exit_code == 2
+        assert "INTURN_PARTITIONS" in result.stderr
+        assert "INTURN_PORTT" in result.stderr
+
+
+def test_without_any_redis_it_is_said_what_to_set(shell: pytest.MonkeyPatch) -> None:
+    """In a folder where nothing runs."""
+    shell.delenv("INTURN_REDIS_URL")
+    for command in (["ingest"], ["consumer"], ["dead", "list"], ["doctor"]):
+        result = run(*command)
+        assert result.exit_code == 2
+        assert "INTURN_REDIS_URL is not set, and no inturn up runs" in result.stderr
+
+
+def test_embedded_redis_of_a_running_up_is_found(
+    shell: pytest.MonkeyPatch, redis_binary: ServerBinary
+) -> None:
+    """A second terminal in the same folder needs no setting."""
+    shell.delenv("INTURN_REDIS_URL")
+    prepare_folder(home_folder())
+    lock = FolderLock(home_folder())
+    lock.take()
+    with RedisServer(redis_binary) as server:
+        note_up(home_folder(), redis_pid=server.pid, redis_socket=server.socket)
+        result = run("doctor")
+        assert f"Redis answers at {server.socket}" in result.output
+        note_up(home_folder(), redis_pid=None, redis_socket=None)
+        assert "embeds no Redis" in run("doctor").stderr
+    lock.release()
+
+
+def test_redis_that_is_gone_is_an_error_without_traceback(
+    shell: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The person is told that the command may be repeated."""
+    shell.setenv("INTURN_REDIS_URL", f"unix://{tmp_path}/nothing.sock")
+    result = run("dead", "list")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: no answer from Redis")
+
+
+def test_command_starts_as_a_process() -> None:
+    """Help and version come fast and need neither settings nor Redis."""
+    command = [sys.executable, "-m", "ops.cli"]
+    version = subprocess.run(
+        [*command, "--version"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert version.stdout.startswith("inturn")
+    usage = subprocess.run(
+        [*command, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for name in ("up", "ingest", "consumer", "dead", "doctor"):
+        assert f"\n  {name} " in usage.stdout
+
+
+def test_reading_help_imports_no_redis_client() -> None:
+    """The parent of ``up`` and every help page stay small."""
+    code = "import sys, ops.cli; sys.exit('redis' in sys.modules or 'aiohttp' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -1,0 +1,205 @@
+"""The doctor's judgement, on the words of servers that are not at hand."""
+
+from __future__ import annotations
+
+import re
+
+import orjson
+import pytest
+
+from ops.doctor import has_failed, judge, judge_silence, render_json, render_text
+from ops.examine import DataState, Examination, Rights, judge_refusals, probes
+from ops.point import Verdict
+from shared.errors import BrokerRefused
+from shared.model import WorkerId
+from shared.preflight import Meta
+from shared.server_info import ServerInfo
+from shared.settings import InstanceSettings, Settings
+from shared.survey import Kept, PartitionSurvey, StoreSurvey
+from tests.support.redis_server import ROOT
+
+HEALTHY = {
+    "redis_version": "7.0.15",
+    "redis_mode": "standalone",
+    "role": "master",
+    "maxmemory_policy": "noeviction",
+    "maxmemory": "1000000000",
+    "used_memory": "1000000",
+    "aof_enabled": "1",
+    "aof_last_write_status": "ok",
+    "rdb_last_bgsave_status": "ok",
+    "aof_last_bgrewrite_status": "ok",
+}
+META = Meta(partitions="2", layout="1", log_key="00" * 16)
+NOW_MS = 1_760_000_000_000
+
+
+def healthy_data(**changes: object) -> DataState:
+    """Two partitions with an owner each and nothing waiting, but for ``changes``."""
+    values = {"messages": 0, "oldest_at": None, "owner": WorkerId("worker-a"), **changes}
+    parts = tuple(PartitionSurvey(number=n, **values) for n in range(2))  # type: ignore[arg-type]
+    survey = StoreSurvey(now_ms=NOW_MS, partitions=parts)
+    return DataState(survey=survey, kept=Kept(replies=0, dead_letters=0), workers={"a": "up"})
+
+
+def verdicts(
+    info: dict[str, str] | None = None,
+    settings: Settings | None = None,
+    **changes: object,
+) -> dict[str, Verdict]:
+    """Every point's verdict when all is well but for ``info`` and ``changes``."""
+    values = {
+        "info": ServerInfo(HEALTHY | (info or {})),
+        "fsync": "always",
+        "skew_ms": 3,
+        "rights": Rights(),
+        "meta": META,
+        "data": healthy_data(),
+        **changes,
+    }
+    points = judge(Examination(**values), settings or Settings())  # type: ignore[arg-type]
+    for point in points:
+        assert bool(point.costs) == bool(point.advice) == (point.verdict is not Verdict.OK)
+    return {point.name: point.verdict for point in points}
+
+
+def test_healthy_server_passes_every_point() -> None:
+    """Nothing is found where nothing is wrong."""
+    found = verdicts()
+    assert set(found.values()) == {Verdict.OK}
+    assert len(found) == 14
+
+
+@pytest.mark.parametrize(
+    "info, name, verdict",
+    [
+        ({"redis_version": "6.0.16"}, "version", Verdict.FAIL),
+        ({"redis_version": "6.2.0"}, "version", Verdict.OK),
+        ({"redis_version": "7.2.4", "valkey_version": "8.1.0"}, "version", Verdict.OK),
+        ({"redis_version": ""}, "version", Verdict.FAIL),
+        ({"role": "slave"}, "primary", Verdict.FAIL),
+        ({"redis_mode": "sentinel"}, "primary", Verdict.FAIL),
+        ({"cluster_enabled": "1"}, "cluster", Verdict.FAIL),
+        ({"maxmemory_policy": "allkeys-lru"}, "eviction", Verdict.FAIL),
+        ({"maxmemory_policy": "volatile-lru", "maxmemory": "0"}, "eviction", Verdict.FAIL),
+        ({"maxmemory_policy": ""}, "eviction", Verdict.WARN),
+        ({"aof_enabled": "0"}, "append_only", Verdict.FAIL),
+        ({"aof_enabled": "0", "connected_slaves": "1"}, "append_only", Verdict.WARN),
+        ({"aof_last_write_status": "err"}, "disk", Verdict.FAIL),
+        ({"rdb_last_bgsave_status": "err"}, "disk", Verdict.FAIL),
+        ({"aof_last_bgrewrite_status": "err"}, "disk", Verdict.WARN),
+        ({"loading": "1"}, "disk", Verdict.FAIL),
+        ({"used_memory": "799999999"}, "memory", Verdict.OK),
+        ({"used_memory": "800000000"}, "memory", Verdict.WARN),
+        ({"used_memory": "950000000"}, "memory", Verdict.FAIL),
+        ({"maxmemory": "0", "total_system_memory": "1200000"}, "memory", Verdict.WARN),
+        ({"maxmemory": "0", "total_system_memory": "9000000"}, "memory", Verdict.OK),
+    ],
+)
+def test_words_of_the_server(info: dict[str, str], name: str, verdict: Verdict) -> None:
+    """One thing that is wrong is one point that says so, and no other."""
+    found = verdicts(info)
+    assert found.pop(name) is verdict
+    assert set(found.values()) == {Verdict.OK}
+
+
+@pytest.mark.parametrize(
+    "fsync, verdict",
+    [("everysec", Verdict.OK), ("no", Verdict.WARN), (None, Verdict.OK)],
+)
+def test_fsync_policy_is_told_where_it_is_shown(fsync: str | None, verdict: Verdict) -> None:
+    """A managed service that hides it is not called ill for that."""
+    assert verdicts(fsync=fsync)["append_only"] is verdict
+
+
+@pytest.mark.parametrize(
+    "skew_ms, verdict",
+    [(-1999, Verdict.OK), (2000, Verdict.WARN), (-300_000, Verdict.FAIL)],
+)
+def test_clocks_may_differ_a_little(skew_ms: int, verdict: Verdict) -> None:
+    """Either clock may be the wrong one."""
+    assert verdicts(skew_ms=skew_ms)["clock"] is verdict
+
+
+def test_denied_info_is_a_missing_right_and_hides_what_it_would_tell() -> None:
+    """What was not asked is not judged."""
+    points = judge(
+        Examination(info=None, fsync=None, skew_ms=0, rights=Rights(), meta=META), Settings()
+    )
+    found = {point.name: point.verdict for point in points}
+    assert found == {"rights": Verdict.FAIL, "clock": Verdict.OK, "partitions": Verdict.OK}
+
+
+def test_other_partitions_and_no_data_are_told_apart() -> None:
+    """A wrong setting fails; an empty Redis is only strange."""
+    assert verdicts(meta_problems=("INTURN_PARTITIONS is 8",))["partitions"] is Verdict.FAIL
+    empty = Meta(partitions=None, layout=None, log_key=None)
+    assert verdicts(meta=empty, data=None)["partitions"] is Verdict.WARN
+
+
+def test_orphans_are_a_failure_only_while_nobody_could_take_them() -> None:
+    """During a rolling restart a partition is without owner for a moment."""
+    data = healthy_data(owner=None)
+    assert verdicts(data=data)["owners"] is Verdict.WARN
+    nobody = DataState(survey=data.survey, kept=data.kept, workers={})
+    found = verdicts(data=nobody)
+    assert (found["owners"], found["workers"]) == (Verdict.FAIL, Verdict.FAIL)
+    leaving = DataState(survey=data.survey, kept=data.kept, workers={"a": "draining"})
+    assert verdicts(data=leaving)["workers"] is Verdict.FAIL
+
+
+def test_backlog_is_judged_by_limit_and_age() -> None:
+    """As long as a message waits no longer than its window and one attempt, it is none."""
+    settings = Settings(max_wait_ms=8000, grace_ms=2000, handler_timeout_ms=60_000)
+    young, old = NOW_MS - 70_000, NOW_MS - 70_001
+    assert verdicts(data=healthy_data(messages=5, oldest_at=young))["backlog"] is Verdict.OK
+    aged = healthy_data(messages=5, oldest_at=old)
+    assert verdicts(settings=settings, data=aged)["backlog"] is Verdict.WARN
+    patient = Settings(instances={"shop": InstanceSettings(max_wait_ms=20_000)})
+    assert verdicts(settings=patient, data=aged)["backlog"] is Verdict.OK
+    full = healthy_data(messages=500_000, oldest_at=young)
+    assert verdicts(data=full)["backlog"] is Verdict.FAIL
+
+
+def test_dead_letters_are_worth_a_look() -> None:
+    """Somebody was not answered."""
+    data = healthy_data()
+    dead = DataState(survey=data.survey, kept=Kept(replies=0, dead_letters=1), workers={"a": "up"})
+    assert verdicts(data=dead)["dead_letters"] is Verdict.WARN
+
+
+def test_refusals_are_told_apart_from_their_consequences() -> None:
+    """That a group cannot be made in a stream that was not allowed is no second finding."""
+    denied = BrokerRefused("ERR", "this user has no permissions to run the 'xadd' command")
+    follows = BrokerRefused("ERR", "The XGROUP subcommand requires the key to exist")
+    unknown = BrokerRefused("ERR", "unknown command 'EVAL', with args beginning with: ")
+    full = BrokerRefused("OOM", "command not allowed when used memory > 'maxmemory'")
+    rights = judge_refusals(
+        [("XADD", denied), ("XGROUP CREATE", follows), ("EVAL", unknown), ("HSET", full)]
+    )
+    assert rights.denied == ("XADD", "EVAL")
+    assert rights.writes_refused is not None
+    assert rights.writes_refused.startswith("OOM")
+
+
+def test_every_command_in_use_is_probed() -> None:
+    """A command that is added to a script or a module is one that the doctor must try."""
+    used = set()
+    for path in (ROOT / "shared" / "lua").glob("*.lua"):
+        used |= set(re.findall(r"redis\.p?call\('([A-Z]+)'", path.read_text()))
+    for room in ("shared", "consumer", "ingest"):
+        for path in (ROOT / room).rglob("*.py"):
+            used |= set(re.findall(r"\.call\(\s*\"([A-Z]+)\"", path.read_text()))
+    assert used - {"INFO"} <= {command[0] for command in probes("key")}
+
+
+def test_report_in_text_and_as_data() -> None:
+    """Both say the same; a line of text that is not ok is followed by its cost and its cure."""
+    point = judge_silence("no answer", "db:6379")
+    text = render_text([point])
+    assert text.startswith("FAIL  reachable  Redis at db:6379")
+    assert "costs: nothing is accepted" in text
+    body = orjson.loads(render_json([point]))
+    assert body["ok"] is False
+    assert body["points"][0]["verdict"] == "fail"
+    assert has_failed([point])
