@@ -17,7 +17,7 @@ import aiohttp
 import structlog
 
 from consumer.attempt import DispatchSettings
-from consumer.channels import Channels
+from consumer.channels import channel_of
 from consumer.dispatch import Dispatcher
 from consumer.handlers import Handlers
 from consumer.keeper import LeaseKeeper
@@ -141,7 +141,7 @@ class Worker:
             self._owner_of,
         )
         sending = SendSettings(
-            channel_of=Channels(settings).channel_of,
+            channel_of=partial(channel_of, settings),
             retention_ms=settings.retention_ms,
             loop_limit=settings.loop_limit,
             retry=retry_rules(settings),

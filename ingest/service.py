@@ -55,7 +55,7 @@ async def serve_ingest(
         health=check,
         metrics=metrics,
         accepted_level=accepted_level,
-        routes=Conversations(reads, keys).routes(),
+        routes=Conversations(reads, keys, settings).routes(),
     )
     async with asyncio.TaskGroup() as group:
         background = [
