@@ -61,7 +61,8 @@ def answer_errors(metrics: IngestMetrics) -> Middleware:
         except RequestRefused as error:
             return refuse(request, error.status, error.code, str(error))
         except (BrokerUnavailable, BrokerRefused):
-            return refuse(request, 503, "unavailable", "Redis does not answer or refuses now; send again")
+            why = "Redis does not answer, or refuses, now; send again"
+            return refuse(request, 503, "unavailable", why)
         except web.HTTPException as error:
             return _refuse_like(request, error, refuse)
         except Exception:
