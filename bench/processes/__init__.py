@@ -1,0 +1,1 @@
+"""Programs that benches start: the peers they measure against, and what runs inside a service."""

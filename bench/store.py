@@ -1,0 +1,188 @@
+"""
+What a bench puts into Redis, and the account of what became of it there.
+
+It is taken from what Redis holds, not from what the services say: every accepted entry is in
+exactly one finished window, and nothing is left over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import redis
+
+from bench.report import Void
+from ingest.append import Appender
+from shared.keys import GROUP, Keys
+from shared.metrics import IngestMetrics, InstanceLabels
+from shared.model import Message
+from shared.settings import Settings
+from tests.support.pipes import running_pipe
+
+JOURNAL_MS = 3_600_000
+"""``RETENTION_MS`` of every bench that checks the journal: nothing of a run may be trimmed."""
+
+AT_ONCE = 512
+WATCH_S = 0.1
+STALL_S = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Journal:
+    """What became of the windows: their number, their entries, attempts beyond the first."""
+
+    windows: int
+    entry_ids: Counter[str]
+    repeated: int
+    last_ms: int
+
+
+class Store:
+    """One bench's Redis, looked at from outside."""
+
+    def __init__(self, url: str) -> None:
+        settings = Settings.model_fields
+        self.keys = Keys(settings["prefix"].default, settings["partitions"].default)
+        self.url = url
+        self._redis = redis.Redis.from_url(url, protocol=2)
+
+    def call(self, *command: Any) -> Any:
+        """One command's answer."""
+        return self._redis.execute_command(*command)  # type: ignore[no-untyped-call]
+
+    def call_many(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """The answers of many commands, in one round trip."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
+        return pipeline.execute()
+
+    def now_ms(self) -> int:
+        """Redis's time."""
+        seconds, microseconds = self.call("TIME")
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
+    def used_bytes(self) -> int:
+        """Memory that Redis's data take."""
+        return int(self.call("INFO", "memory")["used_memory"])
+
+    def peak_bytes(self) -> int:
+        """The most that it ever was."""
+        return int(self.call("INFO", "memory")["used_memory_peak"])
+
+    def command_counts(self) -> Counter[str]:
+        """How often each command was executed, also inside scripts."""
+        stats = self.call("INFO", "commandstats")
+        return Counter({name: int(stat["calls"]) for name, stat in stats.items()})
+
+    def reads_count(self) -> int:
+        """How often it has read from a connection: a pipelined batch is one."""
+        return int(self.call("INFO", "stats")["total_reads_processed"])
+
+    def worker_count(self) -> int:
+        """Workers that have joined."""
+        return int(self.call("SCARD", self.keys.workers))
+
+    def streams(self) -> list[str]:
+        """The keys of all streams of messages."""
+        names = self._of_partitions("SMEMBERS", "streams")
+        return [
+            self.keys.partition(number).stream(name.decode())
+            for number, members in enumerate(names)
+            for name in members
+        ]
+
+    def backlog(self, streams: Sequence[str]) -> int:
+        """Messages that are not finished."""
+        return sum(self.call_many([("XLEN", stream) for stream in streams]))
+
+    def pending(self, streams: Sequence[str]) -> int:
+        """Messages that a worker has read and not finished."""
+        answers = self.call_many([("XPENDING", stream, GROUP) for stream in streams])
+        return sum(int(answer["pending"]) for answer in answers)
+
+    def journal(self) -> Journal:
+        """The journals of all partitions."""
+        entry_ids: Counter[str] = Counter()
+        windows = repeated = last_ms = 0
+        for lines in self._of_partitions("XRANGE", "journal", "-", "+"):
+            for line_id, line in lines:
+                if b"ids" not in line:
+                    continue
+                windows += 1
+                repeated += line[b"attempt"] != b"1"
+                entry_ids.update(line[b"ids"].decode().split())
+                last_ms = max(last_ms, int(line_id.split(b"-")[0]))
+        return Journal(windows=windows, entry_ids=entry_ids, repeated=repeated, last_ms=last_ms)
+
+    def delete_journals(self) -> None:
+        """Forget what became of the windows, as time does."""
+        self._of_partitions("DEL", "journal")
+
+    async def wait_finished(self) -> None:
+        """
+        Wait until every message is finished.
+
+        Raises:
+            Void: for ``STALL_S`` none was.
+        """
+        streams = self.streams()
+        left, changed_s = self.backlog(streams), time.monotonic()
+        while left:
+            await asyncio.sleep(WATCH_S)
+            before, left = left, self.backlog(streams)
+            if left != before:
+                changed_s = time.monotonic()
+            elif time.monotonic() > changed_s + STALL_S:
+                raise Void(f"{left} messages are not finished, and nothing moves")
+
+    def check_finished(self, accepted: Sequence[str], *, cut: int) -> Journal:
+        """
+        The journal, when it accounts for all ``accepted`` entries in ``cut`` windows.
+
+        Raises:
+            Void: with everything that does not add up.
+        """
+        streams, journal = self.streams(), self.journal()
+        expected = Counter(accepted)
+        problems = {
+            "windows cut and not finished": abs(cut - journal.windows),
+            "entries lost": (expected - journal.entry_ids).total(),
+            "entries doubled or foreign": (journal.entry_ids - expected).total(),
+            "windows tried again": journal.repeated,
+            "messages left": self.backlog(streams),
+            "entries pending": self.pending(streams),
+            "records left": sum(self._of_partitions("HLEN", "running")),
+            "dead letters": sum(self._of_partitions("XLEN", "dead")),
+        }
+        found = [f"{what}: {count}" for what, count in problems.items() if count]
+        if found:
+            raise Void("; ".join(found))
+        return journal
+
+    def _of_partitions(self, command: str, key: str, *rest: str) -> list[Any]:
+        numbers = range(self.keys.partitions)
+        keys = [getattr(self.keys.partition(number), key) for number in numbers]
+        return self.call_many([(command, name, *rest) for name in keys])
+
+
+async def append_all(store: Store, messages: Iterable[Message]) -> list[str]:
+    """Append through ingest's own way; the entry ids in the order of the messages."""
+    metrics = IngestMetrics(InstanceLabels(1))
+    dedupe_ms: int = Settings.model_fields["dedupe_ms"].default
+    entry_ids: list[str] = []
+    async with running_pipe(store.url) as pipe:
+        appender = Appender(pipe, store.keys, dedupe_ms, metrics)
+        rest = iter(messages)
+        while chunk := list(islice(rest, AT_ONCE)):
+            for accepted in await appender.append(chunk):
+                if accepted.duplicate or accepted.entry_id is None:
+                    raise Void(f"message {accepted.message_id} was not new")
+                entry_ids.append(accepted.entry_id)
+    return entry_ids
