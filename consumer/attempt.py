@@ -24,6 +24,9 @@ from shared.wire import DeadLetter, OutboxReply, encode_dead_letter, encode_repl
 
 NOT_RUN_DELAY_MS = 200
 
+Say = Callable[..., None]
+"""Logs an event of one window: at debug in the services, at info where a person watches."""
+
 log = structlog.get_logger()
 
 
@@ -61,6 +64,7 @@ class DispatchSettings:
     retry: RetryRules
     timeout_ms_of: Callable[[str], int]
     handler_of: Callable[[str], Handler]
+    say: Say
 
 
 class Attempts:

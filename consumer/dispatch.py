@@ -157,7 +157,7 @@ class Dispatcher:
         running.started_s = time.monotonic()
         if state.record is None:
             self._metrics.windows_closed_total.labels(reason=window.closed_by.value).inc()
-            log.info(
+            self._settings.say(
                 "window.closed",
                 window=window.id,
                 reason=window.closed_by.value,

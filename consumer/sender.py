@@ -107,7 +107,9 @@ class PartitionSender:
             return
         self._sends.metrics.replies_held_total.labels(reason="no_channel").inc()
         reply = item.reply
-        log.info("reply.kept", window=reply.window_id, instance=reply.instance, user=reply.user)
+        self._sends.settings.say(
+            "reply.kept", window=reply.window_id, instance=reply.instance, user=reply.user
+        )
 
     def _expire_kept(self, owner: Owner) -> None:
         kept, oldest_ms = self.outbox.kept, self.now_ms - self._sends.settings.retention_ms
@@ -202,7 +204,7 @@ class PartitionSender:
             lambda: self._store.sent(item.id, reply, token, "sent", sends.settings.retention_ms)
         )
         sends.metrics.replies_sent_total.labels(provider=channel.provider.name).inc()
-        log.info(
+        sends.settings.say(
             "reply.sent",
             window=reply.window_id,
             count=len(reply.texts),

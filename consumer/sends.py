@@ -41,6 +41,7 @@ class SendSettings:
     retention_ms: int
     loop_limit: int
     retry: RetryRules
+    say: Callable[..., None]
 
 
 class Sends:

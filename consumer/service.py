@@ -6,6 +6,7 @@ import asyncio
 
 from aiohttp import web
 
+from consumer.attempt import Say
 from consumer.worker import Worker
 from shared.connect import Pipe
 from shared.health import Health
@@ -21,11 +22,16 @@ SURVEY_TIMEOUT_MS = 5000
 
 
 async def serve_consumer(
-    settings: Settings, redis_url: str, keys: Keys, stop: asyncio.Event
+    settings: Settings,
+    redis_url: str,
+    keys: Keys,
+    stop: asyncio.Event,
+    *,
+    say: Say | None = None,
 ) -> None:
-    """Run one worker until ``stop`` is set and it has drained."""
+    """Run one worker until ``stop`` is set and it has drained; ``say`` logs each window."""
     metrics = ConsumerMetrics()
-    worker = Worker(settings, redis_url, keys, metrics)
+    worker = Worker(settings, redis_url, keys, metrics, say=say)
     pipe = Pipe(redis_url, timeout_ms=SURVEY_TIMEOUT_MS, name="survey")
 
     async def check() -> str | None:

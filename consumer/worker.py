@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 
 import aiohttp
 import structlog
 
-from consumer.attempt import DispatchSettings
+from consumer.attempt import DispatchSettings, Say
 from consumer.channels import channel_of
 from consumer.dispatch import Dispatcher
 from consumer.handlers import Handlers
@@ -45,6 +45,7 @@ COMMAND_TIMEOUT_MS = 5000
 """How long an answer of Redis is waited for, but for the keeper's: a quarter of the lease."""
 
 POLL_S = 0.02
+RULES_CACHED = 10_000
 SWEEP_LIMIT_S = 2.0
 """How long a drain waits for Redis to take the leases back; they expire in any case."""
 
@@ -60,12 +61,19 @@ class Worker:
     """Owns partitions and runs windows from ``run`` until ``stop`` is set; then drains."""
 
     def __init__(
-        self, settings: Settings, redis_url: str, keys: Keys, metrics: ConsumerMetrics
+        self,
+        settings: Settings,
+        redis_url: str,
+        keys: Keys,
+        metrics: ConsumerMetrics,
+        *,
+        say: Say | None = None,
     ) -> None:
         self.id = new_worker_id()
         self._settings = settings
         self._keys = keys
         self._metrics = metrics
+        self._say: Say = say or log.debug
         lease_ms = settings.lease_ms
         self._pipe = Pipe(redis_url, timeout_ms=COMMAND_TIMEOUT_MS, name="work")
         self._keeper_pipe = Pipe(redis_url, timeout_ms=lease_ms // 4, name="lease")
@@ -77,6 +85,7 @@ class Worker:
         )
         self._bells = BellReader(self._bell_pipe)
         self._sweeps: set[asyncio.Task[None]] = set()
+        self._rules_of = lru_cache(maxsize=RULES_CACHED)(partial(rules_for, settings))
         self._store_of: Callable[[int], PartitionStore] = lambda number: PartitionStore(
             self._pipe, keys.partition(number), self.id
         )
@@ -131,6 +140,7 @@ class Worker:
             retry=retry_rules(settings),
             timeout_ms_of=self._handlers.timeout_ms,
             handler_of=self._handlers.handler,
+            say=self._say,
         )
         self._dispatcher = Dispatcher(
             self.id,
@@ -145,6 +155,7 @@ class Worker:
             retention_ms=settings.retention_ms,
             loop_limit=settings.loop_limit,
             retry=retry_rules(settings),
+            say=self._say,
         )
         self._sends = Sends(self.id, self._membership, sending, metrics, session, inner)
         self._sweeper = Sweeper(
@@ -187,10 +198,10 @@ class Worker:
             self._metrics,
             read_ahead=self._settings.read_ahead,
             retention_ms=self._settings.retention_ms,
-            rules_of=partial(rules_for, self._settings),
+            rules_of=self._rules_of,
             acquire=self._keeper.acquire,
             on_lost=self._lost,
-            on_opened=_log_opened,
+            on_opened=self._say_opened,
         )
         self._inner.create_task(partition.run(), name=f"partition-{lease.partition}")
         return partition
@@ -203,6 +214,12 @@ class Worker:
         )
         self._sweeps.add(sweep)
         sweep.add_done_callback(self._sweeps.discard)
+
+    def _say_opened(self, entry: Entry) -> None:
+        message = entry.message
+        self._say(
+            "window.opened", entry=str(entry.id), instance=message.instance, user=message.user
+        )
 
     async def _listen(self) -> None:
         """Hear the bells of what is ours, and the deployment's."""
@@ -251,8 +268,3 @@ class Worker:
         except (BrokerUnavailable, BrokerRefused) as error:
             log.warning("worker.left_unsaid", worker=self.id, error=str(error))
         log.info("worker.stopped", worker=self.id)
-
-
-def _log_opened(entry: Entry) -> None:
-    message = entry.message
-    log.info("window.opened", entry=str(entry.id), instance=message.instance, user=message.user)

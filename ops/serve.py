@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import structlog
+
 from consumer.service import main as serve_consumer
 from consumer.service import serve_consumer as run_consumer
 from ingest.service import main as serve_ingest
@@ -12,6 +14,8 @@ from shared.preflight import Prepared
 from shared.running import home_folder, note_services
 from shared.service import run_prepared
 from shared.settings import Settings
+
+log = structlog.get_logger()
 
 __all__ = ["serve_consumer", "serve_ingest", "serve_up"]
 
@@ -55,6 +59,6 @@ async def _up(settings: Settings, redis_url: str, found: Prepared, stop: asyncio
             name="ingest",
         )
         group.create_task(
-            run_consumer(settings, redis_url, found.keys, stop),
+            run_consumer(settings, redis_url, found.keys, stop, say=log.info),
             name="consumer",
         )

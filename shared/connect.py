@@ -18,8 +18,10 @@ from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
+    AuthenticationError,
     BusyLoadingError,
     MasterDownError,
+    NoPermissionError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -39,8 +41,10 @@ BLOCK_MS = 2000
 BLOCK_SLACK_MS = 3000
 
 _CODES: dict[type[Exception], str] = {
+    AuthenticationError: "WRONGPASS",
     BusyLoadingError: "LOADING",
     MasterDownError: "MASTERDOWN",
+    NoPermissionError: "NOPERM",
     NoScriptError: "NOSCRIPT",
     OutOfMemoryError: "OOM",
     ReadOnlyError: "READONLY",
@@ -55,12 +59,14 @@ def classify(error: BaseException) -> BrokerRefused | BrokerUnavailable:
     """
     What an error of redis-py means: an answer of Redis, or none.
 
-    redis-py cuts the leading code off the errors that it has a class for; inside a script
-    Redis 6.2 puts the code behind a dash in the middle of its message.
+    redis-py cuts the leading code off the errors that it has a class for, and hides a refused
+    password as the cause of a failed connection; inside a script Redis 6.2 puts the code behind
+    a dash in the middle of its message.
     """
-    for kind, code in _CODES.items():
-        if isinstance(error, kind):
-            return BrokerRefused(code, str(error))
+    for seen in (error, error.__cause__):
+        for kind, code in _CODES.items():
+            if isinstance(seen, kind):
+                return BrokerRefused(code, str(seen))
     if isinstance(error, ResponseError):
         text = str(error)
         inner = _SCRIPT_ERROR.search(text) if "script" in text else None
