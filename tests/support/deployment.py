@@ -67,6 +67,11 @@ class RunningWorker:
         partitions = self.worker._keeper.partitions
         return {number for number, partition in partitions.items() if partition.is_trusted()}
 
+    @property
+    def has_joined(self) -> bool:
+        """Whether its first round is over: it is known, and has what was free for it."""
+        return self.worker._keeper._joined
+
     def count(self, metric: str, **labels: str) -> float:
         """The value of ``inturn_<metric>``; 0 for one that was never set."""
         return self.metrics.registry.get_sample_value(f"inturn_{metric}", labels) or 0.0
@@ -105,12 +110,12 @@ class Deployment:
         """
         A worker under the deployment's settings and ``changes``; it is drained at the end.
 
-        Inside, it has joined. ``redis_url`` leads it through a proxy.
+        Inside, it has joined and taken what is free. ``redis_url`` leads it through a proxy.
         """
         settings = self.settings.model_copy(update=changes)
         running = RunningWorker(settings, redis_url or self.redis_url, self.keys)
         try:
-            await eventually(lambda: running.owned or running.task.done(), "a worker that owns")
+            await eventually(lambda: running.has_joined or running.task.done(), "a new worker")
             yield running
         finally:
             if running.task.done():
