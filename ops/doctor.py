@@ -58,7 +58,7 @@ def judge(found: Examination, settings: Settings) -> list[Point]:
 
 
 def judge_silence(error: str, place: str) -> Point:
-    """Nothing else can be said; a wrong password looks like silence, for the connection ends."""
+    """Nothing else can be said of a Redis that does not answer, or does not let us in."""
     return fail(
         "reachable",
         f"Redis at {place} is of no use: {error}",

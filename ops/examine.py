@@ -25,6 +25,7 @@ from shared.survey import Kept, StoreSurvey, count_kept, survey_store
 
 PROBE_TTL_MS = 60_000
 
+_NOT_LET_IN = ("NOAUTH", "WRONGPASS")
 _WRITE_REFUSALS = ("OOM", "READONLY", "MISCONF", "NOREPLICAS", "MASTERDOWN", "LOADING")
 
 _SCRIPT = "return 1"
@@ -74,6 +75,7 @@ async def examine(pipe: Pipe, settings: Settings) -> Examination:
 
     Raises:
         BrokerUnavailable: no answer.
+        BrokerRefused: user or password is wrong.
     """
     info = await _info(pipe)
     rights = await _probe_rights(pipe, settings.prefix)
@@ -171,7 +173,9 @@ def _name_of(command: Command) -> str:
 async def _info(pipe: Pipe) -> ServerInfo | None:
     try:
         return ServerInfo.parse(await pipe.call("INFO"))
-    except BrokerRefused:
+    except BrokerRefused as error:
+        if error.code in _NOT_LET_IN:
+            raise
         return None
 
 
