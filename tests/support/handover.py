@@ -1,0 +1,310 @@
+"""
+A state machine of two workers and one partition, over any store: the model's or Redis's.
+
+Steps happen in any order and any step may be cut: answers are lost, workers crash, lose their
+lease, wake up and go on, requests arrive after a takeover. The oracle of the windows is the naive
+cutter over the whole history; the ledger is kept outside the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from collections import defaultdict
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+)
+
+import consumer.reader
+import consumer.takeover
+from consumer.store import FinishCode, StartRequest
+from consumer.window import Rules
+from shared.model import Conversation, EntryId, WindowId, WorkerId
+from tests.support.oracle import Raw, cut_naively
+from tests.support.owner import Owner
+
+USERS: tuple[Conversation, ...] = (("shop", "ann"), ("shop", "bob"), ("clinic", "ann"))
+SMALL = {
+    (consumer.reader, "READ_COUNT"): 2,
+    (consumer.reader, "ROUNDS"): 2,
+    (consumer.takeover, "CLAIM_COUNT"): 2,
+}
+"""Pages so small that a dozen entries leave streams undrained and claims unfinished."""
+
+MAX_DRAIN_ROUNDS = 2000
+
+slots = st.integers(0, 1)
+ms = st.integers(0, 12)
+
+
+class HandoverMachine(RuleBasedStateMachine):
+    """Nothing lost, nothing doubled, order kept, one window of a user at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.constants = {key: getattr(*key) for key in SMALL}
+        for (module, name), value in SMALL.items():
+            setattr(module, name, value)
+        self.history: defaultdict[Conversation, list[Raw]] = defaultdict(list)
+        self.finished: defaultdict[Conversation, list[tuple[str, ...]]] = defaultdict(list)
+        self.extents: dict[WindowId, tuple[str, ...]] = {}
+        self.workers: list[Owner] = []
+        self.worker_count = 0
+
+    # What a store must offer
+
+    @abstractmethod
+    def make_store(self, worker: WorkerId) -> Any:
+        """A store that speaks for ``worker``."""
+
+    @abstractmethod
+    async def append(self, conversation: Conversation, number: int) -> EntryId:
+        """Put the user's ``number``-th message into its stream."""
+
+    @abstractmethod
+    async def pass_time(self, span_ms: int) -> None:
+        """Let time go by, if it is ours to move."""
+
+    @abstractmethod
+    def now_s(self) -> float:
+        """The worker's monotonic clock."""
+
+    @abstractmethod
+    async def redis_now_ms(self) -> int:
+        """Redis's clock."""
+
+    @abstractmethod
+    async def acquire(self, worker: WorkerId) -> int:
+        """The acquire script."""
+
+    @abstractmethod
+    async def expire_lease(self) -> None:
+        """Redis has forgotten who owns the partition."""
+
+    @abstractmethod
+    async def check_empty(self) -> None:
+        """Everything is finished: nothing is left in streams, pending lists and records."""
+
+    def run(self, coroutine: Any) -> Any:
+        """Steps are synchronous; the product is not."""
+        return self.runner.run(coroutine)
+
+    # Steps
+
+    @initialize(
+        max_wait_ms=st.integers(2, 14),
+        max_messages=st.sampled_from([1, 2, 3, 4, 50]),
+        quiet_ms=st.sampled_from([0, 0, 1, 3]),
+        read_ahead=st.sampled_from([1, 4, 100]),
+    )
+    def begin(self, max_wait_ms: int, max_messages: int, quiet_ms: int, read_ahead: int) -> None:
+        """Two workers are up; the first owns the partition."""
+        quiet_ms = min(quiet_ms, max_wait_ms)
+        self.cutting = Rules(
+            max_wait_ms=max_wait_ms,
+            max_messages=max_messages,
+            quiet_ms=quiet_ms,
+            grace_ms=10_000_000,
+        )
+        self.read_ahead = read_ahead
+        self.workers = [self.new_worker(), self.new_worker()]
+        self.own(0)
+
+    @rule(who=st.sampled_from(USERS), count=st.integers(1, 8), gap_ms=ms)
+    def message(self, who: Conversation, count: int, gap_ms: int) -> None:
+        """A user writes a burst."""
+        for _ in range(count):
+            number = len(self.history[who])
+            entry_id = self.run(self.append(who, number))
+            self.history[who].append(Raw(entry_id.ms, entry_id.seq, f"M{number}"))
+        self.run(self.pass_time(gap_ms))
+
+    @rule(span_ms=ms)
+    def wait(self, span_ms: int) -> None:
+        """Time goes by."""
+        self.run(self.pass_time(span_ms))
+
+    @rule(slot=slots)
+    def own(self, slot: int) -> None:
+        """A worker takes the partition, or takes it over from itself after a reconnect."""
+        owner = self.workers[slot]
+        epoch = self.run(self.acquire(owner.worker))
+        if epoch:
+            self.run(owner.take_over(epoch, self.live(), self.now_s()))
+
+    @rule(slot=slots)
+    def seize(self, slot: int) -> None:
+        """The owner sleeps through its lease and does not know it; a worker takes over."""
+        self.run(self.expire_lease())
+        self.own(slot)
+
+    @rule(slot=slots)
+    def read(self, slot: int) -> None:
+        """The loop turns, and nothing starts."""
+        if self.serving(slot):
+            self.run(self.workers[slot].read())
+
+    @rule(slot=slots, limit=st.integers(1, 3), span_ms=ms)
+    def turn(self, slot: int, limit: int, span_ms: int) -> None:
+        """The loop turns, as it does most of the time."""
+        self.run(self.pass_time(span_ms))
+        self.read(slot)
+        self.start(slot, limit, orphan=True, answer="heard")
+
+    @rule(
+        slot=slots,
+        limit=st.integers(1, 3),
+        orphan=st.booleans(),
+        answer=st.sampled_from(["heard", "heard", "lost", "refused", "late"]),
+    )
+    def start(self, slot: int, limit: int, orphan: bool, answer: str) -> None:
+        """Closed windows begin; or the answer is lost, or the request, or it comes too late."""
+        if not self.serving(slot):
+            return
+        owner = self.workers[slot]
+        taken = owner.take(limit, self.now_s(), orphan=orphan)
+        requests = [request for _, request, _ in taken]
+        if not requests:
+            return
+        epoch, answers = owner.epoch, []
+        if answer in ("heard", "lost"):
+            answers = self.run(owner.send_start(epoch, requests))
+        if answer == "late":
+            self.own(slot)
+            assert not self.run(owner.send_start(epoch, requests)), "an old epoch has started"
+        heard = answers if answer == "heard" and answers else [None] * len(requests)
+        for (state, request, _), one in zip(taken, heard, strict=True):
+            if owner.settle_start(state, request, one) or (answer == "lost" and answers):
+                self.note_start(request)
+
+    @rule(slot=slots, pick=st.integers(0, 5), calls=st.integers(1, 2))
+    def finish(self, slot: int, pick: int, calls: int) -> None:
+        """A handler has answered; its worker may have lost the partition long ago."""
+        owner = self.workers[slot]
+        if not owner.in_hand:
+            return
+        token = sorted(owner.in_hand)[pick % len(owner.in_hand)]
+        window = owner.in_hand[token]
+        code = self.run(owner.finish(token, "silent", b"", calls))
+        if code is FinishCode.FINISHED:
+            extent = tuple(str(entry.id) for entry in window.entries)
+            self.finished[window.conversation].append(extent)
+
+    @rule(slot=slots, pick=st.integers(0, 5), delay_ms=ms, counts=st.booleans())
+    def postpone(self, slot: int, pick: int, delay_ms: int, counts: bool) -> None:
+        """A handler has failed, or shutdown cut it short; the request is sent twice."""
+        owner = self.workers[slot]
+        if owner.in_hand:
+            token = sorted(owner.in_hand)[pick % len(owner.in_hand)]
+            now_s = self.now_s()
+            self.run(owner.postpone(token, delay_ms, now_s, counts=counts, calls=2))
+
+    @rule(slot=slots, is_noticed=st.booleans())
+    def crash(self, slot: int, is_noticed: bool) -> None:
+        """A worker dies with its handlers; its lease is gone, another process takes its place."""
+        if self.workers[slot].memory is not None:
+            self.run(self.expire_lease())
+        self.workers[slot] = self.new_worker()
+        if is_noticed:
+            self.look_at_foreign(1 - slot)
+
+    @rule(slot=slots)
+    def sweep(self, slot: int) -> None:
+        """A worker that lost the partition leaves nothing there under its name."""
+        if self.workers[slot].memory is None:
+            self.run(self.workers[slot].sweep())
+
+    @rule(slot=slots)
+    def look_at_foreign(self, slot: int) -> None:
+        """The owner looks at the records of other workers."""
+        if self.serving(slot):
+            self.run(self.workers[slot].look_at_foreign(self.live(), self.now_s()))
+
+    @invariant()
+    def counters_add_up(self) -> None:
+        """What the memories count is what they hold."""
+        for owner in self.workers:
+            owner.check_counters()
+
+    def teardown(self) -> None:
+        """Heal and drain: every entry is in exactly one finished window, those of the oracle."""
+        try:
+            if self.workers:
+                self.drain()
+        finally:
+            for (module, name), value in self.constants.items():
+                setattr(module, name, value)
+            self.close()
+            self.runner.close()
+
+    def close(self) -> None:
+        """Give back what the store holds."""
+
+    # Inside
+
+    def new_worker(self) -> Owner:
+        """A process that never was: its id is new."""
+        self.worker_count += 1
+        worker = WorkerId(f"worker-{self.worker_count}")
+        return Owner(worker, self.make_store(worker), lambda _: self.cutting, self.read_ahead)
+
+    def live(self) -> set[WorkerId]:
+        """Who has a worker key."""
+        return {owner.worker for owner in self.workers}
+
+    def serving(self, slot: int) -> bool:
+        """Whether a worker takes itself for the owner; what must restart does so first."""
+        owner = self.workers[slot]
+        if owner.memory is not None and owner.must_restart:
+            owner.memory = None
+            self.own(slot)
+        return owner.memory is not None
+
+    def note_start(self, request: StartRequest) -> None:
+        """A window is in hand: it is the user's first unfinished one, whole, closed, and frozen."""
+        window = request.window
+        extent = tuple(str(entry.id) for entry in window.entries)
+        assert self.extents.setdefault(window.id, extent) == extent, "one id, two extents"
+        in_hand = {token for owner in self.workers for token in owner.in_hand}
+        assert request.replaces not in in_hand - {request.token}, "taken from a live handler"
+        done = len(self.finished[window.conversation])
+        now_ms = self.run(self.redis_now_ms())
+        naive = cut_naively(self.history[window.conversation], self.cutting, now_ms)
+        assert len(naive) > done, "a window has started before it was closed"
+        members, reason, due_ms = naive[done]
+        assert extent == tuple(f"{raw.ms}-{raw.seq}" for raw in members)
+        assert (window.closed_by.value, window.closed_at) == (reason, due_ms)
+
+    def drain(self) -> None:
+        """One worker finishes everything; the other is gone."""
+        self.crash(1, is_noticed=False)
+        self.run(self.expire_lease())
+        self.own(0)
+        for _ in range(MAX_DRAIN_ROUNDS):
+            if all(self.is_done(who) for who in USERS):
+                break
+            self.run(self.pass_time(5))
+            self.read(0)
+            self.look_at_foreign(0)
+            self.start(0, 3, orphan=True, answer="heard")
+            self.finish(0, 0, 1)
+        for who in USERS:
+            naive = cut_naively(self.history[who], self.cutting)
+            expected = [tuple(f"{r.ms}-{r.seq}" for r in window.members) for window in naive]
+            assert self.finished[who] == expected
+        self.run(self.check_empty())
+        memory = self.workers[0].memory
+        assert memory is not None
+        assert not memory.states
+        assert all(not s.held and not s.busy for s in memory.streams.values())
+
+    def is_done(self, who: Conversation) -> bool:
+        """Whether every message of a user is in a finished window."""
+        return sum(map(len, self.finished[who])) == len(self.history[who])
