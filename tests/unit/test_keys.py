@@ -1,0 +1,129 @@
+"""The names of everything in Redis."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import fields
+
+import pytest
+
+from shared.keys import (
+    Keys,
+    PartitionKeys,
+    conversation_field,
+    conversation_hash,
+    conversation_of_field,
+    instance_of_stream,
+    is_instance_name,
+    message_hash,
+    partition_of,
+)
+
+ODD_NAMES = ["shop", "a:stream:b", "{7}", "50% off", "käse/é", "店", " ", "a" * 128, "x\u200by"]
+
+
+def names_of(partition: PartitionKeys) -> list[str]:
+    """Every key that a partition has, whatever its instances and users are called."""
+    names = [getattr(partition, f.name) for f in fields(partition) if f.name != "number"]
+    return [
+        *names,
+        partition.stream("{0}"),
+        partition.seen(0, "{0}", "1"),
+        partition.seen(1, "", ""),
+    ]
+
+
+def test_keys_are_those_of_the_design() -> None:
+    """Other tools rely on them: a change is a new layout version."""
+    keys = Keys("inturn", 16)
+    p = keys.partition(3)
+    assert p.stream("my shop") == "inturn:{3}:stream:my%20shop"
+    named = (p.streams, p.ready, p.bell, p.lease, p.epoch, p.running)
+    assert [name.removeprefix("inturn:{3}:") for name in named] == [
+        "streams",
+        "ready",
+        "bell",
+        "lease",
+        "epoch",
+        "running",
+    ]
+    more = (p.outbox, p.sending, p.journal, p.dead)
+    assert [name.removeprefix("inturn:{3}:") for name in more] == [
+        "outbox",
+        "sending",
+        "journal",
+        "dead",
+    ]
+    assert (keys.workers, keys.worker("w1")) == ("inturn:workers", "inturn:worker:w1")
+    assert (keys.meta, keys.settings) == ("inturn:meta", "inturn:settings")
+    assert keys.bell == "inturn:bell"
+
+
+def test_every_key_of_a_partition_has_its_hash_tag() -> None:
+    """A script on them touches one slot: the first braces hold the number, and no later ones do."""
+    for number in (0, 15):
+        for name in names_of(Keys("inturn", 16).partition(number)):
+            assert name.startswith(f"inturn:{{{number}}}")
+            assert name.count("{") == name.count("}") == 1
+
+
+def test_no_two_keys_are_the_same() -> None:
+    """Neither within a partition nor between two."""
+    keys = Keys("inturn", 2)
+    names = [name for number in (0, 1) for name in names_of(keys.partition(number))]
+    assert len(set(names)) == len(names)
+
+
+def test_partition_is_fixed_and_spreads() -> None:
+    """The formula is the data's: known values, and no partition of 16 far from its share."""
+    assert partition_of("shop", "4917", 16) == zlib.crc32(b"shop\x004917") % 16
+    assert partition_of("shop", "4917", 1) == 0
+    users = 16_000
+    counts = [0] * 16
+    for user in range(users):
+        counts[partition_of("shop", str(user), 16)] += 1
+    assert max(counts) < 1.2 * users / 16
+    assert min(counts) > 0.8 * users / 16
+
+
+def test_keys_of_a_conversation_are_its_partitions() -> None:
+    """``of`` and ``partition`` agree."""
+    keys = Keys("inturn", 16)
+    assert keys.of("shop", "1") == keys.partition(partition_of("shop", "1", 16))
+    assert keys.partition(1) is keys.partition(1)
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_stream_key_gives_its_instance_back(name: str) -> None:
+    """Percent-encoded whole, so that no name can reach into another key."""
+    key = Keys("inturn", 4).partition(2).stream(name)
+    assert instance_of_stream(key) == name
+    assert key.rpartition(":stream:")[2].isascii()
+    assert not set(key.rpartition(":stream:")[2]) & set(":{} /")
+
+
+@pytest.mark.parametrize("user", ["1", "", "a\0b", "店", "49170@s.whatsapp.net"])
+def test_conversation_field_gives_both_back(user: str) -> None:
+    """An instance name holds no NUL, so the first one parts them."""
+    assert conversation_of_field(conversation_field("shop", user)) == ("shop", user)
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_instance_names_may_be_odd(name: str) -> None:
+    """Any 1 to 128 characters without control characters."""
+    assert is_instance_name(name)
+
+
+@pytest.mark.parametrize("name", ["", "a" * 129, "a\nb", "a\0", "\x7f", "\x85", "\ud800"])
+def test_unprintable_names_are_refused(name: str) -> None:
+    """Empty, too long, control characters, half a surrogate pair."""
+    assert not is_instance_name(name)
+
+
+def test_hashes_hide_and_do_not_collide() -> None:
+    """Users and message ids never stand in a key; who and instance cannot be shifted."""
+    assert len(conversation_hash("shop", "1")) == 32
+    assert conversation_hash("shop", "1") != conversation_hash("sho", "p1")
+    assert "491700000001" not in Keys("inturn", 1).partition(0).seen(0, "shop", "491700000001")
+    assert len(message_hash("A")) == 12
+    assert message_hash("A") != message_hash("a")
