@@ -1,0 +1,89 @@
+"""What is in Redis under a prefix, looked at from outside, by key names alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from redis.asyncio import Redis
+
+MAY_EXPIRE = ("lease", "seen", "history")
+"""Keys of a partition that may have a TTL: none of them holds an unfinished message."""
+
+
+async def keys_of(redis: Redis, prefix: str, kind: str) -> list[bytes]:
+    """The keys of all partitions whose name begins with ``kind``."""
+    return [key async for key in redis.scan_iter(f"{prefix}:{{*}}:{kind}*", count=1000)]
+
+
+async def unfinished(redis: Redis, prefix: str) -> int:
+    """Messages that are in a stream."""
+    return sum([await redis.xlen(key) for key in await keys_of(redis, prefix, "stream:")])
+
+
+async def leftovers(redis: Redis, prefix: str) -> dict[str, Any]:
+    """What must be empty when everything is done: entries, pending ones, records, sends."""
+    found: dict[str, Any] = {"entries": await unfinished(redis, prefix), "pending": 0}
+    for stream in await keys_of(redis, prefix, "stream:"):
+        found["pending"] += (await redis.xpending(stream, "workers"))["pending"]
+    for kind in ("running", "sending", "ready"):
+        found[kind] = len(await keys_of(redis, prefix, kind))
+    return {name: count for name, count in found.items() if count}
+
+
+async def replies(redis: Redis, prefix: str) -> list[bytes]:
+    """The values of all unsent replies."""
+    found: list[bytes] = []
+    for outbox in await keys_of(redis, prefix, "outbox"):
+        rows: Any = await redis.xrange(outbox)
+        found += [fields[b"m"] for _, fields in rows]
+    return found
+
+
+async def wrongly_expiring(redis: Redis, prefix: str) -> list[str]:
+    """Keys that have a TTL and must not."""
+    wrong = []
+    async for key in redis.scan_iter(f"{prefix}:*", count=1000):
+        name = key.decode().removeprefix(f"{prefix}:").split(":")
+        if name[0] == "worker" or (name[0].startswith("{") and name[1] in MAY_EXPIRE):
+            continue
+        if await redis.pttl(key) >= 0:
+            wrong.append(key.decode())
+    return wrong
+
+
+@asynccontextmanager
+async def nothing_unfinished_expires(redis: Redis, prefix: str) -> AsyncIterator[None]:
+    """Scan again and again inside the block; fail at its end if a TTL was where none may be."""
+    wrong: set[str] = set()
+    scans = 0
+    ended = asyncio.Event()
+
+    async def scan() -> None:
+        nonlocal scans
+        while not ended.is_set():
+            wrong.update(await wrongly_expiring(redis, prefix))
+            scans += 1
+            await asyncio.sleep(0.2)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(scan(), name="scan-ttl")
+        yield
+        ended.set()
+    assert scans > 0
+    assert not wrong
+
+
+async def age(redis: Redis, prefix: str, by_ms: int) -> None:
+    """Rewrite every unread stream as if its entries had come ``by_ms`` earlier."""
+    for stream in await keys_of(redis, prefix, "stream:"):
+        rows: Any = await redis.xrange(stream)
+        pipe = redis.pipeline(transaction=True)
+        pipe.delete(stream)
+        for entry_id, fields in rows:
+            ms, _, seq = entry_id.partition(b"-")
+            pipe.xadd(stream, fields, id=f"{int(ms) - by_ms}-{seq.decode()}")
+        pipe.xgroup_create(stream, "workers", "0")
+        await pipe.execute()
