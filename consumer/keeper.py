@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import structlog
 
-from consumer.lease import Lease, assign, trust_from
+from consumer.lease import ROUNDS_PER_LEASE, Lease, assign, is_renewal_due, trust_from
 from consumer.membership import Membership, WorkerState
 from consumer.partition import Partition
 from shared.connect import Pipe
@@ -25,6 +25,9 @@ from shared.keys import Keys
 from shared.metrics import ConsumerMetrics
 from shared.model import WorkerId
 from shared.scripts import load_script
+
+RETRY_S = 0.3
+"""After a round that failed: the trust in a lease must outlast a timeout and this."""
 
 log = structlog.get_logger()
 
@@ -49,7 +52,6 @@ class LeaseKeeper:
         self._metrics = metrics
         self._own = own
         self._nudge = asyncio.Event()
-        self._joined = False
 
     @property
     def worker(self) -> WorkerId:
@@ -61,16 +63,15 @@ class LeaseKeeper:
         self._nudge.set()
 
     async def run(self) -> None:
-        """Round after round, three in a lease, until cancelled."""
+        """Round after round until cancelled."""
         while True:
+            pause_s = self._lease_ms / 1000 / ROUNDS_PER_LEASE * random.uniform(0.85, 1.0)
             try:
                 await self.round()
             except (BrokerUnavailable, BrokerRefused) as error:
                 log.warning("keeper.delayed", error=str(error))
+                pause_s = min(pause_s, RETRY_S * random.uniform(0.5, 1.0))
             self._drop_untrusted()
-            pause_s = self._lease_ms / 3000 * random.uniform(0.7, 1.0)
-            if not self._joined:
-                pause_s = min(pause_s, 0.2)
             try:
                 async with asyncio.timeout(pause_s):
                     await self._nudge.wait()
@@ -90,13 +91,15 @@ class LeaseKeeper:
         if self._membership.state is WorkerState.DRAINING:
             ours = set()
         self._give_back([p for n, p in self.partitions.items() if n not in ours])
-        await asyncio.gather(*(self._renew(p) for p in list(self.partitions.values())))
+        now_s = time.monotonic()
+        held = list(self.partitions.values())
+        due = [p for p in held if is_renewal_due(p.lease.trust, now_s, self._lease_ms)]
+        await asyncio.gather(*(self._renew(partition) for partition in due))
         missing = sorted(ours - self.partitions.keys())
         taken = await asyncio.gather(*(self._take(number) for number in missing))
         if any(taken):
             log.info("partitions.owned", count=len(self.partitions), workers=len(live))
             await self._membership.ring()
-        self._joined = True
         self._metrics.owned_partitions.set(len(self.partitions))
 
     async def acquire(self, number: int) -> Lease | None:

@@ -37,6 +37,12 @@ class Trust:
 
 NO_TRUST = Trust(0.0)
 
+RENEW_AT = 0.4
+"""The part of a lease after which it is renewed: a renewal that times out can be repeated."""
+
+ROUNDS_PER_LEASE = 4
+"""Rounds of the keeper in one lease: a renewal comes at every second one."""
+
 
 def trust_from(sent_s: float, lease_ms: int) -> Trust:
     """The trust that a renewal gives whose request left at ``sent_s``."""
@@ -51,6 +57,12 @@ class Lease:
     partition: int
     epoch: int
     trust: Trust
+
+
+def is_renewal_due(trust: Trust, now_s: float, lease_ms: int) -> bool:
+    """Whether a lease that gives this trust should be renewed now."""
+    renewed_s = trust.until_s - lease_ms * (1 - MARGIN) / 1000
+    return now_s >= renewed_s + lease_ms * RENEW_AT / 1000
 
 
 def assign(partitions: int, workers: Sequence[str]) -> dict[int, str]:

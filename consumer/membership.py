@@ -44,6 +44,7 @@ class Membership:
         self._pipe = pipe
         self._keys = keys
         self._lease_ms = lease_ms
+        self._said: WorkerState | None = None
         self._trust: Trust = NO_TRUST
 
     def is_trusted(self, now_s: float) -> bool:
@@ -58,25 +59,33 @@ class Membership:
         """Keep our key alive. True: it was not there, so we have just joined (again)."""
         sent_s = time.monotonic()
         key = self._keys.worker(self.worker)
-        kept = await self._pipe.script(
-            load_script("beat"), (key,), (self._lease_ms, self.state, platform.node())
-        )
-        self._trust = trust_from(sent_s, self._lease_ms)
-        await self._pipe.script(load_script("enlist"), (self._keys.workers,), (self.worker,))
+        if self._said is self.state and await self._pipe.call("PEXPIRE", key, self._lease_ms):
+            self._trust = trust_from(sent_s, self._lease_ms)
+            return False
+        args = (self._lease_ms, self.state, platform.node())
+        kept = await self._pipe.script(load_script("beat"), (key,), args)
+        self._trust, self._said = trust_from(sent_s, self._lease_ms), self.state
         return bool(kept == 0)
 
     async def survey(self) -> dict[WorkerId, WorkerState]:
-        """Look at every known worker; the dead are struck off the list."""
-        known = [
-            WorkerId(w.decode()) for w in await self._pipe.call("SMEMBERS", self._keys.workers)
-        ]
+        """
+        Look at every known worker; the dead are struck off the list, and we are on it.
+
+        Somebody may have struck us off just when we came back: then we put ourselves on again.
+        """
+        listed = await self._pipe.call("SMEMBERS", self._keys.workers)
+        known = {WorkerId(worker.decode()) for worker in listed}
+        if self.worker not in known:
+            await self._pipe.script(load_script("enlist"), (self._keys.workers,), (self.worker,))
+        others = sorted(known - {self.worker})
         look = load_script("look")
         found = await asyncio.gather(
-            *(self._pipe.script(look, (self._keys.worker(w),), (self._lease_ms,)) for w in known)
+            *(self._pipe.script(look, (self._keys.worker(w),), (self._lease_ms,)) for w in others)
         )
-        states = dict(zip(known, found, strict=True))
+        states = dict(zip(others, found, strict=True))
         self.live = {w: WorkerState(s.decode()) for w, s in states.items() if s is not None}
-        dead = [w for w in known if w not in self.live]
+        self.live[self.worker] = self.state
+        dead = [worker for worker in others if worker not in self.live]
         if dead:
             await self._pipe.call("SREM", self._keys.workers, *dead)
         return self.live

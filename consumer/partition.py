@@ -28,7 +28,7 @@ from shared.errors import BrokerRefused, BrokerUnavailable, Fenced
 from shared.metrics import ConsumerMetrics
 from shared.model import Conversation, Entry, WorkerId
 
-IDLE_S = 4.0
+IDLE_S = 10.0
 """An idle partition is looked at this often though its bell is silent: a bell may be deleted."""
 
 BACKOFF_S = 0.1

@@ -6,7 +6,17 @@ from collections import Counter
 
 import pytest
 
-from consumer.lease import MARGIN, NO_TRUST, Trust, assign, trust_from
+from consumer.lease import (
+    MARGIN,
+    NO_TRUST,
+    ROUNDS_PER_LEASE,
+    Trust,
+    assign,
+    is_renewal_due,
+    trust_from,
+)
+
+RETRY_S = 0.3
 
 
 def workers(count: int) -> list[str]:
@@ -77,3 +87,14 @@ def test_no_trust_never_holds() -> None:
     """Before the first renewal nothing may start."""
     assert not NO_TRUST.holds(0.0)
     assert not NO_TRUST.holds(1e9)
+
+
+def test_renewal_leaves_time_for_another_try() -> None:
+    """A renewal that times out after a quarter of the lease can be repeated within the trust."""
+    lease_ms = 6000
+    trust = trust_from(100.0, lease_ms)
+    round_s = lease_ms / 1000 / ROUNDS_PER_LEASE
+    assert not is_renewal_due(trust, 100.0 + round_s, lease_ms)
+    due_s = 100.0 + 2 * round_s
+    assert is_renewal_due(trust, due_s, lease_ms)
+    assert trust.holds(due_s + lease_ms / 4000 + RETRY_S)
