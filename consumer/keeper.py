@@ -33,7 +33,11 @@ log = structlog.get_logger()
 
 
 class LeaseKeeper:
-    """Owns leases; ``partitions`` are those that are ours now, by number."""
+    """
+    Owns leases; ``partitions`` are those that are ours now, by number.
+
+    ``has_joined``: a first round is over, so it is known and has what was free for it.
+    """
 
     def __init__(
         self,
@@ -51,6 +55,7 @@ class LeaseKeeper:
         self._lease_ms = lease_ms
         self._metrics = metrics
         self._own = own
+        self.has_joined = False
         self._nudge = asyncio.Event()
 
     @property
@@ -100,6 +105,7 @@ class LeaseKeeper:
         if any(taken):
             log.info("partitions.owned", count=len(self.partitions), workers=len(live))
             await self._membership.ring()
+        self.has_joined = True
         self._metrics.owned_partitions.set(len(self.partitions))
 
     async def acquire(self, number: int) -> Lease | None:

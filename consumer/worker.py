@@ -94,8 +94,8 @@ class Worker:
         )
 
     def is_ready(self) -> bool:
-        """Whether the others take this worker for alive."""
-        return self._membership.is_trusted(time.monotonic())
+        """Whether it has joined, and the others take it for alive."""
+        return self._keeper.has_joined and self._membership.is_trusted(time.monotonic())
 
     async def run(self, stop: asyncio.Event) -> None:
         """

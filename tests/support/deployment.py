@@ -70,7 +70,7 @@ class RunningWorker:
     @property
     def has_joined(self) -> bool:
         """Whether its first round is over: it is known, and has what was free for it."""
-        return self.worker._keeper._joined
+        return self.worker._keeper.has_joined
 
     def count(self, metric: str, **labels: str) -> float:
         """The value of ``inturn_<metric>``; 0 for one that was never set."""
