@@ -1,0 +1,192 @@
+"""``inturn up`` as a person runs it: webhooks in, one reply out, and how it starts and ends."""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from shared.redis_binary import ServerBinary
+from tests.support.command import UpCommand
+from tests.support.evolution_payloads import INSTANCE, PHONE, key, text_item, webhook
+from tests.support.handler_server import Answer, HandlerServer
+from tests.support.waiting import eventually
+
+SENT = Answer.json({"key": {"id": "3EB0SENT"}}, status=201)
+TOKEN = "planted-token"
+IDLE_END_S = 3.0
+"""The goal is one second; a test's limit is three times the goal."""
+
+
+@pytest.fixture
+def redis_folder(redis_binary: ServerBinary, tmp_path: Path) -> Path:
+    """A folder with the server under test as ``redis-server``."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "redis-server").symlink_to(redis_binary.path.absolute())
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where ``up`` runs."""
+    made = tmp_path / "here"
+    made.mkdir()
+    return made
+
+
+def config_for(folder: Path, evolution: HandlerServer) -> str:
+    """A configuration file that gives the payloads' instance a channel; its path."""
+    path = folder / "inturn.toml"
+    base_url = URL(evolution.url).origin()
+    path.write_text(f'[instances."{INSTANCE}"]\nbase_url = "{base_url}"\ntoken = "{TOKEN}"\n')
+    return str(path)
+
+
+async def post_texts(url: str, *texts: str, user: str = PHONE) -> None:
+    """One Evolution webhook per text, one after the other, each answered 200."""
+    async with aiohttp.ClientSession() as session:
+        for number, text in enumerate(texts):
+            whose = key(remoteJid=f"{user}@s.whatsapp.net", id=f"ID-{user}-{number}-{text}")
+            item: Any = text_item(text, of=whose, messageTimestamp=int(time.time()))
+            async with session.post(f"{url}/webhooks/evolution", json=webhook(item)) as answer:
+                assert answer.status == 200, await answer.text()
+
+
+async def test_three_webhooks_are_one_call_and_one_reply(folder: Path, redis_folder: Path) -> None:
+    """Three webhooks of one user: one handler call, one ``sendText``, and a log line for each."""
+    async with (
+        HandlerServer([SENT]) as evolution,
+        HandlerServer([Answer.reply("Yes, until six.")]) as handler,
+        UpCommand(
+            folder,
+            redis_folder,
+            {
+                "handler": handler.url,
+                "max_wait_ms": 1500,
+                "config": config_for(folder, evolution),
+            },
+        ) as up,
+    ):
+        await up.serving()
+        await post_texts(up.url, "hi", "are you open?", "on friday I mean")
+        (call,) = await handler.wait_for_calls(1)
+        assert call.json["text"] == "hi\nare you open?\non friday I mean"
+        assert (call.json["instance"], call.json["user"]) == (INSTANCE, PHONE)
+        (send,) = await evolution.wait_for_calls(1)
+        assert send.path == "/message/sendText/Front Desk"
+        assert send.headers["apikey"] == TOKEN
+        assert send.json["text"] == "Yes, until six."
+        assert PHONE in send.json["number"]
+        await eventually(lambda: up.events("reply.sent"), "the reply in the log")
+        accepted = up.events("message.accepted")
+        (opened,) = up.events("window.opened")
+        (closed,) = up.events("window.closed")
+        assert len(accepted) == 3
+        assert opened["entry"] == accepted[0]["entry"] == call.json["messages"][0]["entry_id"]
+        assert (closed["reason"], closed["count"]) == ("max_wait", 3)
+        assert closed["window"] == up.events("reply.sent")[0]["window"] == call.json["window_id"]
+        up.press_ctrl_c()
+        assert await up.ended(IDLE_END_S) == 0
+        assert (len(handler.calls), len(evolution.calls)) == (1, 1)
+        for secret in (PHONE, TOKEN, "planted-api-key", "are you open", "until six"):
+            assert secret not in up.output
+
+
+async def test_five_webhooks_are_handled_at_once(folder: Path, redis_folder: Path) -> None:
+    """The fifth message of a user closes the window long before the eight seconds are over."""
+    async with (
+        HandlerServer() as handler,
+        UpCommand(folder, redis_folder, {"handler": handler.url}) as up,
+    ):
+        await up.serving()
+        began_s = time.monotonic()
+        await post_texts(up.url, *"12345")
+        (call,) = await handler.wait_for_calls(1)
+        assert time.monotonic() - began_s < 4
+        assert call.json["text"] == "1\n2\n3\n4\n5"
+        assert call.json["closed_by"] == "max_messages"
+
+
+async def test_a_webhook_sent_twice_is_one_message(folder: Path, redis_folder: Path) -> None:
+    """What the provider sends again after a lost answer is not handed over again."""
+    async with (
+        HandlerServer() as handler,
+        UpCommand(folder, redis_folder, {"handler": handler.url, "max_wait_ms": 800}) as up,
+    ):
+        await up.serving()
+        await post_texts(up.url, "hi")
+        await post_texts(up.url, "hi")
+        (call,) = await handler.wait_for_calls(1)
+        assert call.json["text"] == "hi"
+        assert len(up.events("message.accepted")) == 1
+
+
+async def test_what_was_accepted_survives_a_restart(folder: Path, redis_folder: Path) -> None:
+    """Messages that gather when Ctrl-C comes are handled by the next ``up`` of the folder."""
+    async with HandlerServer() as handler:
+        settings = {"handler": handler.url, "max_wait_ms": 1500}
+        async with UpCommand(folder, redis_folder, settings) as up:
+            await up.serving()
+            await post_texts(up.url, "hi", "there")
+            up.press_ctrl_c()
+            assert await up.ended(IDLE_END_S) == 0
+        assert handler.calls == []
+        async with UpCommand(folder, redis_folder, settings) as up:
+            await up.serving()
+            (call,) = await handler.wait_for_calls(1)
+        assert call.json["text"] == "hi\nthere"
+
+
+async def test_ctrl_c_ends_it_when_idle(folder: Path, redis_folder: Path) -> None:
+    """An idle ``up`` is gone soon after Ctrl-C, with exit code 0 and no traceback."""
+    async with UpCommand(folder, redis_folder, {}) as up:
+        await up.serving()
+        up.press_ctrl_c()
+        assert await up.ended(IDLE_END_S) == 0
+        assert "Traceback" not in up.output
+
+
+async def test_a_port_in_use_is_refused(folder: Path, redis_folder: Path) -> None:
+    """Exit 2, and the message names the setting and the port."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        async with UpCommand(folder, redis_folder, {"port": port}) as up:
+            assert await up.ended(20.0) == 2
+            assert "INTURN_PORT" in up.output
+            assert str(port) in up.output
+            assert "Traceback" not in up.output
+
+
+async def test_every_wrong_setting_is_named(folder: Path, redis_folder: Path) -> None:
+    """Three wrong settings are three lines of one message, and exit 2."""
+    wrong = {"max_wait_ms": "soon", "max_messages": 0, "no_such_thing": 1}
+    async with UpCommand(folder, redis_folder, wrong) as up:
+        assert await up.ended(20.0) == 2
+        for name in ("INTURN_MAX_WAIT_MS", "INTURN_MAX_MESSAGES", "INTURN_NO_SUCH_THING"):
+            assert name in up.output
+        assert "Traceback" not in up.output
+
+
+async def test_a_handler_that_cannot_be_loaded_is_refused(folder: Path, redis_folder: Path) -> None:
+    """A handler that cannot be imported ends ``up`` with exit 2 and the setting's name."""
+    async with UpCommand(folder, redis_folder, {"handler": "python:no_such:thing"}) as up:
+        assert await up.ended(20.0) == 2
+        assert "INTURN_HANDLER" in up.output
+        assert "Traceback" not in up.output
+
+
+async def test_a_second_up_is_refused(folder: Path, redis_folder: Path) -> None:
+    """The second one in a folder says who runs there, and leaves the first alone."""
+    async with UpCommand(folder, redis_folder, {}) as up:
+        await up.serving()
+        async with UpCommand(folder, redis_folder, {}) as second:
+            assert await second.ended(20.0) == 2
+            assert "already running" in second.output
+            assert str(up.port) in second.output
+        assert not up.has_ended
