@@ -13,10 +13,9 @@
 --      1 CLAIMED   also when there is no stream
 --      2 NO_GROUP  the group was lost and is there again from 0; the instance is ready to be read
 --
--- PERSIST changes nothing; it is a write that is allowed while Redis is out of memory.
--- A pending entry that somebody deleted is acknowledged and counted as missing: Redis 7 does
--- the first itself, 6.2 returns nil for it. After the last page, consumers that have nothing
--- pending are removed. XAUTOCLAIM with min-idle 0: TTLs and idle times lie after a clock step.
+-- A pending entry that somebody deleted is acknowledged and counted as missing (6.2 returns nil
+-- for it). After the last page, consumers that have nothing pending are removed. Min-idle 0: idle
+-- times lie after a clock step. PERSIST is a write that is allowed while Redis is out of memory.
 
 local held = redis.call('HMGET', KEYS[1], 'owner', 'epoch')
 if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then
@@ -25,30 +24,24 @@ end
 local stream, consumer, group, cursor, count = KEYS[2], ARGV[1], ARGV[3], ARGV[4], ARGV[5]
 
 local page = redis.pcall('XAUTOCLAIM', stream, group, consumer, '0', cursor, 'COUNT', count)
-if page.err then
-  if not string.find(page.err, 'NOGROUP', 1, true) then
-    return page
-  end
-  if redis.call('EXISTS', stream) == 0 then
-    return {1, '0-0', {}, 0}
-  end
-  local time = redis.call('TIME')
+if page.err and not string.find(page.err, 'NOGROUP', 1, true) then
+  return page
+elseif page.err and redis.call('EXISTS', stream) == 0 then
+  return {1, '0-0', {}, 0}
+elseif page.err then
   redis.call('PERSIST', stream)
   redis.call('XGROUP', 'CREATE', stream, group, '0')
-  redis.call('ZADD', KEYS[3], 'NX', string.format('%.0f', time[1] * 1000), ARGV[6])
+  redis.call('ZADD', KEYS[3], 'NX', redis.call('TIME')[1] * 1000, ARGV[6])
   return {2, '0-0', {}, 0}
 end
 
 local entries, missing = {}, page[3] and #page[3] or 0
-local unacknowledged = 0
 for _, entry in ipairs(page[2]) do
   if entry and entry[2] and #entry[2] > 0 then
     entries[#entries + 1] = entry
-  else
-    unacknowledged = unacknowledged + 1
   end
 end
-if unacknowledged > 0 then
+if #entries < #page[2] then
   for _, pending in ipairs(redis.call('XPENDING', stream, group, cursor, '+', count)) do
     if #redis.call('XRANGE', stream, pending[1], pending[1]) == 0 then
       missing = missing + redis.call('XACK', stream, group, pending[1])
