@@ -1,0 +1,224 @@
+"""append, replay, remove_stream, peek: how entries come into a stream, and how it goes."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from shared.errors import BrokerRefused
+from shared.keys import GROUP
+from shared.model import EntryId
+from shared.wire import DeadLetter, decode_entry, encode_dead_letter, encode_replay, window_to_dict
+from tests.support.partition_scripts import ANN, AT_ONCE_MS, DEDUPE_MS, SHOP, Scripts
+from tests.support.waiting import eventually
+
+APPENDED, DUPLICATE = 0, 1
+
+
+async def test_first_append_makes_stream_group_index_and_rings(scripts: Scripts) -> None:
+    """From an empty partition: one entry, its group at 0, the instance known and ready, a ring."""
+    assert await scripts.snapshot() == {}
+    code, entry_id = await scripts.append("A")
+    assert code == APPENDED
+    client, p = scripts.client, scripts.p
+    ((raw_id, values),) = await client.xrange(p.stream(SHOP))
+    assert raw_id.decode() == str(entry_id)
+    assert set(values) == {b"m"}
+    (group,) = await client.xinfo_groups(p.stream(SHOP))
+    assert (group["name"], group["last-delivered-id"]) == (GROUP, b"0-0")
+    assert await client.smembers(p.streams) == {SHOP.encode()}
+    assert await client.zrange(p.ready, 0, -1) == [SHOP.encode()]
+    assert await client.xlen(p.bell) == 1
+
+
+async def test_append_rings_only_when_nothing_was_ready(scripts: Scripts) -> None:
+    """One ring wakes the owner for all that comes until it has read."""
+    await scripts.append("A")
+    first = await scripts.bell()
+    await scripts.append("B")
+    await scripts.append("C", instance="clinic")
+    assert await scripts.bell() == first
+    epoch = await scripts.acquire()
+    await scripts.us.read(epoch, [(SHOP, 10), ("clinic", 10)])
+    await scripts.append("D")
+    assert await scripts.bell() > first
+    assert await scripts.client.xlen(scripts.p.bell) == 1
+
+
+async def test_known_message_id_is_a_duplicate_and_writes_nothing(scripts: Scripts) -> None:
+    """A repeated call answers with the first entry's id, also after the entry was read."""
+    _, entry_id = await scripts.append("A")
+    await scripts.us.read(await scripts.acquire(), [(SHOP, 10)])
+    before = await scripts.snapshot()
+    assert await scripts.append("A") == (DUPLICATE, entry_id)
+    assert await scripts.snapshot() == before
+
+
+async def test_same_id_of_another_user_is_another_message(scripts: Scripts) -> None:
+    """Dedupe compares within one conversation."""
+    codes = [
+        (await scripts.append("A", user=user, instance=instance))[0]
+        for user, instance in (("ann", "shop"), ("bob", "shop"), ("ann", "clinic"))
+    ]
+    assert codes == [APPENDED] * 3
+
+
+async def test_many_at_once_of_one_id_are_one_entry(scripts: Scripts) -> None:
+    """Whichever comes first is appended, the others learn its id."""
+    answers = await asyncio.gather(*(scripts.append("A") for _ in range(20)))
+    assert sorted(code for code, _ in answers) == [APPENDED] + [DUPLICATE] * 19
+    assert len({entry_id for _, entry_id in answers}) == 1
+
+
+async def test_id_is_remembered_for_one_to_two_generations(scripts: Scripts) -> None:
+    """Across the boundary of generations it is still known; two later it is a new message."""
+    dedupe_ms = 150
+    _, first = await scripts.append("A", dedupe_ms=dedupe_ms)
+    generation = first.ms // dedupe_ms
+
+    async def redis_ms() -> int:
+        seconds, micros = await scripts.client.time()
+        return int(seconds * 1000 + micros // 1000)
+
+    await eventually(
+        lambda: _is_past(redis_ms, (generation + 1) * dedupe_ms), "the next generation"
+    )
+    code, known = await scripts.append("A", dedupe_ms=dedupe_ms)
+    if await redis_ms() < (generation + 2) * dedupe_ms:  # else the machine was too slow to ask
+        assert (code, known) == (DUPLICATE, first)
+        assert (await scripts.append("B", dedupe_ms=dedupe_ms))[0] == APPENDED
+    await eventually(
+        lambda: _is_past(redis_ms, (generation + 2) * dedupe_ms + 1), "the generation after"
+    )
+    code, again = await scripts.append("A", dedupe_ms=dedupe_ms)
+    assert code == APPENDED
+    assert again > first
+
+
+async def test_seen_keys_expire_with_their_generation(scripts: Scripts) -> None:
+    """Nothing is remembered for longer than two generations, and nothing for ever."""
+    _, entry_id = await scripts.append("A")
+    seen = [scripts.p.seen(number, SHOP, ANN) for number in (0, 1)]
+    ages = [await scripts.client.pttl(key) for key in seen]
+    generation = entry_id.ms // DEDUPE_MS
+    assert ages[(generation + 1) % 2] == -2
+    end_ms = (generation + 2) * DEDUPE_MS
+    assert ages[generation % 2] == pytest.approx(end_ms - entry_id.ms, abs=5000)
+
+
+async def test_refused_xadd_leaves_nothing(scripts: Scripts) -> None:
+    """XADD comes first: whatever it is refused for, no id is remembered."""
+    await scripts.client.set(scripts.p.stream(SHOP), "in the way")
+    before = await scripts.snapshot()
+    with pytest.raises(BrokerRefused, match="WRONGTYPE"):
+        await scripts.append("A")
+    assert await scripts.snapshot() == before
+
+
+async def test_peek_tells_time_unread_streams_and_last_reply(scripts: Scripts) -> None:
+    """The time is Redis's, and not later than any entry that a named stream may hold."""
+    empty = await scripts.us.peek()
+    assert (empty.unread, empty.last_reply) == ((), b"")
+    _, entry_id = await scripts.append("A")
+    await scripts.client.xadd(scripts.p.outbox, {"m": "x"}, id="7-1")
+    peek = await scripts.us.peek()
+    assert (peek.unread, peek.last_reply) == ((SHOP,), b"7-1")
+    assert empty.now_ms <= entry_id.ms <= peek.now_ms
+
+
+async def test_replay_turns_a_dead_letter_into_one_entry(scripts: Scripts) -> None:
+    """The letter is gone, the entry carries the window with its old id, and the bell has rung."""
+    epoch, window = await scripts.window_in_hand("A", "B")
+    letter = DeadLetter(window=window, error="no", attempts=3, instance=SHOP)
+    await scripts.finish(window, outcome="dead", value=encode_dead_letter(letter))
+    ((letter_id, _),) = await scripts.client.xrange(scripts.p.dead)
+    ring = await scripts.bell()
+
+    async def replay() -> bytes | None:
+        p = scripts.p
+        value = encode_replay(window_to_dict(window))
+        keys = (p.dead, p.stream(SHOP), p.streams, p.ready, p.bell)
+        entry_id: bytes | None = await scripts.run("replay", keys, letter_id, SHOP, value, GROUP)
+        return entry_id
+
+    entry_id = await replay()
+    assert entry_id is not None
+    assert await scripts.client.xlen(scripts.p.dead) == 0
+    assert await scripts.bell() > ring
+    assert await replay() is None, "a lost answer must not hand it over twice"
+    (got,) = await scripts.us.read(epoch, [(SHOP, 10)])
+    ((raw_id, values),) = got.entries
+    assert raw_id == entry_id
+    entry = decode_entry(SHOP, raw_id, values)
+    assert entry.replayed is not None
+    assert (entry.replayed.id, entry.replayed.entries) == (window.id, window.entries)
+
+
+async def test_replay_recreates_a_stream_that_was_removed(scripts: Scripts) -> None:
+    """Long after its stream was deleted, a dead letter still comes back."""
+    _, window = await scripts.window_in_hand()
+    await scripts.finish(window, outcome="dead", value=b"{}")
+    assert await scripts.us.remove_stream(SHOP, dedupe_ms=AT_ONCE_MS)
+    ((letter_id, _),) = await scripts.client.xrange(scripts.p.dead)
+    p = scripts.p
+    keys = (p.dead, p.stream(SHOP), p.streams, p.ready, p.bell)
+    assert await scripts.run("replay", keys, letter_id, SHOP, b"{}", GROUP)
+    (group,) = await scripts.client.xinfo_groups(p.stream(SHOP))
+    assert group["name"] == GROUP
+    assert await scripts.us.streams() == [SHOP]
+
+
+class TestRemoveStream:
+    async def test_removes_an_old_empty_stream_and_its_index_entry(self, scripts: Scripts) -> None:
+        """Nothing of an idle instance stays."""
+        _, window = await scripts.window_in_hand()
+        await scripts.finish(window)
+        assert await scripts.us.remove_stream(SHOP, dedupe_ms=AT_ONCE_MS)
+        assert not await scripts.client.exists(scripts.p.stream(SHOP), scripts.p.streams)
+        assert await scripts.us.remove_stream(SHOP, dedupe_ms=AT_ONCE_MS), "calling again is safe"
+
+    async def test_keeps_one_with_entries_that_nobody_has_read(self, scripts: Scripts) -> None:
+        """Unread entries are unfinished messages."""
+        await scripts.append("A")
+        assert not await scripts.us.remove_stream(SHOP, dedupe_ms=AT_ONCE_MS)
+
+    async def test_keeps_one_with_entries_in_hand(self, scripts: Scripts) -> None:
+        """So are those that were read and are not finished."""
+        await scripts.window_in_hand()
+        assert not await scripts.us.remove_stream(SHOP, dedupe_ms=AT_ONCE_MS)
+
+    async def test_keeps_one_whose_pending_entries_were_deleted(self, scripts: Scripts) -> None:
+        """The reclaim still has to count them."""
+        _, window = await scripts.window_in_hand()
+        await scripts.client.xdel(scripts.p.stream(SHOP), str(window.entries[0].id))
+        assert not await scripts.us.remove_stream(SHOP, dedupe_ms=AT_ONCE_MS)
+
+    async def test_keeps_one_that_is_ready(self, scripts: Scripts) -> None:
+        """Its owner has not looked yet."""
+        _, entry_id = await scripts.append("A")
+        await scripts.client.xdel(scripts.p.stream(SHOP), str(entry_id))
+        assert not await scripts.us.remove_stream(SHOP, dedupe_ms=AT_ONCE_MS)
+
+    async def test_keeps_one_that_was_used_within_dedupe_ms(self, scripts: Scripts) -> None:
+        """Its ids may still be given as those of duplicates."""
+        _, window = await scripts.window_in_hand()
+        await scripts.finish(window)
+        assert not await scripts.us.remove_stream(SHOP, dedupe_ms=DEDUPE_MS)
+
+    async def test_forgets_an_index_entry_without_a_stream(self, scripts: Scripts) -> None:
+        """Somebody deleted the stream by hand."""
+        await scripts.append("A")
+        await scripts.client.delete(scripts.p.stream(SHOP))
+        assert await scripts.us.remove_stream(SHOP, dedupe_ms=DEDUPE_MS)
+        assert not await scripts.client.exists(scripts.p.streams, scripts.p.ready)
+
+
+async def _is_past(clock: object, limit_ms: int) -> bool:
+    assert callable(clock)
+    return bool(await clock() >= limit_ms)
+
+
+def test_entry_ids_order_as_the_stream_does() -> None:
+    """By number, not by text: 9-10 comes after 9-9."""
+    assert EntryId.parse(b"9-9") < EntryId.parse("9-10") < EntryId.parse("10-0")

@@ -1,0 +1,153 @@
+"""acquire, renew, release, beat, look, enlist, ring: who owns what, and who is alive."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.support.partition_scripts import LEASE_MS, THEM, US, Scripts
+from tests.support.waiting import eventually
+
+HELD = LOST = 0
+SOON_MS = pytest.approx(LEASE_MS, abs=2000)
+
+
+async def test_free_lease_is_taken_under_a_new_epoch(scripts: Scripts) -> None:
+    """Owner, epoch and TTL stand there; the epoch's source never expires."""
+    assert await scripts.acquire() == 1
+    lease = await scripts.client.hgetall(scripts.p.lease)
+    assert lease == {b"owner": b"us", b"epoch": b"1"}
+    assert await scripts.client.pttl(scripts.p.lease) == SOON_MS
+    assert await scripts.client.pttl(scripts.p.epoch) == -1
+
+
+async def test_held_lease_is_not_taken(scripts: Scripts) -> None:
+    """Another's lease stays as it is, and no epoch is used up."""
+    await scripts.acquire()
+    before = await scripts.snapshot()
+    assert await scripts.acquire(THEM) == HELD
+    assert await scripts.snapshot() == before
+
+
+async def test_our_own_lease_is_taken_again_under_a_new_epoch(scripts: Scripts) -> None:
+    """What an old connection of ours still carries is refused from then on."""
+    first = await scripts.acquire()
+    second = await scripts.acquire()
+    assert second == first + 1
+    assert await scripts.renew(first) == LOST
+    assert await scripts.renew(second) == 1
+
+
+async def test_epoch_grows_over_owners_and_lost_leases(scripts: Scripts) -> None:
+    """Also when the lease has expired or was given back in between."""
+    epochs = [await scripts.acquire()]
+    await scripts.release(epochs[-1])
+    epochs.append(await scripts.acquire(THEM))
+    await scripts.client.delete(scripts.p.lease)
+    epochs.append(await scripts.acquire())
+    assert epochs == [1, 2, 3]
+
+
+async def test_of_many_who_want_it_one_gets_it(scripts: Scripts) -> None:
+    """Under any order of arrival."""
+    names = [f"worker-{number}" for number in range(20)]
+    epochs = await asyncio.gather(*(scripts.acquire(name) for name in names))  # type: ignore[arg-type]
+    assert sorted(epochs) == [0] * 19 + [1]
+
+
+@pytest.mark.parametrize("ttl_ms", [None, 10 * LEASE_MS])
+async def test_lease_that_outlives_its_span_is_clipped(
+    scripts: Scripts, ttl_ms: int | None
+) -> None:
+    """Only a step of Redis's clock makes such a TTL: nobody waits for it to run out."""
+    await scripts.acquire()
+    if ttl_ms is None:
+        await scripts.client.persist(scripts.p.lease)
+    else:
+        await scripts.client.pexpire(scripts.p.lease, ttl_ms)
+    assert await scripts.acquire(THEM) == HELD
+    assert await scripts.client.pttl(scripts.p.lease) == SOON_MS
+
+
+async def test_renewal_lengthens_only_our_lease_of_this_epoch(scripts: Scripts) -> None:
+    """Wrong worker, wrong epoch, no lease: lost, and nothing is changed."""
+    epoch = await scripts.acquire(lease_ms=5000)
+    assert await scripts.renew(epoch, THEM) == LOST
+    assert await scripts.renew(epoch + 1) == LOST
+    assert await scripts.client.pttl(scripts.p.lease) <= 5000
+    assert await scripts.renew(epoch) == 1
+    assert await scripts.client.pttl(scripts.p.lease) == SOON_MS
+    await scripts.client.delete(scripts.p.lease)
+    assert await scripts.renew(epoch) == LOST
+    assert not await scripts.client.exists(scripts.p.lease)
+
+
+async def test_expired_lease_is_lost_and_free(scripts: Scripts) -> None:
+    """A dead owner is waited for no longer than its lease."""
+    epoch = await scripts.acquire(lease_ms=30)
+    await eventually(lambda: scripts.acquire(THEM), "the lease to expire")
+    assert await scripts.renew(epoch) == LOST
+    assert await scripts.release(epoch) == LOST
+
+
+async def test_release_gives_back_only_our_lease_of_this_epoch(scripts: Scripts) -> None:
+    """An old epoch's release, arriving late, takes nothing from the new one."""
+    old = await scripts.acquire()
+    new = await scripts.acquire()
+    assert await scripts.release(old) == LOST
+    assert await scripts.release(new, THEM) == LOST
+    assert await scripts.release(new) == 1
+    assert await scripts.release(new) == LOST
+    assert await scripts.acquire(THEM) == new + 1
+
+
+async def test_beat_makes_a_worker_key_and_keeps_it(scripts: Scripts, prefix: str) -> None:
+    """The first beat joins, the next ones keep; a changed state is written."""
+    key = f"{prefix}:worker:us"
+    assert await scripts.run("beat", (key,), LEASE_MS, "up", "host-1") == 0
+    assert await scripts.client.hgetall(key) == {b"state": b"up", b"host": b"host-1"}
+    assert await scripts.run("beat", (key,), LEASE_MS, "up", "host-1") == 1
+    assert await scripts.run("beat", (key,), LEASE_MS, "draining", "host-1") == 1
+    assert await scripts.client.hget(key, "state") == b"draining"
+    assert await scripts.client.pttl(key) == SOON_MS
+
+
+async def test_look_tells_the_state_and_clips_the_ttl(scripts: Scripts, prefix: str) -> None:
+    """Nothing for a worker that is gone; a TTL that is too long or none cannot stay."""
+    key = f"{prefix}:worker:them"
+    assert await scripts.run("look", (key,), LEASE_MS) is None
+    await scripts.run("beat", (key,), LEASE_MS, "up", "")
+    assert await scripts.run("look", (key,), LEASE_MS) == b"up"
+    for spoil in (scripts.client.persist(key), scripts.client.pexpire(key, 10 * LEASE_MS)):
+        await spoil
+        await scripts.run("look", (key,), LEASE_MS)
+        assert await scripts.client.pttl(key) == SOON_MS
+    await scripts.client.pexpire(key, 5000)
+    await scripts.run("look", (key,), LEASE_MS)
+    assert await scripts.client.pttl(key) <= 5000
+
+
+async def test_enlist_adds_a_worker_once(scripts: Scripts, prefix: str) -> None:
+    """The list names every worker that may be alive."""
+    key = f"{prefix}:workers"
+    assert [await scripts.run("enlist", (key,), US) for _ in range(2)] == [1, 0]
+    assert await scripts.client.smembers(key) == {b"us"}
+
+
+async def test_ring_leaves_one_entry_with_a_new_id(scripts: Scripts) -> None:
+    """Whoever blocks with the last id wakes up, and the bell never grows."""
+    rings = [await scripts.run("ring", (scripts.p.bell,)) for _ in range(3)]
+    assert rings == sorted(set(rings))
+    assert await scripts.client.xlen(scripts.p.bell) == 1
+
+
+async def test_survey_counts_entries_and_finds_the_oldest(scripts: Scripts) -> None:
+    """Over all streams named; -1 where there is none."""
+    p = scripts.p
+    streams = (p.stream("shop"), p.stream("clinic"), p.stream("nobody"))
+    assert await scripts.run("survey", streams) == [0, -1]
+    _, oldest = await scripts.append("A")
+    await scripts.append("B")
+    await scripts.append("C", instance="clinic")
+    assert await scripts.run("survey", streams) == [3, oldest.ms]

@@ -1,0 +1,183 @@
+"""Every script of a partition on a real Redis: two workers' stores, and a look at what is there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from redis.asyncio import Redis
+
+from consumer.outbox import OutboxStore
+from consumer.store import PartitionStore, StartCode, StartRequest
+from shared.connect import Pipe
+from shared.keys import GROUP, PartitionKeys, conversation_field, message_hash
+from shared.model import ClosedBy, Entry, EntryId, Message, Token, Window, WorkerId, window_id
+from shared.scripts import load_script
+from shared.wire import OutboxReply, decode_entry, encode_message
+from tests.support.pipes import running_pipe
+
+SHOP, ANN = "shop", "ann"
+US, THEM = WorkerId("us"), WorkerId("them")
+LEASE_MS = 60_000
+RETENTION_MS = 300_000
+DEDUPE_MS = 86_400_000
+AT_ONCE_MS = -1000
+"""For ``remove_stream``, which counts whole seconds: also what was used this very second."""
+
+T1, T2, T3 = Token("us:1:1"), Token("us:1:2"), Token("them:2:1")
+
+
+@dataclass(frozen=True, slots=True)
+class Scripts:
+    """One partition; ``us`` and ``them`` are two workers."""
+
+    pipe: Pipe
+    client: Any
+    p: PartitionKeys
+    us: PartitionStore
+    them: PartitionStore
+    our_outbox: OutboxStore
+
+    async def run(self, name: str, keys: tuple[Any, ...], *args: Any) -> Any:
+        """A script as it is."""
+        return await self.pipe.script(load_script(name), keys, args)
+
+    async def append(
+        self, message_id: str, user: str = ANN, instance: str = SHOP, dedupe_ms: int = DEDUPE_MS
+    ) -> tuple[int, EntryId]:
+        """Append one message: code and entry id."""
+        message = Message(instance=instance, user=user, message_id=message_id, received_at=1)
+        p = self.p
+        seen = (p.seen(0, instance, user), p.seen(1, instance, user))
+        code, entry_id = await self.run(
+            "append",
+            (p.stream(instance), p.streams, p.ready, p.bell, *seen),
+            instance,
+            message_hash(message_id),
+            encode_message(message),
+            dedupe_ms,
+            GROUP,
+        )
+        return code, EntryId.parse(entry_id)
+
+    async def acquire(self, worker: WorkerId = US, lease_ms: int = LEASE_MS) -> int:
+        """Take the lease: the epoch, or 0."""
+        return int(await self.run("acquire", (self.p.lease, self.p.epoch), worker, lease_ms))
+
+    async def renew(self, epoch: int, worker: WorkerId = US, lease_ms: int = LEASE_MS) -> int:
+        """Lengthen the lease."""
+        return int(await self.run("renew", (self.p.lease,), worker, epoch, lease_ms))
+
+    async def release(self, epoch: int, worker: WorkerId = US) -> int:
+        """Give the lease back."""
+        return int(await self.run("release", (self.p.lease,), worker, epoch))
+
+    async def read_window(self, epoch: int, instance: str = SHOP, count: int = 100) -> Window:
+        """Read what is unread of an instance; it becomes one window of its first user."""
+        (got,) = await self.us.read(epoch, [(instance, count)])
+        return window_of(instance, [decode_entry(instance, *row) for row in got.entries])
+
+    async def begin(self, window: Window, epoch: int, token: Token = T1) -> None:
+        """Start a window."""
+        (answer,) = await self.us.start(epoch, [request(window, token)])
+        assert answer.code is StartCode.STARTED
+
+    async def window_in_hand(self, *message_ids: str) -> tuple[int, Window]:
+        """From nothing to a window of ours that runs under ``T1``: the epoch and the window."""
+        for message_id in message_ids or ("A",):
+            await self.append(message_id)
+        epoch = await self.acquire()
+        window = await self.read_window(epoch)
+        await self.begin(window, epoch)
+        return epoch, window
+
+    async def finish(
+        self, window: Window, token: Token = T1, outcome: str = "silent", value: bytes = b""
+    ) -> Any:
+        """Finish for us."""
+        first = window.entries[0].id
+        return await self.us.finish(window.conversation, first, token, outcome, value, RETENTION_MS)
+
+    async def record(self, user: str = ANN, instance: str = SHOP) -> dict[str, Any] | None:
+        """The record as it stands in Redis."""
+        value = await self.client.hget(self.p.running, conversation_field(instance, user).decode())
+        return None if value is None else orjson.loads(value)
+
+    async def sending_record(self, reply_id: EntryId) -> dict[str, Any] | None:
+        """The send's record as it stands in Redis."""
+        value = await self.client.hget(self.p.sending, str(reply_id))
+        return None if value is None else orjson.loads(value)
+
+    async def pending(self, instance: str = SHOP) -> dict[str, str]:
+        """Pending entries and whose they are."""
+        rows = await self.client.xpending_range(self.p.stream(instance), GROUP, "-", "+", 1000)
+        return {row["message_id"].decode(): row["consumer"].decode() for row in rows}
+
+    async def consumers(self, instance: str = SHOP) -> set[str]:
+        """The names of the group's consumers."""
+        rows = await self.client.xinfo_consumers(self.p.stream(instance), GROUP)
+        return {row["name"].decode() for row in rows}
+
+    async def bell(self) -> str:
+        """The last ring."""
+        rows = await self.client.xrevrange(self.p.bell, count=1)
+        return str(rows[0][0].decode()) if rows else ""
+
+    async def snapshot(self) -> dict[str, Any]:
+        """Everything under the partition's prefix, as plain values."""
+        found: dict[str, Any] = {}
+        async for key in self.client.scan_iter(match=f"{_escaped(self.p.base)}:*"):
+            name = key.decode()
+            found[name] = await self.client.dump(key)
+        return found
+
+
+@asynccontextmanager
+async def partition_scripts(url: str, p: PartitionKeys) -> AsyncIterator[Scripts]:
+    """The scripts of one partition on the server at ``url``."""
+    client = Redis.from_url(url, protocol=2)
+    try:
+        async with running_pipe(url) as pipe:
+            us, them = PartitionStore(pipe, p, US), PartitionStore(pipe, p, THEM)
+            yield Scripts(pipe, client, p, us, them, OutboxStore(pipe, p, US))
+    finally:
+        await client.aclose()
+
+
+def request(window: Window, token: Token, replaces: Token | None = None) -> StartRequest:
+    """A start of ``window`` under ``token``."""
+    return StartRequest(window=window, replaces=replaces, token=token)
+
+
+def window_of(instance: str, entries: list[Entry]) -> Window:
+    """The window that these entries make."""
+    first = entries[0]
+    return Window(
+        id=window_id(instance, first.message.user, first.id),
+        instance=instance,
+        user=first.message.user,
+        entries=tuple(entries),
+        closed_by=ClosedBy.MAX_WAIT,
+        opened_at=first.id.ms,
+        closed_at=first.id.ms + 8000,
+    )
+
+
+def reply_to(window: Window, *texts: str) -> OutboxReply:
+    """A reply to ``window``."""
+    return OutboxReply(
+        window_id=window.id,
+        instance=window.instance,
+        user=window.user,
+        texts=texts or ("hello",),
+        provider=None,
+        reply_to=None,
+        message_ids=tuple(entry.message.message_id for entry in window.entries),
+    )
+
+
+def _escaped(base: str) -> str:
+    return base.replace("[", "\\[")
