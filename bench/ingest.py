@@ -27,13 +27,16 @@ from shared.connect import Pipe
 from shared.metrics import IngestMetrics, InstanceLabels
 from shared.settings import Settings
 from tests.support.pipes import running_pipe
-from tests.support.redis_server import free_port
+from tests.support.redis_server import RedisServer, free_port
 
 APPENDS = 2000
 SETTLE_S = 0.5
 """What wrk left on its way when it stopped is served by then."""
 
 PEER = "bench.processes.http_peer"
+STREAM = "messages"
+"""Where that peer adds."""
+
 PARSE, XADD = "aiohttp that only parses", "aiohttp with one XADD per request"
 INTURN, INTURN_AOF = "inturn", "inturn, AOF always"
 
@@ -46,8 +49,19 @@ class Target:
     process: Process
     store: Store | None = None
     stream: str | None = None
-    redis_pid: int | None = None
+    redis: RedisServer | None = None
     sent: list[Sent] = field(default_factory=list)
+    idle_s: dict[str, float] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.idle_s = self.used_s()
+
+    def used_s(self) -> dict[str, float]:
+        """Seconds of CPU so far, of each of its processes."""
+        used = {"server": cpu_s(self.process.pid)}
+        if self.redis is not None:
+            used["Redis"] = cpu_s(self.redis.pid)
+        return used
 
     def stored(self) -> int:
         """Messages that Redis has of it."""
@@ -72,25 +86,23 @@ async def measure(report: Report, arguments: argparse.Namespace) -> None:
 
 
 def _start(stack: ExitStack) -> list[Target]:
-    targets = [_start_peer(stack, PARSE, "parse")]
+    targets = [Target(PARSE, _start_peer(stack, "parse"))]
     redis = stack.enter_context(redis_server())
-    peer = _start_peer(stack, XADD, "xadd", redis.url)
-    peer.store, peer.stream, peer.redis_pid = Store(redis.url), "messages", redis.pid
-    targets.append(peer)
+    process = _start_peer(stack, "xadd", redis.url)
+    targets.append(Target(XADD, process, Store(redis.url), STREAM, redis))
     for name, options in (
         (INTURN, {}),
         (INTURN_AOF, {"appendonly": "yes", "appendfsync": "always"}),
     ):
         redis = stack.enter_context(redis_server(**options))
         process = stack.enter_context(ingest(redis, INSTANCES=INSTANCES_SETTING)).wait_ready()
-        targets.append(Target(name, process, Store(redis.url), redis_pid=redis.pid))
+        targets.append(Target(name, process, Store(redis.url), redis=redis))
     return targets
 
 
-def _start_peer(stack: ExitStack, name: str, *arguments: str) -> Target:
+def _start_peer(stack: ExitStack, *arguments: str) -> Process:
     port = free_port()
-    process = stack.enter_context(Process(PEER, (str(port), *arguments), port=port))
-    return Target(name, process.wait_ready())
+    return stack.enter_context(Process(PEER, (str(port), *arguments), port=port)).wait_ready()
 
 
 async def _load(
@@ -149,10 +161,9 @@ def _add_rates(report: Report, targets: list[Target]) -> None:
         p99_ms = median([sent.p99_ms for sent in target.sent])
         report.add(f"{target.name}, request p99", p99_ms, "ms")
         answered = sum(sent.answered for sent in target.sent)
-        for what, pid in (("server", target.process.pid), ("Redis", target.redis_pid)):
-            if pid is not None:
-                each = cpu_s(pid) / answered * 1e6
-                report.add(f"{target.name}, CPU of {what}", each, "us/request")
+        for what, used_s in target.used_s().items():
+            each = (used_s - target.idle_s[what]) / answered * 1e6
+            report.add(f"{target.name}, CPU of {what}", each, "us/request")
 
 
 async def _measure_append(report: Report) -> None:

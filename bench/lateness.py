@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,10 +20,11 @@ import orjson
 
 from bench.figures import percentile
 from bench.load import Paced, Webhooks, send_at_rate
-from bench.payloads import INSTANCES_SETTING
+from bench.payloads import INSTANCE, INSTANCES_SETTING, user_digits
 from bench.report import Reach, Report, Void, run_bench
 from bench.servers import Process, consumer, cpu_s, ingest, redis_server
-from bench.store import JOURNAL_MS, Store
+from bench.store import JOURNAL_MS, Place, Store
+from shared.keys import conversation_hash
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
 
@@ -85,7 +86,7 @@ async def _measure_rate(rate: int, seconds: float) -> Run:
             cut = int(worker.scrape().total("windows_closed_total"))
             worker.stop()
         _check_sender(sent)
-        store.check_finished(_entry_ids(sent), cut=cut)
+        store.check_finished(list(_places(sent, webhooks)), cut=cut)
         late_ms = _recorded_ms(late)
     return Run(late_ms=late_ms, windows=cut, messages=len(sent.answers), cpu_s=used)
 
@@ -126,8 +127,11 @@ def _check_sender(sent: Paced) -> None:
         raise Void(f"the sender was {late_s:.2f} s late: this machine does not reach the rate")
 
 
-def _entry_ids(sent: Paced) -> list[str]:
-    return [one["entry_id"] for body in sent.answers for one in orjson.loads(body)["accepted"]]
+def _places(sent: Paced, webhooks: Webhooks) -> Iterator[Place]:
+    for number, body in sent.answers:
+        who = conversation_hash(INSTANCE, user_digits(webhooks.user(number)))
+        for accepted in orjson.loads(body)["accepted"]:
+            yield who, accepted["entry_id"]
 
 
 def main() -> None:

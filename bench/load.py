@@ -67,8 +67,12 @@ class Webhooks:
         return first
 
     def body(self, number: int) -> bytes:
-        """The webhook of message ``number``, of a user that looks chosen by chance."""
-        return self.template.body(zlib.crc32(b"%d" % number) % self.users, number)
+        """The webhook of message ``number``."""
+        return self.template.body(self.user(number), number)
+
+    def user(self, number: int) -> int:
+        """Who wrote message ``number``: looks chosen by chance, and is the same every time."""
+        return zlib.crc32(b"%d" % number) % self.users
 
 
 class Connection:
@@ -169,9 +173,9 @@ async def send(port: int, webhooks: Webhooks, connections: int, seconds: float) 
 
 @dataclass(slots=True)
 class Paced:
-    """What a paced sender did: the answers' bodies, and how long after its time it sent."""
+    """What a paced sender did: each message with its answer, and how late it was sent."""
 
-    answers: list[bytes] = field(default_factory=list)
+    answers: list[tuple[int, bytes]] = field(default_factory=list)
     refused: int = 0
     late_s: list[float] = field(default_factory=list)
 
@@ -192,7 +196,7 @@ async def send_at_rate(
                 await asyncio.sleep(pause_s)
             result.late_s.append(time.perf_counter() - due_s)
             status, body = await connection.post(webhooks.body(first + number))
-            result.answers.append(body)
+            result.answers.append((first + number, body))
             result.refused += status != OK
 
     opened = [await Connection.open(port) for _ in range(connections)]

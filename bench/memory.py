@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from bench.payloads import INSTANCE, message_maker, with_ids
 from bench.report import Reach, Report, Row, run_bench
 from bench.servers import Process, anonymous_bytes, consumer, redis_server
-from bench.store import AT_ONCE, JOURNAL_MS, Store, append_all
+from bench.store import AT_ONCE, JOURNAL_MS, Place, Store, append_all
 from bench.worker import MAX_WAIT_MS, PER_USER, stored_messages
 from shared.model import Message
 from shared.wire import encode_message
@@ -82,7 +82,7 @@ async def _measure_messages(report: Report, count: int, strings: Row) -> None:
 class Held:
     """Messages in open windows: Redis's memory before and after, and what the worker grew by."""
 
-    accepted: list[str]
+    accepted: list[Place]
     empty_bytes: int
     pending_bytes: int
     worker_bytes: int

@@ -19,7 +19,7 @@ import redis
 
 from bench.report import Void
 from ingest.append import Appender
-from shared.keys import GROUP, Keys
+from shared.keys import GROUP, Keys, conversation_hash
 from shared.metrics import IngestMetrics, InstanceLabels
 from shared.model import Message
 from shared.settings import Settings
@@ -27,6 +27,9 @@ from tests.support.pipes import running_pipe
 
 JOURNAL_MS = 3_600_000
 """``RETENTION_MS`` of every bench that checks the journal: nothing of a run may be trimmed."""
+
+Place = tuple[str, str]
+"""Hash of the conversation, and entry id: ids are unique only within one stream."""
 
 AT_ONCE = 512
 WATCH_S = 0.1
@@ -38,7 +41,7 @@ class Journal:
     """What became of the windows: their number, their entries, attempts beyond the first."""
 
     windows: int
-    entry_ids: Counter[str]
+    entries: Counter[Place]
     repeated: int
     last_ms: int
 
@@ -109,7 +112,7 @@ class Store:
 
     def journal(self) -> Journal:
         """The journals of all partitions."""
-        entry_ids: Counter[str] = Counter()
+        entries: Counter[Place] = Counter()
         windows = repeated = last_ms = 0
         for lines in self._of_partitions("XRANGE", "journal", "-", "+"):
             for line_id, line in lines:
@@ -117,9 +120,10 @@ class Store:
                     continue
                 windows += 1
                 repeated += line[b"attempt"] != b"1"
-                entry_ids.update(line[b"ids"].decode().split())
+                who = line[b"who"].decode()
+                entries.update((who, entry_id) for entry_id in line[b"ids"].decode().split())
                 last_ms = max(last_ms, int(line_id.split(b"-")[0]))
-        return Journal(windows=windows, entry_ids=entry_ids, repeated=repeated, last_ms=last_ms)
+        return Journal(windows=windows, entries=entries, repeated=repeated, last_ms=last_ms)
 
     def delete_journals(self) -> None:
         """Forget what became of the windows, as time does."""
@@ -142,7 +146,7 @@ class Store:
             elif time.monotonic() > changed_s + STALL_S:
                 raise Void(f"{left} messages are not finished, and nothing moves")
 
-    def check_finished(self, accepted: Sequence[str], *, cut: int) -> Journal:
+    def check_finished(self, accepted: Sequence[Place], *, cut: int) -> Journal:
         """
         The journal, when it accounts for all ``accepted`` entries in ``cut`` windows.
 
@@ -153,8 +157,8 @@ class Store:
         expected = Counter(accepted)
         problems = {
             "windows cut and not finished": abs(cut - journal.windows),
-            "entries lost": (expected - journal.entry_ids).total(),
-            "entries doubled or foreign": (journal.entry_ids - expected).total(),
+            "entries lost": (expected - journal.entries).total(),
+            "entries doubled or foreign": (journal.entries - expected).total(),
             "windows tried again": journal.repeated,
             "messages left": self.backlog(streams),
             "entries pending": self.pending(streams),
@@ -172,17 +176,18 @@ class Store:
         return self.call_many([(command, name, *rest) for name in keys])
 
 
-async def append_all(store: Store, messages: Iterable[Message]) -> list[str]:
-    """Append through ingest's own way; the entry ids in the order of the messages."""
+async def append_all(store: Store, messages: Iterable[Message]) -> list[Place]:
+    """Append through ingest's own way; where each message is."""
     metrics = IngestMetrics(InstanceLabels(1))
     dedupe_ms: int = Settings.model_fields["dedupe_ms"].default
-    entry_ids: list[str] = []
+    places: list[Place] = []
     async with running_pipe(store.url) as pipe:
         appender = Appender(pipe, store.keys, dedupe_ms, metrics)
         rest = iter(messages)
         while chunk := list(islice(rest, AT_ONCE)):
-            for accepted in await appender.append(chunk):
+            for message, accepted in zip(chunk, await appender.append(chunk), strict=True):
                 if accepted.duplicate or accepted.entry_id is None:
                     raise Void(f"message {accepted.message_id} was not new")
-                entry_ids.append(accepted.entry_id)
-    return entry_ids
+                who = conversation_hash(message.instance, message.user)
+                places.append((who, accepted.entry_id))
+    return places

@@ -21,6 +21,7 @@ from bench.store import AT_ONCE, JOURNAL_MS, Store, append_all
 from shared.keys import GROUP
 from shared.model import Message
 from shared.wire import encode_message
+from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
 
 PER_USER = 10
@@ -96,9 +97,11 @@ async def _measure_worker(report: Report, count: int, instances: int, loop: Row)
         )
         with worker:
             await eventually(store.worker_count, "a worker that has joined")
-            began_ms = store.now_ms()
+            began_ms, before_s = store.now_ms(), _used_s(worker, redis)
             await store.wait_finished()
-            used_s = (cpu_s(worker.pid), cpu_s(redis.pid))
+            used_s = [
+                now - before for now, before in zip(_used_s(worker, redis), before_s, strict=True)
+            ]
             cut = int(worker.scrape().total("windows_closed_total"))
             worker.stop()
         journal = store.check_finished(accepted, cut=cut)
@@ -109,6 +112,10 @@ async def _measure_worker(report: Report, count: int, instances: int, loop: Row)
     report.add(f"{name}, members of a window", count / journal.windows, "messages")
     for what, seconds in zip(("worker", "Redis"), used_s, strict=True):
         report.add(f"{name}, CPU of {what}", seconds / count * 1e6, "us/message")
+
+
+def _used_s(worker: Process, redis: RedisServer) -> tuple[float, float]:
+    return cpu_s(worker.pid), cpu_s(redis.pid)
 
 
 def main() -> None:
