@@ -12,6 +12,7 @@
 --      7 the error, for people
 -- Returns {0 POSTPONED, attempt, since} | {1 REFUSED} (the token is not ours any more)
 --
+-- An attempt that was cut short (0 and 0) says nothing of the endpoint: since stays.
 -- A repeated call (a lost answer) changes nothing: the record is already nobody's.
 -- The bell is rung when another worker owns the partition: it waits for this conversation.
 -- PERSIST changes nothing; it is a write that is allowed while Redis is out of memory.
@@ -33,9 +34,9 @@ if record.worker ~= '' then
   if counts == '0' then
     record.attempt = record.attempt - 1
   end
-  if unavailable == '0' then
+  if unavailable == '0' and counts == '1' then
     record.since = 0
-  elseif record.since == 0 then
+  elseif unavailable == '1' and record.since == 0 then
     record.since = now_ms
   end
   redis.call('HSET', running, conversation, cjson.encode(record))
