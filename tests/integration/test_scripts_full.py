@@ -1,0 +1,206 @@
+"""A Redis at ``maxmemory``: append is refused whole, and everything else still does its job."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from redis.exceptions import OutOfMemoryError
+
+from consumer.outbox import SendCode
+from consumer.store import FinishCode, ReadCode, StartCode
+from shared.connect import Pipe
+from shared.errors import BrokerRefused
+from shared.keys import GROUP, Keys
+from shared.model import Token
+from shared.redis_binary import ServerBinary
+from shared.wire import encode_reply
+from tests.support.partition_scripts import (
+    AT_ONCE_MS,
+    LEASE_MS,
+    RETENTION_MS,
+    SHOP,
+    T1,
+    T2,
+    T3,
+    THEM,
+    US,
+    Scripts,
+    partition_scripts,
+    reply_to,
+    request,
+)
+from tests.support.redis_server import RedisServer
+
+S1 = Token("us:1:send-1")
+
+
+@pytest.fixture(scope="module")
+def full_server(redis_binary: ServerBinary) -> Iterator[RedisServer]:
+    """A server of this module's own, that never evicts."""
+    with RedisServer(redis_binary, options={"maxmemory-policy": "noeviction"}) as server:
+        yield server
+
+
+@pytest.fixture
+async def scripts(full_server: RedisServer, prefix: str) -> AsyncIterator[Scripts]:
+    """One partition's scripts, before the memory runs out."""
+    async with partition_scripts(full_server.url, Keys(prefix, 1).partition(0)) as found:
+        yield found
+        await found.client.config_set("maxmemory", 0)
+
+
+async def fill(scripts: Scripts) -> None:
+    """From here on, Redis refuses whatever may need memory."""
+    await scripts.client.config_set("maxmemory", 1)
+    with pytest.raises(OutOfMemoryError):
+        await scripts.client.set("anything", "x")
+
+
+async def test_append_is_refused_and_writes_nothing(scripts: Scripts) -> None:
+    """The code says OOM, so that ingest can spool or answer 503; a known id is still known."""
+    _, known = await scripts.append("A")
+    await fill(scripts)
+    before = await scripts.snapshot()
+    for message in ({"message_id": "B"}, {"message_id": "A", "instance": "clinic"}):
+        with pytest.raises(BrokerRefused) as caught:
+            await scripts.append(**message)  # type: ignore[arg-type]
+        assert caught.value.code == "OOM"
+    assert await scripts.snapshot() == before
+    assert await scripts.append("A") == (1, known)
+
+
+async def test_refused_append_can_be_repeated_when_there_is_memory_again(scripts: Scripts) -> None:
+    """Nothing of the first try stands in its way."""
+    await fill(scripts)
+    with pytest.raises(BrokerRefused):
+        await scripts.append("A")
+    await scripts.client.config_set("maxmemory", 0)
+    code, entry_id = await scripts.append("A")
+    assert code == 0
+    (got,) = await scripts.us.read(await scripts.acquire(), [(SHOP, 10)])
+    assert [raw_id.decode() for raw_id, _ in got.entries] == [str(entry_id)]
+
+
+async def test_full_redis_is_reported_by_its_code_inside_scripts(
+    scripts: Scripts, full_server: RedisServer
+) -> None:
+    """Also through EVAL, for a script that Redis has not seen: 6.2 hides the code in the text."""
+    pipe: Pipe = scripts.pipe
+    await fill(scripts)
+    with pytest.raises(BrokerRefused) as caught:
+        await pipe.call("EVAL", "return redis.call('SET', KEYS[1], 1)", 1, "x")
+    assert caught.value.code == "OOM"
+
+
+async def test_backlog_drains(scripts: Scripts) -> None:
+    """Acquire, peek, read, start, postpone, finish, send, sent: to an empty stream."""
+    await scripts.append("A")
+    await scripts.append("B", user="bob", instance="clinic")
+    await fill(scripts)
+    epoch = await scripts.acquire()
+    assert (epoch, await scripts.renew(epoch)) == (1, 1)
+    assert sorted((await scripts.us.peek()).unread) == ["clinic", SHOP]
+    window = await scripts.read_window(epoch)
+    other = await scripts.read_window(epoch, "clinic")
+    answers = await scripts.us.start(epoch, [request(window, T1), request(other, T2)])
+    assert {answer.code for answer in answers} == {StartCode.STARTED}
+    assert await scripts.us.postpone(other.conversation, T2, 0, counts=True)
+    assert await scripts.us.postpone(other.conversation, T2, 0, counts=True)
+    (again,) = await scripts.us.start(epoch, [request(other, Token("us:1:9"), replaces=T2)])
+    assert again.attempt == 2
+    assert await scripts.finish(other, Token("us:1:9"), "dead", b"{}") is FinishCode.FINISHED
+    reply = reply_to(window)
+    code = await scripts.finish(window, T1, "answered", encode_reply(reply))
+    assert code is FinishCode.FINISHED
+    ((reply_id, _),) = await scripts.our_outbox.page(None)
+    assert (await scripts.our_outbox.send(epoch, reply_id, None, S1))[0] is SendCode.SENDING
+    assert await scripts.our_outbox.unsend(reply_id, S1, 0, held="", sent=0)
+    again_code, *_ = await scripts.our_outbox.send(epoch, reply_id, S1, Token("us:1:send-2"))
+    assert again_code is SendCode.SENDING
+    token = Token("us:1:send-2")
+    assert await scripts.our_outbox.sent(reply_id, reply, token, "sent", RETENTION_MS)
+    client, p = scripts.client, scripts.p
+    assert await client.xlen(p.stream(SHOP)) == await client.xlen(p.stream("clinic")) == 0
+    assert not await client.exists(p.outbox) or await client.xlen(p.outbox) == 0
+    assert (await client.xlen(p.dead), await client.xlen(p.journal)) == (1, 3)
+    assert not await client.exists(p.running, p.sending)
+    assert await scripts.us.remove_stream(SHOP, AT_ONCE_MS)
+    assert await scripts.release(epoch) == 1
+
+
+async def test_another_worker_takes_over(scripts: Scripts) -> None:
+    """Claim, start in a dead worker's place, finish and ring: no lease is lost to a full Redis."""
+    epoch, window = await scripts.window_in_hand()
+    await scripts.append("B")
+    await scripts.us.read(epoch, [(SHOP, 10)])
+    await fill(scripts)
+    assert await scripts.release(epoch) == 1
+    epoch = await scripts.acquire(THEM)
+    page = await scripts.them.claim(epoch, SHOP, b"0-0", 100)
+    assert len(page.entries) == 2
+    assert await scripts.consumers() == {"them"}
+    (answer,) = await scripts.them.start(epoch, [request(window, T3, replaces=T1)])
+    assert answer.code is StartCode.STARTED
+    ring = await scripts.bell()
+    assert await scripts.finish(window, T3) is FinishCode.FINISHED
+    assert await scripts.bell() > ring
+
+
+async def test_lost_group_is_made_again_by_read(scripts: Scripts) -> None:
+    """XGROUP CREATE needs memory, and is let through."""
+    await scripts.append("A")
+    epoch = await scripts.acquire()
+    await scripts.client.xgroup_destroy(scripts.p.stream(SHOP), GROUP)
+    await fill(scripts)
+    (lost,) = await scripts.us.read(epoch, [(SHOP, 10)])
+    assert lost.code is ReadCode.NO_GROUP
+    (got,) = await scripts.us.read(epoch, [(SHOP, 10)])
+    assert len(got.entries) == 1
+
+
+async def test_lost_group_is_made_again_by_claim(scripts: Scripts) -> None:
+    """The takeover's way to the same."""
+    await scripts.append("A")
+    epoch = await scripts.acquire(THEM)
+    await scripts.client.xgroup_destroy(scripts.p.stream(SHOP), GROUP)
+    await fill(scripts)
+    assert (await scripts.them.claim(epoch, SHOP, b"0-0", 10)).lost_group
+
+
+async def test_damaged_entry_is_buried(scripts: Scripts) -> None:
+    """A dead letter of its own, though Redis is full."""
+    _, entry_id = await scripts.append("A")
+    epoch = await scripts.acquire()
+    await scripts.us.read(epoch, [(SHOP, 10)])
+    await fill(scripts)
+    await scripts.us.bury(epoch, SHOP, str(entry_id).encode(), b"{}")
+    assert await scripts.client.xlen(scripts.p.dead) == 1
+    assert await scripts.pending() == {}
+
+
+async def test_dead_letter_is_replayed(scripts: Scripts) -> None:
+    """It frees as much as it takes."""
+    _, window = await scripts.window_in_hand()
+    await scripts.finish(window, outcome="dead", value=b"{}")
+    ((letter_id, _),) = await scripts.client.xrange(scripts.p.dead)
+    await fill(scripts)
+    p = scripts.p
+    keys = (p.dead, p.stream(SHOP), p.streams, p.ready, p.bell)
+    assert await scripts.run("replay", keys, letter_id, SHOP, b"{}", GROUP)
+    assert await scripts.client.xlen(p.stream(SHOP)) == 1
+
+
+async def test_workers_stay_alive_join_and_drain(scripts: Scripts, prefix: str) -> None:
+    """Beat, enlist, look and ring, for a key that is there and for a new one."""
+    key, new_key = f"{prefix}:worker:us", f"{prefix}:worker:new"
+    await scripts.run("beat", (key,), LEASE_MS, "up", "host")
+    await fill(scripts)
+    assert await scripts.run("beat", (key,), LEASE_MS, "up", "host") == 1
+    assert await scripts.run("beat", (key,), LEASE_MS, "draining", "host") == 1
+    assert await scripts.run("look", (key,), LEASE_MS) == b"draining"
+    assert await scripts.run("beat", (new_key,), LEASE_MS, "up", "host") == 0
+    assert 0 < await scripts.client.pttl(new_key) <= LEASE_MS
+    assert await scripts.run("enlist", (f"{prefix}:workers",), US) == 1
+    assert await scripts.run("ring", (f"{prefix}:bell",))
+    assert await scripts.run("survey", (scripts.p.stream(SHOP),)) == [0, -1]

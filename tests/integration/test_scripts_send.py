@@ -1,0 +1,173 @@
+"""send, unsend, sent: a reply from the outbox to the journal."""
+
+from __future__ import annotations
+
+import pytest
+
+from consumer.outbox import SendCode
+from shared.errors import Fenced
+from shared.model import EntryId, Token
+from shared.wire import OutboxReply, encode_reply
+from tests.support.partition_scripts import RETENTION_MS, THEM, Scripts, reply_to
+
+S1, S2, S3 = Token("us:1:send-1"), Token("us:1:send-2"), Token("them:2:send-1")
+
+
+async def waiting_reply(scripts: Scripts) -> tuple[int, EntryId, OutboxReply]:
+    """A window's reply in the outbox: the epoch, the reply's id, the reply."""
+    epoch, window = await scripts.window_in_hand()
+    reply = reply_to(window, "one", "two")
+    await scripts.finish(window, outcome="answered", value=encode_reply(reply))
+    ((reply_id, read),) = await scripts.our_outbox.page(None)
+    assert read == reply
+    return epoch, reply_id, reply
+
+
+async def test_send_writes_a_record_before_the_provider_is_called(scripts: Scripts) -> None:
+    """Token, worker, attempt, and how many of the texts have left."""
+    epoch, reply_id, _ = await waiting_reply(scripts)
+    assert await scripts.our_outbox.send(epoch, reply_id, None, S1) == (SendCode.SENDING, 1, 0)
+    record = (await scripts.our_outbox.sending())[reply_id]
+    assert (record.token, record.worker, record.attempt, record.sent) == (S1, "us", 1, 0)
+    assert (record.held, record.retry_at, record.delay_ms) == ("", 0, 0)
+
+
+async def test_repeated_send_is_the_same_attempt(scripts: Scripts) -> None:
+    """The answer was lost; the token that stands there is ours."""
+    epoch, reply_id, _ = await waiting_reply(scripts)
+    await scripts.our_outbox.send(epoch, reply_id, None, S1)
+    before = await scripts.snapshot()
+    assert await scripts.our_outbox.send(epoch, reply_id, None, S1) == (SendCode.SENDING, 1, 0)
+    assert await scripts.our_outbox.send(epoch, reply_id, S1, S1) == (SendCode.SENDING, 1, 0)
+    assert await scripts.snapshot() == before
+
+
+async def test_send_replaces_exactly_the_named_token(scripts: Scripts) -> None:
+    """The next attempt goes on after the texts that have left."""
+    epoch, reply_id, _ = await waiting_reply(scripts)
+    outbox = scripts.our_outbox
+    await outbox.send(epoch, reply_id, None, S1)
+    assert (await outbox.send(epoch, reply_id, None, S2))[0] is SendCode.CONFLICT
+    assert (await outbox.send(epoch, reply_id, S3, S2))[0] is SendCode.CONFLICT
+    assert await outbox.unsend(reply_id, S1, 100, sent=1)
+    assert (await outbox.send(epoch, reply_id, S1, S1))[0] is SendCode.CONFLICT
+    assert await outbox.send(epoch, reply_id, S1, S2) == (SendCode.SENDING, 2, 1)
+
+
+async def test_send_of_a_reply_that_has_left_is_gone(scripts: Scripts) -> None:
+    """Another worker sent it."""
+    epoch, reply_id, reply = await waiting_reply(scripts)
+    assert await scripts.our_outbox.sent(reply_id, reply, None, "kept", RETENTION_MS)
+    assert (await scripts.our_outbox.send(epoch, reply_id, None, S1))[0] is SendCode.GONE
+    assert await scripts.our_outbox.sending() == {}
+
+
+@pytest.mark.parametrize("how", ["old epoch", "expired", "other owner"])
+async def test_without_the_lease_no_send_begins(scripts: Scripts, how: str) -> None:
+    """A worker that slept calls no provider."""
+    epoch, reply_id, _ = await waiting_reply(scripts)
+    if how == "old epoch":
+        await scripts.acquire()
+    else:
+        await scripts.client.delete(scripts.p.lease)
+    if how == "other owner":
+        await scripts.acquire(THEM)
+    before = await scripts.snapshot()
+    with pytest.raises(Fenced):
+        await scripts.our_outbox.send(epoch, reply_id, None, S1)
+    assert await scripts.snapshot() == before
+
+
+async def test_unsend_gives_back_once(scripts: Scripts) -> None:
+    """A repeated call changes nothing; a foreign token is refused."""
+    epoch, reply_id, _ = await waiting_reply(scripts)
+    outbox = scripts.our_outbox
+    await outbox.send(epoch, reply_id, None, S1)
+    assert not await outbox.unsend(reply_id, S2, 0)
+    assert await outbox.unsend(reply_id, S1, 5000, sent=1)
+    before = await scripts.snapshot()
+    assert await outbox.unsend(reply_id, S1, 9000, held="why", sent=2)
+    assert await scripts.snapshot() == before
+    record = (await outbox.sending())[reply_id]
+    assert (record.worker, record.sent, record.delay_ms, record.held) == ("", 1, 5000, "")
+    assert record.retry_at == pytest.approx((await scripts.us.peek()).now_ms + 5000, abs=2000)
+
+
+async def test_unsend_may_hold_for_a_person_and_leave_the_count(scripts: Scripts) -> None:
+    """A reply that was refused waits in the outbox with its reason."""
+    epoch, reply_id, _ = await waiting_reply(scripts)
+    outbox = scripts.our_outbox
+    await outbox.send(epoch, reply_id, None, S1)
+    await outbox.unsend(reply_id, S1, 0, sent=1)
+    await outbox.send(epoch, reply_id, S1, S2)
+    await outbox.unsend(reply_id, S2, 0, held="refused: „nein“")
+    record = (await outbox.sending())[reply_id]
+    assert (record.sent, record.held) == (1, "refused: „nein“")
+    assert len(await outbox.page(None)) == 1
+
+
+async def test_unsend_without_a_record_is_refused(scripts: Scripts) -> None:
+    """Nothing was begun."""
+    _, reply_id, _ = await waiting_reply(scripts)
+    assert not await scripts.our_outbox.unsend(reply_id, S1, 0)
+
+
+@pytest.mark.parametrize("token, what", [(S1, "sent"), (None, "kept")])
+async def test_sent_moves_the_reply_to_the_journal(
+    scripts: Scripts, token: Token | None, what: str
+) -> None:
+    """Once: outbox and record are gone, and a repeated call says that it is done."""
+    epoch, reply_id, reply = await waiting_reply(scripts)
+    if token is not None:
+        await scripts.our_outbox.send(epoch, reply_id, None, token)
+    assert await scripts.our_outbox.sent(reply_id, reply, token, what, RETENTION_MS)
+    client, p = scripts.client, scripts.p
+    assert await client.xlen(p.outbox) == 0
+    assert await scripts.our_outbox.sending() == {}
+    _, (_, noted) = await client.xrange(p.journal)
+    assert noted[b"what"] == what.encode()
+    assert noted[b"ref"] == str(reply_id).encode()
+    assert noted[b"window"] == reply.window_id.encode()
+    before = await scripts.snapshot()
+    assert await scripts.our_outbox.sent(reply_id, reply, token, what, RETENTION_MS)
+    assert await scripts.snapshot() == before
+
+
+async def test_sent_by_a_stale_token_is_refused(scripts: Scripts) -> None:
+    """Another attempt has it now, or none was begun."""
+    epoch, reply_id, reply = await waiting_reply(scripts)
+    assert not await scripts.our_outbox.sent(reply_id, reply, S1, "sent", RETENTION_MS)
+    await scripts.our_outbox.send(epoch, reply_id, None, S1)
+    before = await scripts.snapshot()
+    for token in (None, S2):
+        assert not await scripts.our_outbox.sent(reply_id, reply, token, "sent", RETENTION_MS)
+    assert await scripts.snapshot() == before
+
+
+@pytest.mark.parametrize("end", ["sent", "unsend"])
+@pytest.mark.parametrize("is_ours", [True, False])
+async def test_bell_rings_only_when_the_lease_is_anothers(
+    scripts: Scripts, end: str, is_ours: bool
+) -> None:
+    """The new owner waits for this user's replies."""
+    epoch, reply_id, reply = await waiting_reply(scripts)
+    await scripts.our_outbox.send(epoch, reply_id, None, S1)
+    if not is_ours:
+        await scripts.release(epoch)
+        await scripts.acquire(THEM)
+    ring = await scripts.bell()
+    if end == "sent":
+        await scripts.our_outbox.sent(reply_id, reply, S1, "sent", RETENTION_MS)
+    else:
+        await scripts.our_outbox.unsend(reply_id, S1, 0)
+    assert (await scripts.bell() == ring) is is_ours
+
+
+async def test_page_gives_what_follows_and_marks_what_cannot_be_read(scripts: Scripts) -> None:
+    """In order, after an id; a damaged reply is None and stops nobody."""
+    _, first, reply = await waiting_reply(scripts)
+    await scripts.client.xadd(scripts.p.outbox, {"m": "damaged"})
+    await scripts.client.xadd(scripts.p.outbox, {"m": encode_reply(reply)})
+    page = await scripts.our_outbox.page(first)
+    assert [read for _, read in page] == [None, reply]
+    assert await scripts.our_outbox.page(page[-1][0]) == []
