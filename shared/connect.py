@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -148,7 +149,7 @@ class Pipe:
         try:
             async with asyncio.timeout(self._timeout_s):
                 connection = await self._connected()
-                packed = connection.pack_commands([command for command, _ in batch])
+                packed = [pack_command(command) for command, _ in batch]
                 await connection.send_packed_command(packed, check_health=False)
                 for _, future in batch:
                     answer = await self._answer(connection)

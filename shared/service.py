@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import faulthandler
+import gc
 import os
 import signal
 import sys
@@ -81,6 +82,7 @@ def run_service(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
 
     2: it refused to start, with every problem printed at once.
     """
+    _calm_garbage_collection()
 
     async def run() -> None:
         stop = asyncio.Event()
@@ -100,6 +102,18 @@ def run_service(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
     except StartRefused as error:
         return refuse_start(error.problems)
     return 0
+
+
+def _calm_garbage_collection() -> None:
+    """
+    What is loaded now stays: it need not be looked through again and again.
+
+    At Python's own threshold a collection comes every 700 new objects, which was a tenth of a
+    worker's time and most of ingest's slowest hundredth.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
 
 
 def refuse_start(problems: tuple[str, ...] | list[str]) -> int:
