@@ -1,0 +1,151 @@
+"""F1, F3 and F7 in small: workers killed and stopped, Redis killed, all under load."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from shared.redis_binary import ServerBinary
+from tests.support.handler_server import HandlerCall
+from tests.support.ledger import Who
+from tests.support.redis_server import RedisServer
+from tests.support.service_process import ServiceProcess
+from tests.support.system import System, system
+from tests.support.waiting import eventually
+
+LEASE_MS = 1500
+KILLS = 3
+USERS: list[Who] = [(f"shop-{number % 8}", f"user-{number}") for number in range(200)]
+ROUNDS = 20
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    """Of this run; ``TEST_SEED`` repeats one."""
+    seed = int(os.environ.get("TEST_SEED") or random.SystemRandom().randrange(10**9))
+    print(f"TEST_SEED={seed}")  # noqa: T201  a failure shows it
+    return random.Random(seed)
+
+
+@pytest.fixture
+def durable_redis(redis_binary: ServerBinary) -> Iterator[RedisServer]:
+    """A server of this test's own that has on disk what it answered."""
+    options = {"appendonly": "yes", "appendfsync": "always"}
+    with RedisServer(redis_binary, options=options) as server:
+        yield server
+
+
+@asynccontextmanager
+async def loaded(
+    redis: RedisServer, prefix: str, folder: Path, chance: random.Random
+) -> AsyncIterator[System]:
+    """
+    A system whose handler takes 5 to 80 ms and fails 2 % of first attempts.
+
+    One request in ten is sent twice.
+    """
+
+    async def hold(call: HandlerCall) -> None:
+        await asyncio.sleep(chance.uniform(0.005, 0.08))
+
+    settings = {"max_wait_ms": 600, "max_attempts": 10, "retry_base_ms": 50, "partitions": 8}
+    async with system(redis.url, prefix, folder, lease_ms=LEASE_MS, **settings) as made:
+        made.ledger.hold = hold
+        made.ledger.fails = lambda call: call.json["attempt"] == 1 and chance.random() < 0.02
+        made.ledger.sends_again = lambda: chance.random() < 0.1
+        yield made
+
+
+async def some_in_hand(made: System, chance: random.Random) -> None:
+    """A random moment at which handlers run."""
+    await asyncio.sleep(chance.uniform(0.1, 0.6))
+    await eventually(lambda: len(made.ledger.in_hand) >= 10, "windows in hand")
+
+
+async def settled(made: System, sending: asyncio.Task[None], *, may_outlive: bool = False) -> None:
+    """Let the load end, then compare everything."""
+    await sending
+    await made.all_handled(60.0, may_outlive=may_outlive)
+    assert made.ledger.accepted_count == len(USERS) * ROUNDS
+    await made.assert_one_reply_per_window()
+
+
+async def test_workers_killed_at_random_moments(
+    durable_redis: RedisServer, prefix: str, tmp_path: Path, chance: random.Random
+) -> None:
+    """Kill -9, three times, each worker replaced: only windows in flight come again, the same."""
+    async with loaded(durable_redis, prefix, tmp_path, chance) as made:
+        workers = [await made.consumer(), await made.consumer(), await made.consumer()]
+        sending = asyncio.create_task(made.send_rounds(USERS, ROUNDS, pause_s=0.2))
+        kills: list[float] = []
+        for _ in range(KILLS):
+            await some_in_hand(made, chance)
+            victim = chance.choice(workers)
+            victim.kill()
+            kills.append(time.monotonic())
+            workers.remove(victim)
+            workers.append(await made.consumer())
+        await settled(made, sending)
+        in_flight: set[str] = set()
+        for killed_s in kills:
+            in_flight |= made.ledger.in_flight(killed_s - 0.5, killed_s + 0.5)
+        repeated = made.ledger.repeated - made.ledger.failed
+        assert repeated, "void: no kill hit a window in hand"
+        assert repeated <= in_flight
+
+
+async def test_a_worker_stopped_for_two_leases(
+    durable_redis: RedisServer, prefix: str, tmp_path: Path, chance: random.Random
+) -> None:
+    """SIGSTOP with windows in hand, CONT after two leases: it is refused, and nothing is stale."""
+    async with loaded(durable_redis, prefix, tmp_path, chance) as made:
+        sleeper, other = await made.consumer(), await made.consumer()
+        await sleeper.owns(4)
+        sending = asyncio.create_task(made.send_rounds(USERS, ROUNDS, pause_s=0.2))
+        await some_in_hand(made, chance)
+        sleeper.pause()
+        stopped_s = time.monotonic()
+        await other.owns(8)
+        await asyncio.sleep(max(0.0, stopped_s + 2 * LEASE_MS / 1000 - time.monotonic()))
+        resumed_s = time.monotonic()
+        sleeper.resume()
+
+        async def was_refused() -> bool:
+            return await sleeper.metric("fenced_total") > 0
+
+        await eventually(was_refused, "a refusal of the sleeper", 20.0)
+        await settled(made, sending, may_outlive=True)
+        late = made.ledger.outlived
+        assert all(resumed_s <= call.began_s < resumed_s + 1.0 for call in late)
+        await asyncio.gather(sleeper.owns(4), other.owns(4))
+
+
+async def test_redis_killed_under_load(
+    durable_redis: RedisServer, prefix: str, tmp_path: Path, chance: random.Random
+) -> None:
+    """Kill -9 of a Redis with ``appendfsync always``, twice: what was accepted is handled once."""
+    async with loaded(durable_redis, prefix, tmp_path, chance) as made:
+        workers = [await made.consumer(), await made.consumer()]
+        sending = asyncio.create_task(made.send_rounds(USERS, ROUNDS, pause_s=0.2))
+        for _ in range(2):
+            await some_in_hand(made, chance)
+            durable_redis.kill()
+            await asyncio.sleep(chance.uniform(0.0, 2 * LEASE_MS / 1000))
+            durable_redis.start()
+        await settled(made, sending)
+        await assert_disconnected(workers)
+
+
+async def assert_disconnected(workers: list[ServiceProcess]) -> None:
+    """The fault was felt: every worker has rebuilt its partitions at least once."""
+    for worker in workers:
+        assert await worker.metric("takeovers_total") > await worker.metric("owned_partitions")
