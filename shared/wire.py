@@ -7,7 +7,9 @@ what no version explains raises ``EntryUndecodable``, and that entry alone becom
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from types import NoneType
 from typing import Any
 
 import orjson
@@ -32,13 +34,67 @@ FIELD = b"m"
 _MESSAGE_FIELDS = tuple(field.name for field in fields(Message) if field.name != "instance")
 _MEDIA_FIELDS = tuple(field.name for field in fields(Media))
 _MESSAGE_DEFAULTS: dict[str, Any] = {"text": "", "kind": Kind.TEXT}
-_TYPES: dict[str, type | tuple[type, ...]] = {
-    "user": str,
-    "message_id": str,
-    "text": str,
-    "received_at": int,
-    "sent_at": (int, type(None)),
+_Types = Mapping[str, tuple[type, ...]]
+_TEXT, _MAYBE_TEXT = (str,), (str, NoneType)
+_NUMBER, _MAYBE_NUMBER = (int,), (int, NoneType)
+
+_MESSAGE_TYPES: _Types = {
+    "user": _TEXT,
+    "message_id": _TEXT,
+    "text": _TEXT,
+    "kind": _TEXT,
+    "sent_at": _MAYBE_NUMBER,
+    "received_at": _NUMBER,
+    "media": (dict, NoneType),
+    "quoted": _MAYBE_TEXT,
+    "name": _MAYBE_TEXT,
+    "reply_to": _MAYBE_TEXT,
+    "provider": _MAYBE_TEXT,
+    "raw": (dict, list, str, int, float, bool, NoneType),
 }
+_MEDIA_TYPES: _Types = {
+    **dict.fromkeys(_MEDIA_FIELDS, _MAYBE_TEXT),
+    "size_bytes": _MAYBE_NUMBER,
+    "duration_s": _MAYBE_NUMBER,
+    "omitted": (bool,),
+}
+_WINDOW_TYPES: _Types = {
+    "window_id": _TEXT,
+    "instance": _TEXT,
+    "user": _TEXT,
+    "closed_by": _TEXT,
+    "opened_at": _NUMBER,
+    "closed_at": _NUMBER,
+    "entries": (list,),
+}
+_LETTER_TYPES: _Types = {
+    "window": (dict, NoneType),
+    "error": _TEXT,
+    "attempts": _NUMBER,
+    "instance": _TEXT,
+    "raw": _MAYBE_TEXT,
+}
+_REPLY_TYPES: _Types = {
+    "window_id": _TEXT,
+    "instance": _TEXT,
+    "user": _TEXT,
+    "texts": (list,),
+    "provider": _MAYBE_TEXT,
+    "reply_to": _MAYBE_TEXT,
+    "message_ids": (list,),
+}
+
+
+def _check_types(body: Mapping[str, Any], types: _Types) -> None:
+    """Every field is one of ``types``, and of exactly its type: a bool is no number."""
+    for name, value in body.items():
+        if type(value) not in types.get(name, ()):
+            raise EntryUndecodable(f"field {name} is unknown or has the wrong type")
+
+
+def _check_texts(values: Iterable[Any]) -> None:
+    if any(type(value) is not str for value in values):
+        raise EntryUndecodable("a list of texts holds something else")
 
 
 def _message_to_dict(message: Message) -> dict[str, Any]:
@@ -59,13 +115,12 @@ def _media_to_dict(media: Media) -> dict[str, Any]:
 
 
 def _message_from_dict(instance: str, body: dict[str, Any]) -> Message:
-    for name, expected in _TYPES.items():
-        if name in body and not isinstance(body[name], expected):
-            raise EntryUndecodable(f"field {name} has the wrong type")
-    values = {name: body[name] for name in _MESSAGE_FIELDS if name in body}
+    _check_types(body, _MESSAGE_TYPES)
+    values = dict(body)
     if "kind" in values:
         values["kind"] = Kind(values["kind"])
-    if "media" in values:
+    if values.get("media") is not None:
+        _check_types(values["media"], _MEDIA_TYPES)
         values["media"] = Media(**values["media"])
     return Message(instance=instance, **values)
 
@@ -90,7 +145,10 @@ def decode_entry(instance: str, entry_id: bytes, values: list[bytes]) -> Entry:
             raise EntryUndecodable("the entry has another version")
         window = body.pop("window", None)
         if window is not None:
+            _check_types(body, {})
             replayed = window_from_dict(window)
+            if replayed.instance != instance:
+                raise EntryUndecodable("the window is another instance's")
             message = replayed.entries[0].message
             return Entry(id=EntryId.parse(entry_id), message=message, replayed=replayed)
         message = _message_from_dict(instance, body)
@@ -118,17 +176,22 @@ def window_to_dict(window: Window) -> dict[str, Any]:
 
 
 def window_from_dict(body: dict[str, Any]) -> Window:
-    """The inverse of ``window_to_dict``."""
-    instance = body["instance"]
+    """The inverse of ``window_to_dict``: one user's messages, at least one."""
+    _check_types(body, _WINDOW_TYPES)
+    instance, user = body["instance"], body["user"]
     entries = []
     for member in body["entries"]:
         rest = {name: value for name, value in member.items() if name != "entry_id"}
         message = _message_from_dict(instance, rest)
+        if message.user != user:
+            raise EntryUndecodable("a window holds another user's message")
         entries.append(Entry(id=EntryId.parse(member["entry_id"]), message=message))
+    if not entries:
+        raise EntryUndecodable("a window holds no message")
     return Window(
         id=WindowId(body["window_id"]),
         instance=instance,
-        user=body["user"],
+        user=user,
         entries=tuple(entries),
         closed_by=ClosedBy(body["closed_by"]),
         opened_at=body["opened_at"],
@@ -170,8 +233,12 @@ def decode_dead_letter(value: bytes) -> DeadLetter:
         body = orjson.loads(value)
         if body.pop("v") != VERSION:
             raise EntryUndecodable("the dead letter has another version")
-        window = body.pop("window")
-        return DeadLetter(window=None if window is None else window_from_dict(window), **body)
+        _check_types(body, _LETTER_TYPES)
+        raw_window = body.pop("window")
+        window = None if raw_window is None else window_from_dict(raw_window)
+        if window is not None and window.instance != body["instance"]:
+            raise EntryUndecodable("the window is another instance's")
+        return DeadLetter(window=window, **body)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise EntryUndecodable(f"the dead letter cannot be read: {error}") from error
 
@@ -207,6 +274,8 @@ def decode_reply(value: bytes) -> OutboxReply:
         body = orjson.loads(value)
         if body.pop("v") != VERSION:
             raise EntryUndecodable("the reply has another version")
+        _check_types(body, _REPLY_TYPES)
+        _check_texts((*body["texts"], *body["message_ids"]))
         body["texts"] = tuple(body["texts"])
         body["message_ids"] = tuple(body["message_ids"])
         return OutboxReply(**body)
