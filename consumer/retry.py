@@ -81,19 +81,25 @@ Decision = Finish | GiveUp | Postpone
 
 
 def decide(result: Result, attempt: Attempt, rules: RetryRules, draw: float) -> Decision:
-    """What to do after an attempt came to ``result``; ``draw`` is uniform in [0, 1)."""
+    """
+    What to do after an attempt came to ``result``; ``draw`` is uniform in [0, 1).
+
+    An error's text is made fit for UTF-8: an exception's message may hold half a surrogate pair,
+    which no connection and no dead letter could take.
+    """
     match result:
         case Reply(texts=texts):
             return Finish(texts=texts)
         case Silence():
             return Finish(texts=())
         case Rejected(error=error):
-            return GiveUp(error=error)
+            return GiveUp(error=_in_utf_8(error))
         case Unavailable(error=error, after_ms=after_ms):
             since = attempt.unavailable_since_ms
             if not since or attempt.now_ms - since < rules.unavailable_ms:
                 delay_ms = unavailable_delay_ms(attempt.delay_ms, rules, draw)
                 delay_ms = _obey(after_ms, delay_ms, rules)
+                error = _in_utf_8(error)
                 return Postpone(delay_ms=delay_ms, counts=False, unavailable=True, error=error)
             return _count(error, after_ms, attempt, rules, draw, unavailable=True)
         case Retry(error=error, after_ms=after_ms):
@@ -109,6 +115,7 @@ def _count(
     *,
     unavailable: bool,
 ) -> Decision:
+    error = _in_utf_8(error)
     if attempt.number >= rules.max_attempts:
         return GiveUp(error=error)
     delay_ms = _obey(after_ms, backoff_ms(attempt.number, rules, draw), rules)
@@ -128,6 +135,10 @@ def unavailable_delay_ms(last_ms: int, rules: RetryRules, draw: float) -> int:
     """The wait before an unavailable endpoint is tried again: doubling up to 30 s."""
     ceiling = min(UNAVAILABLE_MAX_MS, rules.max_ms)
     return _jittered(min(max(rules.base_ms, 2 * last_ms), ceiling), draw)
+
+
+def _in_utf_8(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
 
 
 def _jittered(delay_ms: int, draw: float) -> int:

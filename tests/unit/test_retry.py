@@ -116,6 +116,17 @@ def test_small_limit_also_bounds_the_unavailable_backoff() -> None:
     assert unavailable_delay_ms(60_000, rules, ALMOST_1) == 5000
 
 
+@pytest.mark.parametrize("kind", [Retry, Unavailable, Rejected])
+@pytest.mark.parametrize("number", [1, 3])
+def test_error_is_made_fit_for_utf_8(
+    kind: type[Retry | Unavailable | Rejected], number: int
+) -> None:
+    """Half a surrogate pair in an exception's message would stop the connection for everybody."""
+    decision = after(kind(error="no file \udcff, „sorry“"), attempt(number))
+    assert not isinstance(decision, Finish)
+    assert decision.error == "no file ?, „sorry“"
+
+
 def test_rules_come_from_the_settings() -> None:
     """The settings' names are the rules'."""
     settings = Settings(max_attempts=7, retry_base_ms=2, retry_max_ms=3, unavailable_ms=4)
