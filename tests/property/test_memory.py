@@ -6,10 +6,10 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 from typing_extensions import override
 
-from shared.model import Conversation, EntryId, Message, WorkerId
-from shared.wire import encode_message
-from tests.support.handover import HandoverMachine
-from tests.support.histories import START_MS
+from shared.model import Conversation, EntryId, WorkerId
+from shared.wire import encode_message, encode_replay, window_to_dict
+from tests.support.handover import HandoverMachine, make_message
+from tests.support.histories import START_MS, dead_window
 from tests.support.partition_model import ModelPartition, ModelStore
 
 
@@ -26,14 +26,13 @@ class MemoryMachine(HandoverMachine):
 
     @override
     async def append(self, conversation: Conversation, number: int) -> EntryId:
-        instance, user = conversation
-        message = Message(
-            instance=instance,
-            user=user,
-            message_id=f"M{number}",
-            received_at=self.partition.now_ms,
-        )
-        return self.partition.append(instance, encode_message(message))
+        value = encode_message(make_message(conversation, number))
+        return self.partition.append(conversation[0], value)
+
+    @override
+    async def replay(self, conversation: Conversation, number: int) -> EntryId:
+        window = dead_window(make_message(conversation, number))
+        return self.partition.append(conversation[0], encode_replay(window_to_dict(window)))
 
     @override
     async def pass_time(self, span_ms: int) -> None:

@@ -25,7 +25,7 @@ import consumer.reader
 import consumer.takeover
 from consumer.store import FinishCode, StartRequest
 from consumer.window import Rules
-from shared.model import Conversation, EntryId, WindowId, WorkerId
+from shared.model import Conversation, EntryId, Message, WindowId, WorkerId
 from tests.support.oracle import Raw, cut_naively
 from tests.support.owner import Owner
 
@@ -41,6 +41,12 @@ MAX_DRAIN_ROUNDS = 2000
 
 slots = st.integers(0, 1)
 ms = st.integers(0, 12)
+
+
+def make_message(conversation: Conversation, number: int) -> Message:
+    """The ``number``-th message of a user."""
+    instance, user = conversation
+    return Message(instance=instance, user=user, message_id=f"M{number}", received_at=1)
 
 
 class HandoverMachine(RuleBasedStateMachine):
@@ -67,6 +73,10 @@ class HandoverMachine(RuleBasedStateMachine):
     @abstractmethod
     async def append(self, conversation: Conversation, number: int) -> EntryId:
         """Put the user's ``number``-th message into its stream."""
+
+    @abstractmethod
+    async def replay(self, conversation: Conversation, number: int) -> EntryId:
+        """Hand a dead window over again, as the user's ``number``-th entry."""
 
     @abstractmethod
     async def pass_time(self, span_ms: int) -> None:
@@ -125,6 +135,13 @@ class HandoverMachine(RuleBasedStateMachine):
             entry_id = self.run(self.append(who, number))
             self.history[who].append(Raw(entry_id.ms, entry_id.seq, f"M{number}"))
         self.run(self.pass_time(gap_ms))
+
+    @rule(who=st.sampled_from(USERS))
+    def dead_window_returns(self, who: Conversation) -> None:
+        """Somebody replays a dead letter; its window comes alone."""
+        number = len(self.history[who])
+        entry_id = self.run(self.replay(who, number))
+        self.history[who].append(Raw(entry_id.ms, entry_id.seq, f"M{number}", is_replay=True))
 
     @rule(span_ms=ms)
     def wait(self, span_ms: int) -> None:
@@ -295,6 +312,7 @@ class HandoverMachine(RuleBasedStateMachine):
             self.look_at_foreign(0)
             self.start(0, 3, orphan=True, answer="heard")
             self.finish(0, 0, 1)
+        self.read(0)  # the last page was full: only an empty one says that nothing is left
         for who in USERS:
             naive = cut_naively(self.history[who], self.cutting)
             expected = [tuple(f"{r.ms}-{r.seq}" for r in window.members) for window in naive]

@@ -1,0 +1,135 @@
+"""The same machine on real Redis: scripts, store, memory, reader and takeover together."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+from redis.asyncio import Redis
+from typing_extensions import override
+
+from consumer.store import PartitionStore
+from shared.connect import Pipe
+from shared.keys import GROUP, Keys, message_hash
+from shared.model import Conversation, EntryId, WorkerId
+from shared.scripts import load_script
+from shared.wire import encode_message, encode_replay, window_to_dict
+from tests.support.handover import HandoverMachine, make_message
+from tests.support.histories import dead_window
+
+LEASE_MS = 60_000
+DEDUPE_MS = 86_400_000
+
+
+class StoreMachine(HandoverMachine):
+    """Over Redis, whose clock goes by itself; what it answers late is only later."""
+
+    url = ""
+    prefixes: Iterator[str] = iter(())
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.p = Keys(next(self.prefixes), 1).partition(0)
+        self.pipe = Pipe(self.url, timeout_ms=10_000, name="machine")
+        self.client = Redis.from_url(self.url, protocol=2)
+        self.run(self._connect())
+
+    async def _connect(self) -> None:
+        self.task = asyncio.create_task(self.pipe.run(), name="machine-pipe")
+
+    @override
+    def make_store(self, worker: WorkerId) -> PartitionStore:
+        return PartitionStore(self.pipe, self.p, worker)
+
+    @override
+    async def append(self, conversation: Conversation, number: int) -> EntryId:
+        instance, user = conversation
+        message = make_message(conversation, number)
+        seen = (self.p.seen(0, instance, user), self.p.seen(1, instance, user))
+        keys = (self.p.stream(instance), self.p.streams, self.p.ready, self.p.bell, *seen)
+        value = encode_message(message)
+        args = (instance, message_hash(message.message_id), value, DEDUPE_MS, GROUP)
+        answers = [await self.pipe.script(load_script("append"), keys, args) for _ in range(2)]
+        assert [code for code, _ in answers] == [0, 1]
+        assert answers[0][1] == answers[1][1]
+        return EntryId.parse(answers[0][1])
+
+    @override
+    async def replay(self, conversation: Conversation, number: int) -> EntryId:
+        instance, p = conversation[0], self.p
+        value = encode_replay(window_to_dict(dead_window(make_message(conversation, number))))
+        letter = await self.client.xadd(p.dead, {"m": "a letter"})
+        keys = (p.dead, p.stream(instance), p.streams, p.ready, p.bell)
+        args = (letter, instance, value, GROUP)
+        first, second = [await self.pipe.script(load_script("replay"), keys, args) for _ in "12"]
+        assert second is None
+        return EntryId.parse(first)
+
+    @override
+    async def pass_time(self, span_ms: int) -> None:
+        """Redis's clock is waited for, as far as a test may wait at all."""
+        until_ms = await self.redis_now_ms() + min(span_ms, 3)
+        while await self.redis_now_ms() < until_ms:
+            pass
+
+    @override
+    def now_s(self) -> float:
+        return time.monotonic()
+
+    @override
+    async def redis_now_ms(self) -> int:
+        return (await PartitionStore(self.pipe, self.p, WorkerId("nobody")).peek()).now_ms
+
+    @override
+    async def acquire(self, worker: WorkerId) -> int:
+        keys = (self.p.lease, self.p.epoch)
+        return int(await self.pipe.script(load_script("acquire"), keys, (worker, LEASE_MS)))
+
+    @override
+    async def expire_lease(self) -> None:
+        await self.client.delete(self.p.lease)
+
+    @override
+    async def check_empty(self) -> None:
+        assert not await self.client.exists(self.p.running)
+        assert await self.client.xlen(self.p.outbox) == 0
+        for instance in {who[0] for who, history in self.history.items() if history}:
+            assert await self.client.xlen(self.p.stream(instance)) == 0
+            pending = await self.client.xpending(self.p.stream(instance), GROUP)
+            assert pending["pending"] == 0
+        assert await self.client.zcard(self.p.ready) == 0
+
+    @override
+    def close(self) -> None:
+        self.run(self._disconnect())
+
+    async def _disconnect(self) -> None:
+        keys = [key async for key in self.client.scan_iter(match=f"{self.p.base}:*")]
+        if keys:
+            await self.client.delete(*keys)
+        await self.client.aclose()
+        self.task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self.task
+
+
+@pytest.mark.timeout(120)
+def test_scripts_and_memory_keep_every_promise_together(redis_url: str, prefix: str) -> None:
+    """Two workers crash, sleep and take over: nothing lost, order kept, one window per message."""
+    StoreMachine.url = redis_url
+    StoreMachine.prefixes = (f"{prefix}-{number}" for number in itertools.count())
+    run_state_machine_as_test(
+        StoreMachine,
+        settings=settings(
+            max_examples=60,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow],
+        ),
+    )
