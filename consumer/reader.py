@@ -88,7 +88,10 @@ class Reader:
 
     async def read(self, epoch: int) -> bool:
         """
-        One turn: peek, read what is unread, move the watermark. True: there is more to read.
+        One turn: peek, read what is unread, move the watermark. True: look again at once.
+
+        A bell rings only for the first stream that becomes ready: another one may have become
+        so between the peek and the read. Only a peek that leads to no read says that none has.
 
         Raises:
             Fenced: the lease is not ours; nothing more was read.
@@ -100,12 +103,13 @@ class Reader:
         self._memory.unread.intersection_update(peek.unread)
         left = list(peek.unread)
         self._memory.unread.update(left)
-        rounds = 0
+        rounds, has_read = 0, False
         while (wanted := self._wanted(left)) and rounds < ROUNDS:
-            left = await self._read_round(epoch, left, wanted)
+            left, was_read = await self._read_round(epoch, left, wanted)
+            has_read |= was_read
             rounds += 1
         self._memory.observe(peek.now_ms, began_s, peeked_s)
-        return bool(self._wanted(left))
+        return has_read or bool(self._wanted(left))
 
     def _wanted(self, instances: list[str]) -> list[tuple[str, int]]:
         """
@@ -126,14 +130,20 @@ class Reader:
 
     async def _read_round(
         self, epoch: int, left: list[str], wanted: list[tuple[str, int]]
-    ) -> list[str]:
-        drained = set()
-        for stream_read in await self._store.read(epoch, wanted):
+    ) -> tuple[list[str], bool]:
+        """What is left to read in this turn, and whether anything was read without an error."""
+        drained, failed = set(), set()
+        reads = await self._store.read(epoch, wanted)
+        for stream_read in reads:
             await self._learn(epoch, stream_read)
             if stream_read.drained:
                 drained.add(stream_read.instance)
+            elif stream_read.code is ReadCode.FAILED:
+                failed.add(stream_read.instance)
         self._memory.unread -= drained
-        return [instance for instance in left if instance not in drained]
+        # A stream that failed is not tried again before something wakes the partition.
+        rest = [instance for instance in left if instance not in drained | failed]
+        return rest, len(failed) < len(reads)
 
     async def _learn(self, epoch: int, stream_read: StreamRead) -> None:
         stream = self._memory.stream(stream_read.instance)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
+import pytest
 from redis.asyncio import Redis
 
+from consumer.store import StreamRead
 from shared.model import Message
 from shared.wire import encode_message
 from tests.support.deployment import Deployment, deployment
@@ -225,6 +228,40 @@ async def test_a_destroyed_group_is_found_by_the_audit(redis_url: str, prefix: s
         await shop.finished()
         assert [call.json["text"] for call in server.calls] == ["1\n2\n3\n4\n5"]
         assert worker.count("audits_failed_total", reason="lost_group") == 1
+
+
+async def test_a_stream_of_another_type(
+    redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key that is no stream stops its instance alone, and is not read without end."""
+    async with (
+        HandlerServer() as server,
+        deployment(
+            redis_url, prefix, handler=server.url, partitions=1, max_messages=2, max_wait_ms=60_000
+        ) as shop,
+        shop.worker() as worker,
+    ):
+        keys = shop.keys.partition(0)
+        await shop.redis.set(keys.stream("broken"), "no stream")
+        await shop.redis.sadd(keys.streams, "broken")
+        await shop.redis.zadd(keys.ready, {"broken": 1})
+        partition = worker.worker._keeper.partitions[0]
+        reads = 0
+        read = partition.store.read
+
+        async def count_read(*args: Any) -> list[StreamRead]:
+            nonlocal reads
+            reads += 1
+            return await read(*args)
+
+        monkeypatch.setattr(partition.store, "read", count_read)
+        await shop.say("alice", "1", "2")
+        partition.ring()
+        await server.wait_for_calls(1)
+        await shop.redis.delete(keys.stream("broken"))
+        await shop.finished()
+        assert [call.json["text"] for call in server.calls] == ["1\n2"]
+        assert reads < 20
 
 
 async def test_forgotten_scripts(redis_url: str, prefix: str) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
+import pytest
+
+from consumer.store import PartitionStore, StreamRead
 from shared.settings import InstanceSettings
 from tests.support.deployment import deployment, id_of_window
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer
@@ -253,6 +257,38 @@ async def test_what_came_without_a_worker_is_handled_later(redis_url: str, prefi
     for call in server.calls:
         texts[call.json["user"]].append(call.json["text"])
     assert texts == {"alice": ["1\n2\n3\n4\n5", "6\n7"], "bob": ["hello"]}
+
+
+async def test_a_stream_that_becomes_ready_during_a_read(
+    redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes between look and read, in another stream of the partition, rings no bell."""
+    read, came = PartitionStore.read, asyncio.Event()
+
+    async def read_late(store: PartitionStore, epoch: int, wanted: Any) -> list[StreamRead]:
+        if not came.is_set():
+            came.set()
+            await shop.say("bob", "3", "4", instance="bakery")
+        return await read(store, epoch, wanted)
+
+    async with (
+        HandlerServer() as server,
+        deployment(
+            redis_url,
+            prefix,
+            handler=server.url,
+            max_messages=2,
+            max_wait_ms=60_000,
+            partitions=1,
+        ) as shop,
+        shop.worker() as worker,
+    ):
+        await worker.owns(1)
+        monkeypatch.setattr(PartitionStore, "read", read_late)
+        await shop.say("alice", "1", "2")
+        calls = await server.wait_for_calls(2, deadline_s=5)
+        assert {call.json["text"] for call in calls} == {"1\n2", "3\n4"}
+        await shop.finished()
 
 
 async def test_a_read_ahead_of_one_still_handles_everything(redis_url: str, prefix: str) -> None:
