@@ -26,6 +26,9 @@ from shared.wire import OutboxReply, decode_reply
 
 PAGE = 500
 
+FOREIGN_CHECK_S = 1.0
+"""How often the sends of other workers are looked at again."""
+
 log = structlog.get_logger()
 
 
@@ -180,6 +183,7 @@ class Outbox:
         while self._backoff and self._backoff[0][0] <= now_s:
             self._heads.append(heapq.heappop(self._backoff)[2])
 
-    def next_wake_s(self) -> float:
-        """When the next postponed reply comes up."""
-        return self._backoff[0][0] if self._backoff else float("inf")
+    def next_wake_s(self, now_s: float) -> float:
+        """When a postponed reply comes up, or others' sends are to be looked at again."""
+        wake_s = self._backoff[0][0] if self._backoff else float("inf")
+        return min(wake_s, now_s + FOREIGN_CHECK_S) if self.foreign else wake_s

@@ -240,7 +240,7 @@ class Partition:
         if not self._must_read:
             now_s = time.monotonic()
             wake_s = self.memory.next_wake_s(now_s, IDLE_S)
-            wake_s = min(wake_s, self.sender.outbox.next_wake_s())
+            wake_s = min(wake_s, self.sender.outbox.next_wake_s(now_s))
             try:
                 async with asyncio.timeout(max(0.0, wake_s - now_s)):
                     await self._wake.wait()

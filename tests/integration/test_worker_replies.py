@@ -218,6 +218,30 @@ async def test_a_send_cut_by_a_crash_follows_the_policy(
         assert len(shop.handler.calls) == 2
 
 
+async def test_a_crashed_workers_send_is_taken_over(redis_url: str, prefix: str) -> None:
+    """Another worker looks again at a send whose worker lives, and sends soon after its death."""
+    never = asyncio.Event()
+
+    async def send(call: HandlerCall) -> Answer:
+        if len(shop.provider.calls) == 1:
+            await never.wait()
+        return SENT
+
+    settings: dict[str, Any] = {"partitions": 1, "lease_ms": 1000, "drain_ms": 10_000}
+    async with shop_with(redis_url, prefix, send=send, **settings) as shop:
+        async with shop.deployment.worker() as first:
+            await shop.deployment.say("alice", "1")
+            await shop.provider.wait_for_calls(1)
+            async with shop.deployment.worker() as second:
+                first.stopping.set()
+                await second.owns(1)
+                assert shop.texts() == ["to 1"]
+                await first.crash()
+                await shop.provider.wait_for_calls(2, deadline_s=5)
+                await shop.sent(1)
+        never.set()
+
+
 async def test_a_drain_lets_a_send_finish(redis_url: str, prefix: str) -> None:
     """A worker that is told to stop waits for the provider's answer and notes it."""
     release = asyncio.Event()
