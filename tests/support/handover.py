@@ -113,8 +113,16 @@ class HandoverMachine(RuleBasedStateMachine):
         max_messages=st.sampled_from([1, 2, 3, 4, 50]),
         quiet_ms=st.sampled_from([0, 0, 1, 3]),
         read_ahead=st.sampled_from([1, 4, 100]),
+        pass_through=st.sampled_from([False] * 7 + [True]),
     )
-    def begin(self, max_wait_ms: int, max_messages: int, quiet_ms: int, read_ahead: int) -> None:
+    def begin(
+        self,
+        max_wait_ms: int,
+        max_messages: int,
+        quiet_ms: int,
+        read_ahead: int,
+        pass_through: bool,
+    ) -> None:
         """Two workers are up; the first owns the partition."""
         quiet_ms = min(quiet_ms, max_wait_ms)
         self.cutting = Rules(
@@ -122,6 +130,7 @@ class HandoverMachine(RuleBasedStateMachine):
             max_messages=max_messages,
             quiet_ms=quiet_ms,
             grace_ms=10_000_000,
+            pass_through=pass_through,
         )
         self.read_ahead = read_ahead
         self.workers = [self.new_worker(), self.new_worker()]
