@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any
 
 import orjson
 import pytest
 
-from shared.model import EntryId
-from shared.scripts import load_script
-from shared.wire import encode_replay, window_to_dict
+from shared.dead_letters import ReplayCode
 from tests.support import functions
-from tests.support.deployment import Deployment, deployment, id_of_window, texts_of
+from tests.support.deployment import deployment, id_of_window, texts_of
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer
 from tests.support.http_handler import unused_port
 from tests.support.waiting import eventually
@@ -30,15 +27,6 @@ def _fresh_functions() -> Iterator[None]:
 def attempts_of(server: HandlerServer) -> list[int]:
     """The attempt number of every call, in order."""
     return [call.json["attempt"] for call in server.calls]
-
-
-async def replay(shop: Deployment, letter_id: bytes, window: dict[str, Any]) -> EntryId | None:
-    """What ``inturn dead replay`` does, by the script itself."""
-    keys = shop.keys.of(window["instance"], window["user"])
-    names = (keys.dead, keys.stream(window["instance"]), keys.streams, keys.ready, keys.bell)
-    args = (letter_id, window["instance"], encode_replay(window), b"workers")
-    made = await shop.redis.eval(load_script("replay").source, len(names), *names, *args)
-    return None if made is None else EntryId.parse(made)
 
 
 async def test_two_failures_then_success(redis_url: str, prefix: str) -> None:
@@ -249,10 +237,10 @@ async def test_a_dead_window_can_be_replayed(redis_url: str, prefix: str) -> Non
         (letter,) = await shop.dead_letters()
         dead_calls = list(server.calls)
         assert letter.window is not None
-        (letter_row,) = await shop.rows_of(shop.keys.of("shop", "alice").dead)
+        (letter_id,) = await shop.letters.ids()
         broken[0] = False
         await shop.say("alice", "hello?")
-        assert await replay(shop, letter_row[0], window_to_dict(letter.window)) is not None
+        assert (await shop.letters.replay(letter_id)).code is ReplayCode.REPLAYED
         await shop.finished()
         flushed, replayed = server.calls[len(dead_calls) :]
         assert (flushed.json["text"], flushed.json["closed_by"]) == ("hello?", "flush")
@@ -261,7 +249,7 @@ async def test_a_dead_window_can_be_replayed(redis_url: str, prefix: str) -> Non
             assert replayed.json[name] == dead_calls[0].json[name]
         assert replayed.json["attempt"] == 1
         assert await shop.dead_letters() == []
-        assert await replay(shop, letter_row[0], window_to_dict(letter.window)) is None
+        assert (await shop.letters.replay(letter_id)).code is ReplayCode.GONE
         assert await shop.backlog() == 0
 
 
@@ -276,8 +264,8 @@ async def test_a_replay_that_fails_is_dead_again(redis_url: str, prefix: str) ->
         await shop.finished()
         (first,) = await shop.dead_letters()
         assert first.window is not None
-        (row,) = await shop.rows_of(shop.keys.of("shop", "alice").dead)
-        await replay(shop, row[0], window_to_dict(first.window))
+        (letter_id,) = await shop.letters.ids()
+        await shop.letters.replay(letter_id)
         await server.wait_for_calls(4)
         await shop.finished()
         (second,) = await shop.dead_letters()

@@ -23,6 +23,8 @@ from redis.asyncio import Redis
 
 from consumer.worker import Worker
 from ingest.append import Appender
+from shared.connect import Pipe
+from shared.dead_letters import DeadLetters
 from shared.keys import Keys, partition_of
 from shared.metrics import ConsumerMetrics, IngestMetrics, InstanceLabels
 from shared.model import EntryId, Message, Window, window_id
@@ -95,12 +97,15 @@ class RunningWorker:
 class Deployment:
     """Settings, keys, an appender, and a look into Redis from outside."""
 
-    def __init__(self, settings: Settings, redis_url: str, redis: Redis, appender: Appender):
+    def __init__(
+        self, settings: Settings, redis_url: str, redis: Redis, pipe: Pipe, metrics: IngestMetrics
+    ) -> None:
         self.settings = settings
         self.redis_url = redis_url
         self.redis = redis
         self.keys = Keys(settings.prefix, settings.partitions)
-        self._appender = appender
+        self.letters = DeadLetters(pipe, self.keys)
+        self._appender = Appender(pipe, self.keys, settings.dedupe_ms, metrics)
         self._serial = itertools.count(1)
 
     @asynccontextmanager
@@ -207,9 +212,7 @@ async def deployment(redis_url: str, prefix: str, **changes: Any) -> AsyncIterat
     metrics = IngestMetrics(InstanceLabels(10))
     try:
         async with running_pipe(redis_url) as pipe:
-            keys = Keys(settings.prefix, settings.partitions)
-            appender = Appender(pipe, keys, settings.dedupe_ms, metrics)
-            yield Deployment(settings, redis_url, redis, appender)
+            yield Deployment(settings, redis_url, redis, pipe, metrics)
     finally:
         await redis.aclose()
 
