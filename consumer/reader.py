@@ -131,7 +131,10 @@ class Reader:
     async def _read_round(
         self, epoch: int, left: list[str], wanted: list[tuple[str, int]]
     ) -> tuple[list[str], bool]:
-        """What is left to read in this turn, and whether anything was read without an error."""
+        """
+        What is left to read in this turn, those first that were not asked for yet; and whether
+        anything was read without an error.
+        """
         drained, failed = set(), set()
         reads = await self._store.read(epoch, wanted)
         for stream_read in reads:
@@ -143,7 +146,8 @@ class Reader:
         self._memory.unread -= drained
         # A stream that failed is not tried again before something wakes the partition.
         rest = [instance for instance in left if instance not in drained | failed]
-        return rest, len(failed) < len(reads)
+        asked = {instance for instance, _ in wanted}
+        return sorted(rest, key=asked.__contains__), len(failed) < len(reads)
 
     async def _learn(self, epoch: int, stream_read: StreamRead) -> None:
         stream = self._memory.stream(stream_read.instance)

@@ -98,7 +98,7 @@ def decide(result: Result, attempt: Attempt, rules: RetryRules, draw: float) -> 
             since = attempt.unavailable_since_ms
             if not since or attempt.now_ms - since < rules.unavailable_ms:
                 delay_ms = unavailable_delay_ms(attempt.delay_ms, rules, draw)
-                delay_ms = _obey(after_ms, delay_ms, rules)
+                delay_ms = max(_obey(after_ms, delay_ms, rules), rules.base_ms // 2)
                 error = _in_utf_8(error)
                 return Postpone(delay_ms=delay_ms, counts=False, unavailable=True, error=error)
             return _count(error, after_ms, attempt, rules, draw, unavailable=True)
@@ -132,7 +132,11 @@ def backoff_ms(attempt: int, rules: RetryRules, draw: float) -> int:
 
 
 def unavailable_delay_ms(last_ms: int, rules: RetryRules, draw: float) -> int:
-    """The wait before an unavailable endpoint is tried again: doubling up to 30 s."""
+    """
+    The wait before an unavailable endpoint is tried again: doubling up to 30 s.
+
+    It is never below half of ``base_ms``, whatever ``Retry-After`` says: these tries do not count.
+    """
     ceiling = min(UNAVAILABLE_MAX_MS, rules.max_ms)
     return _jittered(min(max(rules.base_ms, 2 * last_ms), ceiling), draw)
 

@@ -53,8 +53,6 @@ _CODES: dict[type[Exception], str] = {
 _SCRIPT_ERROR = re.compile(r"-([A-Z]{2,})\b")
 _LEADING_CODE = re.compile(r"^([A-Z]{2,})\b")
 
-Command = tuple[Any, ...]
-
 
 def classify(error: BaseException) -> BrokerRefused | BrokerUnavailable:
     """
@@ -98,7 +96,7 @@ class Pipe:
             client_name=f"inturn-{name}",
         )
         self._connection: AbstractConnection | None = None
-        self._waiting: list[tuple[Command, asyncio.Future[Any]]] = []
+        self._waiting: list[tuple[bytes, asyncio.Future[Any]]] = []
         self._wake = asyncio.Event()
         self._closed = False
 
@@ -124,11 +122,13 @@ class Pipe:
         Raises:
             BrokerRefused: Redis answered with an error.
             BrokerUnavailable: no answer; the command may have run, or may run later.
+            UnicodeEncodeError, TypeError: it cannot be written down; nothing was sent.
         """
         if self._closed:
             raise BrokerUnavailable("the connection was closed")
+        packed = pack_command(command)
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append((command, future))
+        self._waiting.append((packed, future))
         self._wake.set()
         return await future
 
@@ -142,14 +142,14 @@ class Pipe:
                 raise
         return await self.call("EVAL", script.source, *rest)
 
-    async def _exchange(self, batch: list[tuple[Command, asyncio.Future[Any]]]) -> None:
+    async def _exchange(self, batch: list[tuple[bytes, asyncio.Future[Any]]]) -> None:
         if self.on_batch is not None:
             self.on_batch(len(batch))
         answered = 0
         try:
             async with asyncio.timeout(self._timeout_s):
                 connection = await self._connected()
-                packed = [pack_command(command) for command, _ in batch]
+                packed = [command for command, _ in batch]
                 await connection.send_packed_command(packed, check_health=False)
                 for _, future in batch:
                     answer = await self._answer(connection)
@@ -186,7 +186,7 @@ class Pipe:
 
     def _fail(
         self,
-        batch: list[tuple[Command, asyncio.Future[Any]]],
+        batch: list[tuple[bytes, asyncio.Future[Any]]],
         error: BrokerRefused | BrokerUnavailable,
     ) -> None:
         for _, future in batch:

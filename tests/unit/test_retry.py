@@ -133,3 +133,9 @@ def test_rules_come_from_the_settings() -> None:
     assert retry_rules(settings) == RetryRules(
         max_attempts=7, base_ms=2, max_ms=3, unavailable_ms=4
     )
+
+
+def test_an_unavailable_endpoint_is_never_called_in_a_tight_loop() -> None:
+    """``Retry-After: 0`` is obeyed only down to half of the base: these tries do not count."""
+    decision = decide(Unavailable(error="503", after_ms=0), attempt(1), RULES, 0.0)
+    assert decision == Postpone(delay_ms=500, counts=False, unavailable=True, error="503")

@@ -1,0 +1,91 @@
+"""The connection that batches by itself, beside a real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from shared.errors import BrokerRefused, BrokerUnavailable
+from tests.support.pipes import running_pipe
+
+
+async def test_calls_of_one_turn_share_a_batch(redis_url: str, prefix: str) -> None:
+    """What comes while a batch is on its way forms the next one, in the order of the calls."""
+    sizes: list[int] = []
+    async with running_pipe(redis_url) as pipe:
+        pipe.on_batch = sizes.append
+        numbers = await asyncio.gather(*(pipe.call("INCR", f"{prefix}:n") for _ in range(100)))
+    assert numbers == list(range(1, 101))
+    assert len(sizes) < 5
+
+
+async def test_a_command_that_cannot_be_packed_fails_alone(redis_url: str, prefix: str) -> None:
+    """Half a surrogate pair in one call costs nothing to those beside it."""
+    async with running_pipe(redis_url) as pipe:
+        answers = await asyncio.gather(
+            pipe.call("SET", f"{prefix}:a", "1"),
+            pipe.call("SET", f"{prefix}:b", "\udcff"),
+            pipe.call("SET", f"{prefix}:c", "1"),
+            return_exceptions=True,
+        )
+    assert isinstance(answers[1], UnicodeEncodeError)
+    assert [answers[0], answers[2]] == [b"OK", b"OK"]
+
+
+async def test_an_error_reply_fails_alone(redis_url: str, prefix: str) -> None:
+    """A command that Redis refuses is named by its code; its neighbours get their answers."""
+    async with running_pipe(redis_url) as pipe:
+        await pipe.call("SET", f"{prefix}:text", "a")
+        answers = await asyncio.gather(
+            pipe.call("INCR", f"{prefix}:n"),
+            pipe.call("XLEN", f"{prefix}:text"),
+            pipe.call("INCR", f"{prefix}:n"),
+            return_exceptions=True,
+        )
+    assert isinstance(answers[1], BrokerRefused)
+    assert answers[1].code == "WRONGTYPE"
+    assert [answers[0], answers[2]] == [1, 2]
+
+
+async def test_a_closed_connection_is_made_again(redis_url: str, prefix: str) -> None:
+    """Whoever waits when the connection ends is told so; the next call works again."""
+    async with running_pipe(redis_url) as pipe:
+        connection = await pipe.call("CLIENT", "ID")
+        async with running_pipe(redis_url) as other:
+            await other.call("CLIENT", "KILL", "ID", connection)
+        with pytest.raises(BrokerUnavailable):
+            await pipe.call("INCR", f"{prefix}:n")
+        assert await pipe.call("SET", f"{prefix}:n", 1) == b"OK"
+
+
+async def test_nobody_listens() -> None:
+    """A refused connection is no answer, said within the timeout."""
+    async with running_pipe("redis://127.0.0.1:1/0") as pipe:
+        with pytest.raises(BrokerUnavailable):
+            await pipe.call("PING")
+
+
+async def test_a_pipe_that_ended_takes_nothing(redis_url: str) -> None:
+    """After its task has ended a call fails at once instead of waiting for ever."""
+    async with running_pipe(redis_url) as pipe:
+        assert await pipe.call("PING") == b"PONG"
+    with pytest.raises(BrokerUnavailable):
+        await pipe.call("PING")
+
+
+async def test_what_waits_when_a_pipe_ends_is_told(redis_url: str, prefix: str) -> None:
+    """A blocking read is not left hanging by shutdown."""
+    async with running_pipe(redis_url) as pipe:
+        waiting = asyncio.ensure_future(
+            pipe.call("XREAD", "BLOCK", 60_000, "STREAMS", f"{prefix}:bell", "$")
+        )
+        while not await _is_blocked(redis_url):
+            pass
+    with pytest.raises(BrokerUnavailable):
+        await waiting
+
+
+async def _is_blocked(url: str) -> bool:
+    async with running_pipe(url) as other:
+        return b"blocked_clients:1" in await other.call("INFO", "clients")
