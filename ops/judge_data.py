@@ -10,9 +10,6 @@ from shared.preflight import Meta
 from shared.settings import Settings
 from shared.survey import Kept, StoreSurvey
 
-BACKLOG_WARN = 0.8
-"""Of ``BACKLOG_LIMIT``."""
-
 NAMED_MAX = 8
 
 
@@ -75,19 +72,12 @@ def judge_owners(survey: StoreSurvey, workers: Mapping[str, str]) -> Point:
 
 
 def judge_backlog(survey: StoreSurvey, settings: Settings) -> Point:
-    """How much waits, and whether longer than windows and handlers take."""
+    """How much waits, and whether longer than a window and one attempt take."""
     count, age_s = survey.backlog_messages, survey.oldest_unfinished_s
     says = f"{count} messages are not finished"
     if count:
         says += f", the oldest for {age_s:.0f} s"
-    if count >= settings.backlog_limit:
-        return fail(
-            "backlog",
-            says,
-            f"BACKLOG_LIMIT is {settings.backlog_limit}: ingest answers 503",
-            "add workers, or look at what the handler does",
-        )
-    if count >= BACKLOG_WARN * settings.backlog_limit or age_s * 1000 > longest_ms(settings):
+    if age_s * 1000 > longest_ms(settings):
         return warn(
             "backlog",
             says,

@@ -133,7 +133,8 @@ class IngestMetrics(StoreMetrics):
             "append_failures_total", "batches that Redis refused or did not answer", "reason"
         )
         self.spool_messages = self._gauge(
-            "spool_messages", "messages in the spool that are not in Redis yet"
+            "spool_messages",
+            "messages in the spool that are not in Redis yet; this version has no spool",
         )
 
 

@@ -4,6 +4,7 @@ What can be set, with units, defaults and the relations that must hold.
 Rising precedence: the defaults here, the TOML file that ``INTURN_CONFIG`` names (the same names
 in lower case), the environment (``INTURN_`` + name), ``[instances.<name>]`` in the file.
 ``load_settings`` reports every problem at once. Times are in ms unless the name says otherwise.
+What stands here is read somewhere (a test holds that): a setting that would do nothing is refused.
 """
 
 from __future__ import annotations
@@ -116,7 +117,6 @@ class Settings(BaseSettings):
     port: int = Field(8420, ge=0, le=65535)
     consumer_port: int = Field(8421, ge=0, le=65535)
     api_token: FollowedSecret | None = None
-    public_url: str | None = None
 
     max_wait_ms: int = Field(8000, ge=1, le=3_600_000)
     max_messages: int = Field(5, ge=1, le=1000)
@@ -140,7 +140,6 @@ class Settings(BaseSettings):
     dedupe_ms: PositiveMs = 86_400_000
     max_age_ms: PositiveMs = 21_600_000
     read_ahead: int = Field(2000, ge=1)
-    backlog_limit: int = Field(1_000_000, ge=1)
 
     durability: Literal["memory"] = "memory"
     body_max_bytes: int | None = Field(None, ge=1024)
@@ -201,19 +200,19 @@ class Settings(BaseSettings):
 
 
 _NO_INSTANCE = InstanceSettings()
+_NO_SUCH_SETTING = "there is no such setting in this version"
 
 
-def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+def load_settings() -> Settings:
     """
     Read the TOML file and the environment.
 
     Raises:
         StartRefused: with every problem, each naming its setting; the caller exits 2.
     """
-    environ = os.environ if environ is None else environ
-    problems = _unknown_names(environ)
+    problems = _unknown_names(os.environ)
     from_file: dict[str, Any] = {}
-    if path := environ.get("INTURN_CONFIG"):
+    if path := os.environ.get("INTURN_CONFIG"):
         try:
             from_file = tomllib.loads(Path(path).read_text())
         except (OSError, tomllib.TOMLDecodeError) as error:
@@ -230,7 +229,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
 def _unknown_names(environ: Mapping[str, str]) -> list[str]:
     known = {f"INTURN_{name.upper()}" for name in Settings.model_fields} | {"INTURN_CONFIG"}
     return [
-        f"{name}: there is no such setting"
+        f"{name}: {_NO_SUCH_SETTING}"
         for name in sorted(environ)
         if name.startswith("INTURN_") and name not in known
     ]
@@ -238,6 +237,8 @@ def _unknown_names(environ: Mapping[str, str]) -> list[str]:
 
 def _explain(detail: dict[str, Any]) -> str:
     message = str(detail["msg"]).removeprefix("Value error, ")
+    if detail["type"] == "extra_forbidden":
+        message = _NO_SUCH_SETTING
     where = [str(part) for part in detail["loc"]]
     if not where:
         return message

@@ -1,0 +1,122 @@
+"""What may be set: nothing unknown, nothing without effect, every problem at once."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from shared.errors import StartRefused
+from shared.settings import InstanceSettings, Settings, load_settings
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = ROOT / "shared" / "settings.py"
+ONE_VALUE = {"durability"}
+"""Settings that nobody needs to read, because all but one value is refused."""
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that ``INTURN_CONFIG`` names; empty."""
+    path = tmp_path / "inturn.toml"
+    path.touch()
+    monkeypatch.setenv("INTURN_CONFIG", str(path))
+    return path
+
+
+def problems() -> tuple[str, ...]:
+    """What ``load_settings`` refuses to start with."""
+    with pytest.raises(StartRefused) as refused:
+        load_settings()
+    return refused.value.problems
+
+
+def test_environment_stands_above_the_file(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a shell says for one start counts more than what was written down."""
+    config.write_text("max_wait_ms = 3000\nmax_messages = 7\n")
+    monkeypatch.setenv("INTURN_MAX_WAIT_MS", "4000")
+
+    settings = load_settings()
+
+    assert (settings.max_wait_ms, settings.max_messages) == (4000, 7)
+
+
+@pytest.mark.parametrize("name", ["max_wait", "spool_dir", "on_outage", "backlog_limit"])
+def test_a_setting_without_effect_is_refused(
+    name: str, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever relies on a setting is told when nothing would obey it, wherever it stands."""
+    config.write_text(f'{name} = "1"\n[instances.shop]\n{name} = "1"\n')
+    monkeypatch.setenv(f"INTURN_{name.upper()}", "1")
+
+    found = problems()
+
+    assert [one.partition(": ")[0] for one in found] == [
+        f"INTURN_{name.upper()}",
+        f"[instances.shop] {name}",
+        f"INTURN_{name.upper()}",
+    ]
+    assert all("there is no such setting" in one for one in found)
+
+
+@pytest.mark.parametrize("durability", ["fsync", "replicas:1"])
+def test_a_durability_that_is_not_kept_is_refused(
+    durability: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is promised more than a 2xx stands for."""
+    monkeypatch.setenv("INTURN_DURABILITY", durability)
+
+    assert [one.partition(": ")[0] for one in problems()] == ["INTURN_DURABILITY"]
+
+
+def test_every_problem_is_reported_at_once(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One start tells all that is to be mended, also in relations between values."""
+    config.write_text("[instances.shop]\nmax_messages = 0\n")
+    monkeypatch.setenv("INTURN_PORT", "many")
+    monkeypatch.setenv("INTURN_NONSENSE", "1")
+
+    names = {one.partition(": ")[0] for one in problems()}
+
+    assert names == {"INTURN_NONSENSE", "INTURN_PORT", "[instances.shop] max_messages"}
+
+
+def test_values_that_contradict_each_other_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A duplicate must not be forgotten while its window gathers, and so on."""
+    for name, value in (("QUIET_MS", "9000"), ("RETRY_BASE_MS", "400000"), ("DEDUPE_MS", "1")):
+        monkeypatch.setenv(f"INTURN_{name}", value)
+
+    (found,) = problems()
+
+    for name in ("QUIET_MS", "RETRY_BASE_MS", "DEDUPE_MS"):
+        assert f"INTURN_{name} must" in found
+
+
+def test_secrets_come_by_reference_and_are_not_shown(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file under version control names the variable; a printed setting shows nothing."""
+    monkeypatch.setenv("SHOP_TOKEN", "s3cr3t")
+    config.write_text('[instances.shop]\ntoken = "env:SHOP_TOKEN"\n')
+
+    settings = load_settings()
+
+    token = settings.instance("shop").token
+    assert token is not None
+    assert token.get_secret_value() == "s3cr3t"
+    assert "s3cr3t" not in repr(settings)
+
+
+def test_every_setting_is_read() -> None:
+    """A setting that nobody reads would be obeyed by nobody."""
+    read = {
+        node.attr
+        for room in ("shared", "ingest", "consumer", "ops")
+        for path in (ROOT / room).rglob("*.py")
+        if path != SETTINGS
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+    }
+
+    assert Settings.model_fields.keys() - read == ONE_VALUE
+    assert InstanceSettings.model_fields.keys() <= read
