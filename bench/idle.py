@@ -20,7 +20,7 @@ from pathlib import Path
 from bench.report import Reach, Report, Void, run_bench
 from bench.servers import HOST, Process, cpu_s
 from bench.store import Store
-from shared.running import FOLDER_NAME, Running, find_running
+from shared.home import FOLDER_NAME, Running, find_running
 from tests.support.redis_server import free_port
 from tests.support.waiting import eventually
 

@@ -81,7 +81,7 @@ def inturn() -> None:
 def up() -> None:
     """Start everything: an embedded Redis unless one is set, ingest and consumer."""
     from ops.supervise import supervise
-    from shared.running import home_folder
+    from shared.home import home_folder
     from shared.settings import load_settings
 
     url = load_settings().redis_url
@@ -97,23 +97,17 @@ def up() -> None:
 @inturn.command()
 def ingest() -> None:
     """Run the ingest service: webhooks and API messages into Redis."""
-    from ops.reach import export_redis_url
+    from ingest.service import main as serve
 
-    export_redis_url()
-    from ops.serve import serve_ingest
-
-    _exit(serve_ingest())
+    _exit(serve())
 
 
 @inturn.command()
 def consumer() -> None:
     """Run the consumer service: windows to the handler, replies to the users."""
-    from ops.reach import export_redis_url
+    from consumer.service import main as serve
 
-    export_redis_url()
-    from ops.serve import serve_consumer
-
-    _exit(serve_consumer())
+    _exit(serve())
 
 
 @inturn.command()

@@ -16,8 +16,9 @@ from ops.examine import Examination, examine
 from ops.judge_data import judge_data, judge_meta
 from ops.judge_server import judge_append_only, judge_clock, judge_rights, judge_server
 from ops.point import Point, Verdict, fail, ok
-from ops.reach import find_redis_url, open_pipe, place_of
+from ops.reach import open_pipe, place_of
 from shared.errors import BrokerRefused, BrokerUnavailable
+from shared.home import find_redis_url
 from shared.settings import Settings, load_settings
 
 _LABELS = {Verdict.OK: "ok  ", Verdict.WARN: "WARN", Verdict.FAIL: "FAIL"}

@@ -1,5 +1,5 @@
 """
-How a command finds Redis and the data: the settings, else the ``inturn up`` of this folder.
+How a command reaches Redis and the data.
 
 Commands that only look create nothing: the number of partitions is the one that is written down
 in ``<prefix>:meta``, whatever the shell's settings say.
@@ -8,7 +8,6 @@ in ``<prefix>:meta``, whatever the shell's settings say.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
@@ -16,46 +15,14 @@ from urllib.parse import unquote, urlsplit
 
 from shared.connect import Pipe
 from shared.errors import StartRefused
+from shared.home import find_redis_url
 from shared.keys import Keys
 from shared.preflight import meta_problems, read_meta
-from shared.running import find_running, home_folder
-from shared.settings import Settings, load_settings
+from shared.settings import load_settings
 
 TIMEOUT_MS = 5000
 
-URL_NAME = "INTURN_REDIS_URL"
-
 T = TypeVar("T")
-
-
-def find_redis_url(settings: Settings) -> str:
-    """
-    The Redis that is set, else the one that an ``inturn up`` of this folder embeds.
-
-    Raises:
-        StartRefused: there is neither; the message says what to set.
-    """
-    if settings.redis_url is not None:
-        return settings.redis_url.get_secret_value()
-    folder = home_folder()
-    running = find_running(folder)
-    if running is None:
-        problem = f"{URL_NAME} is not set, and no inturn up runs in this folder ({folder})"
-        raise StartRefused([f"{problem}: set it to redis://host:port/0, or change the folder"])
-    if running.redis_url is None:
-        problem = f"{URL_NAME} is not set here, and the inturn up of this folder embeds no Redis"
-        raise StartRefused([f"{problem}: set it to what that one was given"])
-    return running.redis_url
-
-
-def export_redis_url() -> None:
-    """
-    Let a service that is started here find what ``find_redis_url`` finds.
-
-    Raises:
-        StartRefused: wrong settings, or there is no Redis.
-    """
-    os.environ[URL_NAME] = find_redis_url(load_settings())
 
 
 def place_of(url: str) -> str:

@@ -1,4 +1,4 @@
-"""What the service commands run: ``up`` is ingest and consumer in one process."""
+"""The services of ``inturn up``: ingest and consumer in one process."""
 
 from __future__ import annotations
 
@@ -6,18 +6,14 @@ import asyncio
 
 import structlog
 
-from consumer.service import main as serve_consumer
-from consumer.service import serve_consumer as run_consumer
-from ingest.service import main as serve_ingest
-from ingest.service import serve_ingest as run_ingest
+from consumer.service import serve_consumer
+from ingest.service import serve_ingest
+from shared.home import home_folder, note_services
 from shared.preflight import Prepared
-from shared.running import home_folder, note_services
 from shared.service import run_prepared
 from shared.settings import Settings
 
 log = structlog.get_logger()
-
-__all__ = ["serve_consumer", "serve_ingest", "serve_up"]
 
 EXAMPLE = """\
 inturn listens on {base}, the consumer's metrics are on {consumer}/metrics
@@ -48,7 +44,7 @@ async def _up(settings: Settings, redis_url: str, found: Prepared, stop: asyncio
 
     async with asyncio.TaskGroup() as group:
         group.create_task(
-            run_ingest(
+            serve_ingest(
                 settings,
                 redis_url,
                 found.keys,
@@ -59,6 +55,6 @@ async def _up(settings: Settings, redis_url: str, found: Prepared, stop: asyncio
             name="ingest",
         )
         group.create_task(
-            run_consumer(settings, redis_url, found.keys, stop, say=log.info),
+            serve_consumer(settings, redis_url, found.keys, stop, say=log.info),
             name="consumer",
         )

@@ -24,9 +24,9 @@ from typing import NoReturn
 from ops.restarts import redis_restarts, services_restarts
 from ops.signals import ENDING, Signals
 from shared.embedded import EmbeddedRedis, remove_left_socket
+from shared.home import FolderLock, note_up, prepare_folder
 from shared.lifeline import tie_to_this_process
 from shared.redis_binary import find_server
-from shared.running import FolderLock, note_up, prepare_folder
 
 Serve = Callable[[], int]
 """Runs the services until SIGTERM and returns the exit code. It is called in the forked child, with

@@ -22,9 +22,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shared.errors import StartRefused
+from shared.home import Running, socket_url
 from shared.lifeline import tie_to_this_process
 from shared.redis_binary import ServerBinary
-from shared.running import Running, socket_url
 
 SOCKET_PATH_MAX_BYTES = 107
 """``sun_path`` has 108 bytes on Linux, one of them the NUL. (104 on macOS, which says so.)"""

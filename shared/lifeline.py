@@ -2,7 +2,7 @@
 Tying a child process to this one: it ends when this one ends, also when that is SIGKILLed.
 
 Linux alone offers it (``prctl(PR_SET_PDEATHSIG)``); elsewhere a killed parent leaves its children
-behind, and the lock of ``shared/running.py`` still tells that they run. The kernel counts the
+behind, and the lock of ``shared/home.py`` still tells that they run. The kernel counts the
 *thread* that forked as the parent, so the fork must happen in a thread that lives as long as the
 process: the main one.
 """

@@ -25,9 +25,9 @@ from aiohttp import web
 
 from shared.connect import Pipe
 from shared.errors import BrokerRefused, BrokerUnavailable, StartRefused
+from shared.home import find_redis_url
 from shared.log import configure_logging
 from shared.preflight import Prepared, prepare
-from shared.running import find_running, home_folder
 from shared.settings import Settings, load_settings
 
 CONNECT_TIMEOUT_MS = 2000
@@ -52,7 +52,7 @@ def run_prepared(serve: Serve) -> int:
     """
     try:
         settings = load_settings()
-        redis_url = _redis_url(settings)
+        redis_url = find_redis_url(settings)
     except StartRefused as error:
         return refuse_start(error.problems)
     configure_logging(settings.log_level, settings.log_format)
@@ -65,15 +65,6 @@ def run_prepared(serve: Serve) -> int:
             await serve(settings, redis_url, found, stop)
 
     return run_service(main)
-
-
-def _redis_url(settings: Settings) -> str:
-    if settings.redis_url is not None:
-        return settings.redis_url.get_secret_value()
-    running = find_running(home_folder())
-    if running is None or running.redis_url is None:
-        raise StartRefused(["INTURN_REDIS_URL: is not set, and no inturn up runs in this folder"])
-    return running.redis_url
 
 
 def run_service(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:

@@ -14,8 +14,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from shared.embedded import EmbeddedRedis
+from shared.home import prepare_folder
 from shared.redis_binary import ServerBinary
-from shared.running import prepare_folder
 
 KILLS = 5
 AFTER_WRITES = 300

@@ -13,9 +13,9 @@ from click.testing import CliRunner, Result
 from redis import Redis
 
 from ops.cli import inturn
+from shared.home import FolderLock, home_folder, note_up, prepare_folder
 from shared.keys import Keys, partition_of
 from shared.redis_binary import ServerBinary
-from shared.running import FolderLock, home_folder, note_up, prepare_folder
 from shared.wire import DeadLetter, encode_dead_letter
 from tests.support.redis_server import ROOT, RedisServer
 from tests.support.windows import make_window

@@ -10,8 +10,8 @@ from redis import Redis
 
 from shared.embedded import EmbeddedRedis
 from shared.errors import StartRefused
+from shared.home import prepare_folder
 from shared.redis_binary import ServerBinary, inspect_binary
-from shared.running import prepare_folder
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from shared.home import Running, find_running
 from shared.redis_binary import ServerBinary
-from shared.running import Running, find_running
 from tests.support.up import UpProcess
 from tests.support.waiting import wait_until
 

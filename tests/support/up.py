@@ -19,8 +19,8 @@ from typing import Self
 
 from ops.supervise import supervise
 from shared.errors import StartRefused
+from shared.home import Running, find_running, note_services
 from shared.lifeline import tie_to_this_process
-from shared.running import Running, find_running, note_services
 from tests.support.redis_server import ROOT
 from tests.support.waiting import wait_until
 

@@ -15,8 +15,8 @@ from shared.embedded import (
     server_arguments,
 )
 from shared.errors import StartRefused
+from shared.home import Running
 from shared.redis_binary import ServerBinary
-from shared.running import Running
 
 OLD = ServerBinary(path=Path("/usr/bin/redis-server"), version=(6, 2, 14))
 NEW = ServerBinary(path=Path("/usr/bin/redis-server"), version=(7, 0, 15))

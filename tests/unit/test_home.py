@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from shared import running
+from shared import home
 from shared.errors import StartRefused
-from shared.running import FolderLock, find_running, note_services, note_up, prepare_folder
+from shared.home import FolderLock, find_running, note_services, note_up, prepare_folder
 
 
 @pytest.fixture
@@ -56,8 +56,8 @@ def test_lock_of_a_dead_owner_names_what_is_left(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a Redis outlived its parent, the message says which process to end."""
-    monkeypatch.setattr(running, "LEAVING_S", 0.05)
-    monkeypatch.setattr(running, "_is_alive", lambda _pid: False)
+    monkeypatch.setattr(home, "LEAVING_S", 0.05)
+    monkeypatch.setattr(home, "_is_alive", lambda _pid: False)
     lock = FolderLock(folder)
     lock.take()
     note_up(folder, redis_pid=4711, redis_socket=folder / "redis.sock")

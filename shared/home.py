@@ -1,5 +1,5 @@
 """
-Who runs in a folder: the lock that one ``inturn up`` holds, and the notes by which others find it.
+The folder ``.inturn`` and who runs in it: one ``inturn up`` holds its lock, notes tell the others.
 
 ``up.lock`` is held (``flock``) by ``up`` and inherited by its Redis and its services, so it is free
 only when the last of them is gone: nobody starts a second Redis on the same data. ``up.json`` is
@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from shared.errors import StartRefused
+from shared.settings import Settings
 
 FOLDER_NAME = ".inturn"
 
@@ -132,6 +133,28 @@ def find_running(folder: Path) -> Running | None:
     finally:
         os.close(fd)
     return read_notes(folder)
+
+
+def find_redis_url(settings: Settings) -> str:
+    """
+    The Redis that is set, else the one that an ``inturn up`` of this folder embeds.
+
+    Raises:
+        StartRefused: there is neither; the message says what to set.
+    """
+    if settings.redis_url is not None:
+        return settings.redis_url.get_secret_value()
+    folder = home_folder()
+    running = find_running(folder)
+    if running is None:
+        problem = f"INTURN_REDIS_URL is not set, and no inturn up runs in this folder ({folder})"
+        raise StartRefused([f"{problem}: set it to redis://host:port/0, or change the folder"])
+    if running.redis_url is None:
+        problem = (
+            "INTURN_REDIS_URL is not set here, and the inturn up of this folder embeds no Redis"
+        )
+        raise StartRefused([f"{problem}: set it to what that one was given"])
+    return running.redis_url
 
 
 def read_notes(folder: Path) -> Running | None:
