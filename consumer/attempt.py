@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from consumer.membership import Membership
 from consumer.retry import Attempt, Decision, Finish, GiveUp, Postpone, RetryRules, decide
 from consumer.store import PartitionStore
 from shared.handlers import Call, Handler
@@ -32,13 +33,19 @@ log = structlog.get_logger()
 
 @dataclass(slots=True, eq=False)
 class Running:
-    """A window under a token of ours, from before its start script leaves."""
+    """
+    A window under a token of ours, from before its start script leaves.
+
+    ``joins`` is how often this worker had joined by then: when it had to join again since, the
+    others may have taken it for dead and the window for theirs.
+    """
 
     window: Window
     token: Token
     partition: int
     store: PartitionStore
     orphaned: bool
+    joins: int
     attempt: int = 0
     delay_ms: int = 0
     since: int = 0
@@ -68,24 +75,25 @@ class DispatchSettings:
 
 
 class Attempts:
-    """Makes attempts; ``is_trusted`` says whether the others must take this worker for alive."""
+    """Makes attempts, as far as the others must take this worker for alive since the start."""
 
     def __init__(
         self,
         settings: DispatchSettings,
         metrics: ConsumerMetrics,
-        is_trusted: Callable[[], bool],
+        membership: Membership,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._is_trusted = is_trusted
+        self._membership = membership
 
     async def decide(self, running: Running) -> Decision:
         """Call the handler for a started window, if it may be, and say what is to be written."""
         rules = self._settings.retry
         if running.attempt > rules.max_attempts:
             return GiveUp(error=running.error or "the last attempt died with its worker")
-        if not self._is_trusted() or running.cut_short:
+        trusted = self._membership.is_trusted(time.monotonic())
+        if not trusted or running.joins != self._membership.joins or running.cut_short:
             return _not_run("the worker was not sure to be alive")
         began = time.perf_counter()
         result = await self._call_handler(running)

@@ -57,9 +57,8 @@ class Dispatcher:
         self.running: dict[Token, Running] = {}
         self._worker = worker
         self._settings = settings
-        self._attempts = Attempts(
-            settings, metrics, lambda: membership.is_trusted(time.monotonic())
-        )
+        self._membership = membership
+        self._attempts = Attempts(settings, metrics, membership)
         self._metrics = metrics
         self._tasks = tasks
         self._owner_of = owner_of
@@ -82,6 +81,16 @@ class Dispatcher:
         if owner.memory.has_startable():
             self._hungry[owner.number] = owner
 
+    def runs_alone(self, instance: str, record: Record) -> bool:
+        """
+        Whether a window whose worker died with it may have killed it, or may not die once more.
+
+        Such windows run one at a time, so that one poison does not take its neighbours along;
+        all others at once, so that nobody waits for the handlers of everybody else.
+        """
+        in_process = self._settings.handler_of(instance).in_process
+        return in_process or record.attempt + 1 >= self._settings.retry.max_attempts
+
     def _begin(self, owner: Owner, state: State) -> Running:
         """Take a slot and a token, and enter both before any request leaves."""
         self._free -= 1
@@ -92,7 +101,8 @@ class Dispatcher:
             self._serial += 1
             token = Token(f"{self._worker}:{owner.epoch}:{self._serial}")
         window = owner.memory.window_to_start(state)
-        running = Running(window, token, owner.number, owner.store, state.orphaned)
+        joins = self._membership.joins
+        running = Running(window, token, owner.number, owner.store, state.orphaned, joins)
         running.error = record.error if record is not None else ""
         self._orphan_running = self._orphan_running or state.orphaned
         self.running[token] = running

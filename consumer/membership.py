@@ -35,7 +35,11 @@ def new_worker_id() -> WorkerId:
 
 
 class Membership:
-    """This worker's key, and what is known of the others."""
+    """
+    This worker's key, and what is known of the others.
+
+    ``joins`` counts how often our key had to be made: above 1 the others have missed us.
+    """
 
     def __init__(self, pipe: Pipe, keys: Keys, worker: WorkerId, lease_ms: int) -> None:
         self.worker = worker
@@ -44,6 +48,7 @@ class Membership:
         self._pipe = pipe
         self._keys = keys
         self._lease_ms = lease_ms
+        self.joins = 0
         self._said: WorkerState | None = None
         self._trust: Trust = NO_TRUST
 
@@ -65,6 +70,8 @@ class Membership:
         args = (self._lease_ms, self.state, platform.node())
         kept = await self._pipe.script(load_script("beat"), (key,), args)
         self._trust, self._said = trust_from(sent_s, self._lease_ms), self.state
+        if kept == 0:
+            self.joins += 1
         return bool(kept == 0)
 
     async def survey(self) -> dict[WorkerId, WorkerState]:

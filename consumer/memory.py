@@ -186,7 +186,7 @@ class Memory:
         """
         Up to ``limit`` conversations whose window may start now; their phase is STARTING.
 
-        ``orphan``: one whose last attempt died with its worker may be among them.
+        ``orphan``: one that died with its worker, and runs alone, may be among them.
         """
         taken: list[State] = []
         if orphan and self._orphans and limit > 0:
@@ -232,7 +232,11 @@ class Memory:
         heapq.heappush(self._backoff, (due_s, next(self._serial), state, record.token))
 
     def adopt(self, state: State, *, orphaned: bool) -> None:
-        """The record may be started again: it is ours without a handler, or its worker is dead."""
+        """
+        The record may be started again: it is ours without a handler, or its worker is dead.
+
+        ``orphaned``: it died with its worker, and no other such window may run beside it.
+        """
         state.orphaned = orphaned
         self.foreign.pop(state.key, None)
         self._queue(state)

@@ -190,7 +190,8 @@ class Partition:
         self, memory: Memory, state: State, live: set[WorkerId], now: tuple[int, float]
     ) -> None:
         us, in_hand = self._membership.worker, self._dispatcher.running
-        judge(memory, state, us=us, live=live, in_hand=in_hand, now=now)
+        runs_alone = self._dispatcher.runs_alone
+        judge(memory, state, us=us, live=live, in_hand=in_hand, now=now, runs_alone=runs_alone)
 
     async def _finish_empty(
         self, memory: Memory, empty: list[Conversation], live: set[WorkerId]

@@ -28,6 +28,7 @@ from shared.providers import Address, SendRefused, SendResult, SendRetry
 from shared.record import SendRecord
 
 FINISH_RETRY_S = 0.2
+NOT_SENT_DELAY_MS = 200
 
 log = structlog.get_logger()
 
@@ -157,9 +158,7 @@ class PartitionSender:
                 if code is not SendCode.SENDING:
                     owner.restart(f"send {code.name.lower()}")
                     return
-                if not sends.membership.is_trusted(time.monotonic()):
-                    await self._give_back(owner, item, token, attempt, 200, sent)
-                elif hold or channel is None:
+                if hold or channel is None:
                     await self._hold(item, token, hold, sent)
                 else:
                     await self._send_texts(owner, item, token, channel, attempt, sent)
@@ -185,6 +184,9 @@ class PartitionSender:
         sends, reply = self._sends, item.reply
         address = Address(instance=reply.instance, user=reply.user, reply_to=reply.reply_to)
         for text in reply.texts[sent:]:
+            if not sends.membership.is_trusted(time.monotonic()):
+                await self._give_back(owner, item, token, attempt, NOT_SENT_DELAY_MS, sent)
+                return
             result = await _send_text(channel, sends.session, address, text)
             if isinstance(result, SendRefused):
                 sends.metrics.send_failures_total.labels(provider=channel.provider.name).inc()

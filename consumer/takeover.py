@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import structlog
 
 from consumer.memory import Memory, State
 from consumer.reader import decode_or_bury
 from consumer.store import PartitionStore
+from shared.errors import BrokerRefused
 from shared.metrics import ConsumerMetrics
 from shared.model import Conversation, Entry, EntryId, Token, WorkerId
 from shared.record import Record
@@ -67,7 +68,13 @@ async def _claim_stream(
     entries: list[Entry] = []
     cursor = b"0-0"
     while True:
-        page = await store.claim(epoch, instance, cursor, CLAIM_COUNT)
+        try:
+            page = await store.claim(epoch, instance, cursor, CLAIM_COUNT)
+        except BrokerRefused as error:
+            if error.code != "WRONGTYPE":
+                raise
+            log.warning("claim.failed", instance=instance, error=str(error))
+            return entries
         if page.lost_group:
             metrics.groups_recreated_total.inc()
             log.error("group.recreated", instance=instance)
@@ -129,12 +136,14 @@ def judge(
     live: Collection[WorkerId],
     in_hand: Collection[Token],
     now: tuple[int, float],
+    runs_alone: Callable[[str, Record], bool],
 ) -> None:
     """
     Decide what becomes of a record that this memory did not start.
 
     Nobody's: run when due. Ours with a handler: wait for it. Ours without one, or a dead
-    worker's: start again. A live other's: watch it. ``now``: Redis's ms, monotonic seconds.
+    worker's: start again, if ``runs_alone`` says so with no other such window beside it. A live
+    other's: watch it. ``now``: Redis's ms, monotonic seconds.
     """
     record = state.record
     assert record is not None
@@ -150,4 +159,4 @@ def judge(
     elif record.worker in live:
         memory.watch(state)
     else:
-        memory.adopt(state, orphaned=True)
+        memory.adopt(state, orphaned=runs_alone(state.key[0], record))

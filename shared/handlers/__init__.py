@@ -26,7 +26,10 @@ class Handler(Protocol):
     Answers windows. Called once per attempt; bounded in time by the caller, who cancels.
 
     ``answer`` maps every failure it knows to a ``Result``; an exception counts as ``Retry``.
+    ``in_process``: its code runs inside the worker, so that a window may take the worker along.
     """
+
+    in_process: bool
 
     async def answer(self, call: Call) -> Result:
         """Answer one window."""

@@ -10,6 +10,8 @@ from shared.model import Result
 class EchoHandler:
     """Replies with the window's texts joined; a window without text is counted instead."""
 
+    in_process = False
+
     async def answer(self, call: Call) -> Result:
         """One reply text, at once."""
         count = len(call.window.entries)

@@ -73,6 +73,8 @@ class HttpHandler:
     Cancelling a call closes its connection; the endpoint may go on with the work.
     """
 
+    in_process = False
+
     def __init__(self, url: str, *, key: bytes | None, timeout_ms: int) -> None:
         """
         Needs no running loop.

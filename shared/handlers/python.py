@@ -48,6 +48,8 @@ class PythonHandler:
     A function that hangs can therefore use up all threads: give what it waits on a timeout.
     """
 
+    in_process = True
+
     def __init__(self, function: Function, *, threads: int) -> None:
         self._function = function
         self._is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(

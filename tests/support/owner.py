@@ -198,7 +198,15 @@ class Owner:
     def _judge(
         self, memory: Memory, state: State, live: Collection[WorkerId], now: tuple[int, float]
     ) -> None:
-        judge(memory, state, us=self.worker, live=live, in_hand=self.in_hand, now=now)
+        judge(
+            memory,
+            state,
+            us=self.worker,
+            live=live,
+            in_hand=self.in_hand,
+            now=now,
+            runs_alone=lambda _instance, _record: True,
+        )
 
     def _find(self, token: Token) -> tuple[Memory, State] | None:
         window = self.in_hand.get(token)
