@@ -21,8 +21,6 @@ from shared.settings import MiB, Settings
 
 DEFAULT_MAX_BYTES = 3 * MiB
 INLINE_MEDIA_MAX_BYTES = 64 * MiB
-INLINE_MEDIA_PROVIDERS = frozenset({"evolution", "waha"})
-"""Those that put photos and voice notes as base64 into the webhook."""
 
 BODIES_MAX_BYTES = 256 * MiB
 """All bodies in memory together: four of the largest kind, beyond that 429 and a later retry."""
@@ -43,11 +41,11 @@ JSON_VALUES_MAX = 1_000_000
 """Lists of empty lists take 50 times their bytes in memory; real payloads hold some thousands."""
 
 
-def body_limit(settings: Settings, provider: str | None = None) -> int:
-    """The largest body in bytes that a provider's route, or the API's (None), takes."""
+def body_limit(settings: Settings, *, inline_media: bool) -> int:
+    """The largest body in bytes that a route takes, by whether media come inside it."""
     if settings.body_max_bytes is not None:
         return settings.body_max_bytes
-    return INLINE_MEDIA_MAX_BYTES if provider in INLINE_MEDIA_PROVIDERS else DEFAULT_MAX_BYTES
+    return INLINE_MEDIA_MAX_BYTES if inline_media else DEFAULT_MAX_BYTES
 
 
 class BodyReader:

@@ -43,10 +43,7 @@ class Intake:
             RequestRefused: 413, more than ``MESSAGES_MAX``.
             BrokerUnavailable, BrokerRefused: not all are kept; the sender must send again.
         """
-        if len(messages) > MESSAGES_MAX:
-            raise RequestRefused(
-                413, "too_many_messages", f"messages: more than {MESSAGES_MAX} in one request"
-            )
+        refuse_too_many(messages)
         if not messages:
             return []
         kept = await self._appender.append(messages)
@@ -65,3 +62,16 @@ class Intake:
             event = "message.spooled" if accepted.spooled else "message.accepted"
         say = log.info if self._accepted_level == "info" else log.debug
         say(event, entry=accepted.entry_id, instance=message.instance, user=message.user)
+
+
+def refuse_too_many(messages: Sequence[object]) -> None:
+    """
+    One request holds ``MESSAGES_MAX`` messages at most, read or not.
+
+    Raises:
+        RequestRefused: 413.
+    """
+    if len(messages) > MESSAGES_MAX:
+        raise RequestRefused(
+            413, "too_many_messages", f"messages: more than {MESSAGES_MAX} in one request"
+        )

@@ -8,9 +8,8 @@ from aiohttp import web
 
 from ingest.answers import accepted_list, json_answer
 from ingest.body import BodyReader, body_limit, parse_json
-from ingest.intake import MESSAGES_MAX, Intake
+from ingest.intake import Intake, refuse_too_many
 from ingest.message_form import read_messages
-from shared.errors import RequestRefused
 from shared.settings import Settings
 
 
@@ -24,7 +23,7 @@ class MessagesApi:
         self._bodies = bodies
         self._now_ms = now_ms
         self._media_inline_bytes = settings.media_inline_bytes
-        self._max_bytes = body_limit(settings)
+        self._max_bytes = body_limit(settings, inline_media=False)
 
     def routes(self) -> list[web.RouteDef]:
         """What this module answers."""
@@ -40,7 +39,9 @@ class MessagesApi:
         """
         async with self._bodies.reading(request, self._max_bytes) as body:
             payload = parse_json(body)
-            _refuse_many(payload)
+            if isinstance(payload, dict) and isinstance(payload.get("messages"), list):
+                # Counted before they are read, so that a million bad messages cost nothing.
+                refuse_too_many(payload["messages"])
             messages = read_messages(
                 payload,
                 received_at=self._now_ms(),
@@ -48,12 +49,3 @@ class MessagesApi:
             )
             kept = await self._intake.take(messages)
         return json_answer({"accepted": accepted_list(kept)}, 202)
-
-
-def _refuse_many(payload: object) -> None:
-    """Count before reading, so that a million bad messages cost nothing."""
-    items = payload.get("messages") if isinstance(payload, dict) else None
-    if isinstance(items, list) and len(items) > MESSAGES_MAX:
-        raise RequestRefused(
-            413, "too_many_messages", f"messages: more than {MESSAGES_MAX} in one request"
-        )

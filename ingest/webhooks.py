@@ -23,13 +23,9 @@ from shared.errors import RequestRefused
 from shared.keys import is_instance_name
 from shared.metrics import IngestMetrics
 from shared.providers import Parsed, ParseOptions, Provider, WebhookRequest
-from shared.providers.evolution import EVENT_SUFFIXES
 from shared.settings import Settings
 
 log: FilteringBoundLogger = structlog.get_logger()
-
-_SUFFIXES: Mapping[str, frozenset[str]] = {"evolution": EVENT_SUFFIXES}
-"""What a provider may append to the configured URL, by provider: never an instance's name."""
 
 
 class Webhooks:
@@ -70,8 +66,8 @@ class Webhooks:
             BrokerUnavailable, BrokerRefused: answer 503, and the provider sends again.
         """
         provider = self._provider(request)
-        path_instance = _instance_in_path(request, provider.name)
-        limit = body_limit(self._settings, provider.name)
+        path_instance = _instance_in_path(request, provider)
+        limit = body_limit(self._settings, inline_media=provider.has_inline_media)
         async with self._bodies.reading(request, limit) as body:
             instance, payload = self._verified(request, provider, body, path_instance)
             parsed = provider.parse(payload, self._options(path_instance, instance))
@@ -123,14 +119,13 @@ class Webhooks:
             log.debug("message.ignored", provider=provider, kind=kind, count=count)
 
 
-def _instance_in_path(request: web.Request, provider: str) -> str | None:
+def _instance_in_path(request: web.Request, provider: Provider) -> str | None:
     """The path's instance; a known event suffix is none, wherever it stands."""
-    suffixes = _SUFFIXES.get(provider, frozenset())
     instance = request.match_info.get("instance") or None
     event = request.match_info.get("event") or None
-    if event is not None and event not in suffixes:
+    if event is not None and event not in provider.event_suffixes:
         raise RequestRefused(404, "not_found", "there is nothing at this path")
-    if instance is None or instance in suffixes:
+    if instance is None or instance in provider.event_suffixes:
         return None
     if not is_instance_name(instance):
         raise RequestRefused(400, "invalid_field", "instance in the path is not a name")

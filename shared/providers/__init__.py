@@ -84,6 +84,12 @@ class Provider(Protocol):
 
     name: str
 
+    event_suffixes: frozenset[str]
+    """What it may append to the configured URL, by event: never an instance's name."""
+
+    has_inline_media: bool
+    """Whether photos and voice notes stand in its webhooks, as base64: bodies are large."""
+
     def verify(self, request: WebhookRequest, secrets: Sequence[str]) -> bool:
         """Whether one of ``secrets`` vouches for the request; constant-time, never raises."""
         ...

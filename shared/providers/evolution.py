@@ -72,9 +72,6 @@ _OTHER_EVENTS = frozenset(
 )
 _EVENTS = _OTHER_EVENTS | _HISTORY_EVENTS | {_UPSERT}
 
-EVENT_SUFFIXES = frozenset(event.replace("_", "-") for event in _EVENTS)
-"""What ``byEvents`` appends to the webhook's URL: never an instance's name."""
-
 IGNORED_KINDS = _OTHER_EVENTS | ITEM_KINDS | {"other"}
 """Every kind that ``Parsed.ignored`` may count."""
 
@@ -83,6 +80,8 @@ class Evolution:
     """The provider ``evolution``. ``now_s`` is the clock for the expiry of signed tokens."""
 
     name = NAME
+    event_suffixes = frozenset(event.replace("_", "-") for event in _EVENTS)  # ``byEvents``
+    has_inline_media = True
 
     def __init__(self, now_s: Callable[[], float] = time.time) -> None:
         self._now_s = now_s

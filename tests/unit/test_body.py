@@ -41,11 +41,8 @@ def test_objects_nest_as_lists_do() -> None:
         parse_json(b'{"a": [' * 40 + b"1" + b"]}" * 40)
 
 
-@pytest.mark.parametrize(
-    "provider, limit",
-    [("evolution", 64 * MiB), ("waha", 64 * MiB), ("telegram", 3 * MiB), (None, 3 * MiB)],
-)
-def test_the_limit_is_the_routes(provider: str | None, limit: int) -> None:
+@pytest.mark.parametrize("inline_media, limit", [(True, 64 * MiB), (False, 3 * MiB)])
+def test_the_limit_is_the_routes(inline_media: bool, limit: int) -> None:
     """Only where media comes inline a body may be large."""
-    assert body_limit(Settings(), provider) == limit
-    assert body_limit(Settings(body_max_bytes=5000), provider) == 5000
+    assert body_limit(Settings(), inline_media=inline_media) == limit
+    assert body_limit(Settings(body_max_bytes=5000), inline_media=inline_media) == 5000

@@ -10,7 +10,7 @@ import pytest
 from shared.errors import RequestRefused
 from shared.model import Kind, Message
 from shared.providers import Parsed
-from shared.providers.evolution import EVENT_SUFFIXES, IGNORED_KINDS, Evolution
+from shared.providers.evolution import IGNORED_KINDS, Evolution
 from shared.providers.registry import PROVIDERS, provider_named
 from tests.support.evolution_payloads import (
     INSTANCE,
@@ -262,8 +262,9 @@ def test_the_payload_names_its_instance(payload: Any, name: str | None) -> None:
 
 def test_event_suffixes_are_those_that_evolution_appends() -> None:
     """Each known event has its URL suffix, in the spelling of ``byEvents``."""
-    assert {"messages-upsert", "messages-set", "call", "typebot-change-status"} <= EVENT_SUFFIXES
-    assert all(suffix == suffix.lower() and "_" not in suffix for suffix in EVENT_SUFFIXES)
+    suffixes = Evolution.event_suffixes
+    assert {"messages-upsert", "messages-set", "call", "typebot-change-status"} <= suffixes
+    assert all(suffix == suffix.lower() and "_" not in suffix for suffix in suffixes)
 
 
 def test_the_registry_holds_evolution_by_its_name() -> None:
