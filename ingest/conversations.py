@@ -16,7 +16,7 @@ from shared.keys import Keys, is_instance_name
 from shared.model import EntryId
 from shared.settings import Settings
 from shared.trace import Trace
-from shared.whereabouts import DeadTrace, MessageTrace, ReplyTrace, State
+from shared.trace.whereabouts import DeadTrace, MessageTrace, ReplyTrace, State
 from shared.wire import OutboxReply
 
 PATH = "/api/v1/conversations/{instance}/{user}"

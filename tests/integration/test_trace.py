@@ -11,7 +11,7 @@ from shared.connect import Pipe
 from shared.keys import Keys
 from shared.model import window_id
 from shared.trace import Trace
-from shared.whereabouts import MessageTrace, ReplyState, State
+from shared.trace.whereabouts import MessageTrace, ReplyState, State
 from tests.support.journey import INSTANCE, USER, Journey, begin_journey
 from tests.support.pipes import running_pipe
 

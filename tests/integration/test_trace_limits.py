@@ -7,12 +7,11 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from shared import search
 from shared.connect import Pipe
 from shared.keys import GROUP, Keys
 from shared.model import EntryId
-from shared.trace import Trace
-from shared.whereabouts import MessageTrace, State
+from shared.trace import Trace, search
+from shared.trace.whereabouts import MessageTrace, State
 from tests.support.journey import INSTANCE, USER, Journey, begin_journey
 from tests.support.pipes import running_pipe
 

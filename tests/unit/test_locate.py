@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from shared.evidence import Evidence, JournalRow, OutboxFound
 from shared.keys import message_hash
-from shared.locate import locate_conversation, locate_message
 from shared.model import (
     ClosedBy,
     Entry,
@@ -20,7 +18,9 @@ from shared.model import (
     window_id,
 )
 from shared.record import Record, SendRecord
-from shared.whereabouts import MessageTrace, ReplyState, State
+from shared.trace.evidence import Evidence, JournalRow, OutboxFound
+from shared.trace.locate import locate_conversation, locate_message
+from shared.trace.whereabouts import MessageTrace, ReplyState, State
 from shared.wire import DeadLetter, OutboxReply
 
 INSTANCE, USER = "shop", "491700000001"

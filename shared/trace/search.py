@@ -15,10 +15,10 @@ import orjson
 
 from shared.connect import Pipe
 from shared.errors import BrokerRefused, EntryUndecodable
-from shared.evidence import JournalRow, decode_journal_row
 from shared.keys import GROUP, PartitionKeys, conversation_field, conversation_hash, message_hash
 from shared.model import Entry, EntryId
 from shared.record import Record, SendRecord, decode_record, decode_send_record
+from shared.trace.evidence import JournalRow, decode_journal_row
 from shared.wire import DeadLetter, OutboxReply, decode_dead_letter, decode_entry, decode_reply
 
 FIRST_PAGE = 8

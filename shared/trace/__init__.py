@@ -1,6 +1,9 @@
 """
 Traces a message or a conversation: where it is, from what Redis says of it.
 
+``search`` reads, ``evidence`` is what it found, ``locate`` judges it, and the answers are
+``whereabouts``.
+
 The reads follow the way of a message (stream, record, outbox and dead letters, journal), so that
 what moves on meanwhile is met further down. Nothing is written, and no worker is asked.
 """
@@ -10,13 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from shared.connect import Pipe
-from shared.evidence import REPLY_ENDS, Evidence, JournalRow, OutboxFound
 from shared.keys import Keys
-from shared.locate import MESSAGES_MAX, locate_conversation, locate_message
 from shared.model import EntryId
 from shared.record import Record
-from shared.search import Search
-from shared.whereabouts import ConversationTrace, MessageTrace
+from shared.trace.evidence import REPLY_ENDS, Evidence, JournalRow, OutboxFound
+from shared.trace.locate import MESSAGES_MAX, locate_conversation, locate_message
+from shared.trace.search import Search
+from shared.trace.whereabouts import ConversationTrace, MessageTrace
 from shared.wire import OutboxReply
 
 
@@ -24,7 +27,7 @@ class Trace:
     """
     Says where things are, for people and for the status API.
 
-    The work is bounded whatever stands in Redis (the numbers are ``shared/search.py``'s): of the
+    The work is bounded whatever stands in Redis (the numbers are ``search``'s): of the
     conversation's partition it reads the oldest ``SCAN_ROWS`` entries of the instance's stream,
     the newest ``SCAN_ROWS`` replies and as many dead letters, and ``JOURNAL_ROWS`` of the
     journal: for a message from its entry on, for a conversation the newest. A message that

@@ -9,9 +9,9 @@ carrier is.
 from __future__ import annotations
 
 from shared.dead_letters import LetterId
-from shared.evidence import REPLY_ENDS, Evidence, JournalRow, OutboxFound
 from shared.model import EntryId, window_id
-from shared.whereabouts import (
+from shared.trace.evidence import REPLY_ENDS, Evidence, JournalRow, OutboxFound
+from shared.trace.whereabouts import (
     ConversationTrace,
     DeadTrace,
     MessageTrace,
