@@ -5,6 +5,7 @@ from __future__ import annotations
 from ops.examine import Rights
 from ops.point import Point, fail, ok, warn
 from shared.server_info import ServerInfo
+from shared.settings import MiB
 
 MEMORY_WARN = 0.80
 MEMORY_FAIL = 0.95
@@ -15,8 +16,6 @@ HOST_MEMORY_WARN = 0.75
 SKEW_WARN_MS = 2000
 SKEW_FAIL_MS = 300_000
 """Providers sign a time, and five minutes either way are accepted (Standard Webhooks, Slack)."""
-
-MiB = 1024 * 1024
 
 
 def judge_server(info: ServerInfo) -> list[Point]:

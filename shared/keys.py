@@ -13,7 +13,7 @@ import unicodedata
 import zlib
 from dataclasses import dataclass
 from functools import lru_cache
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 GROUP = b"workers"
 """The consumer group of every stream."""
@@ -124,8 +124,3 @@ class Keys:
     def _make_partition(self, number: int) -> PartitionKeys:
         base = f"{self.prefix}:{{{number}}}"
         return PartitionKeys(number, base, *(f"{base}:{name}" for name in _PARTITION_KEYS))
-
-
-def instance_of_stream(key: str) -> str:
-    """The instance whose stream ``key`` is."""
-    return unquote(key.rpartition(":stream:")[2])

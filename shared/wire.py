@@ -31,6 +31,9 @@ VERSION = 1
 FIELD = b"m"
 """The one field of a stream entry."""
 
+_DAMAGE = (ValueError, TypeError, KeyError, AttributeError, IndexError)
+"""What reading raises of a value that is not as it was written."""
+
 _MESSAGE_FIELDS = tuple(field.name for field in fields(Message) if field.name != "instance")
 _MEDIA_FIELDS = tuple(field.name for field in fields(Media))
 _MESSAGE_DEFAULTS: dict[str, Any] = {"text": "", "kind": Kind.TEXT}
@@ -83,6 +86,13 @@ _REPLY_TYPES: _Types = {
     "reply_to": _MAYBE_TEXT,
     "message_ids": (list,),
 }
+
+
+def _open_body(value: bytes, what: str) -> dict[str, Any]:
+    body: dict[str, Any] = orjson.loads(value)
+    if body.pop("v") != VERSION:
+        raise EntryUndecodable(f"the {what} has another version")
+    return body
 
 
 def _check_types(body: Mapping[str, Any], types: _Types) -> None:
@@ -140,9 +150,7 @@ def decode_entry(instance: str, entry_id: bytes, values: list[bytes]) -> Entry:
     try:
         if len(values) != 2 or values[0] != FIELD:
             raise EntryUndecodable("the entry does not have exactly the field m")
-        body = orjson.loads(values[1])
-        if body.pop("v") != VERSION:
-            raise EntryUndecodable("the entry has another version")
+        body = _open_body(values[1], "entry")
         window = body.pop("window", None)
         if window is not None:
             _check_types(body, {})
@@ -153,9 +161,7 @@ def decode_entry(instance: str, entry_id: bytes, values: list[bytes]) -> Entry:
             return Entry(id=EntryId.parse(entry_id), message=message, replayed=replayed)
         message = _message_from_dict(instance, body)
         return Entry(id=EntryId.parse(entry_id), message=message)
-    except EntryUndecodable:
-        raise
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+    except _DAMAGE as error:
         raise EntryUndecodable(f"the entry cannot be read: {type(error).__name__}") from error
 
 
@@ -230,16 +236,14 @@ def decode_dead_letter(value: bytes) -> DeadLetter:
         EntryUndecodable: damaged, or of a later version.
     """
     try:
-        body = orjson.loads(value)
-        if body.pop("v") != VERSION:
-            raise EntryUndecodable("the dead letter has another version")
+        body = _open_body(value, "dead letter")
         _check_types(body, _LETTER_TYPES)
         raw_window = body.pop("window")
         window = None if raw_window is None else window_from_dict(raw_window)
         if window is not None and window.instance != body["instance"]:
             raise EntryUndecodable("the window is another instance's")
         return DeadLetter(window=window, **body)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except _DAMAGE as error:
         raise EntryUndecodable(f"the dead letter cannot be read: {error}") from error
 
 
@@ -271,13 +275,11 @@ def decode_reply(value: bytes) -> OutboxReply:
         EntryUndecodable: damaged, or of a later version.
     """
     try:
-        body = orjson.loads(value)
-        if body.pop("v") != VERSION:
-            raise EntryUndecodable("the reply has another version")
+        body = _open_body(value, "reply")
         _check_types(body, _REPLY_TYPES)
         _check_texts((*body["texts"], *body["message_ids"]))
         body["texts"] = tuple(body["texts"])
         body["message_ids"] = tuple(body["message_ids"])
         return OutboxReply(**body)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except _DAMAGE as error:
         raise EntryUndecodable(f"the reply cannot be read: {error}") from error

@@ -1,7 +1,7 @@
 """
 What Redis says of one conversation, as ``Trace`` fetched it: entries, record, replies, journal.
 
-Plain values without a judgement; ``shared/trace/whereabouts.py`` makes one of them.
+Plain values without a judgement; ``locate`` makes one of them.
 """
 
 from __future__ import annotations
