@@ -44,7 +44,6 @@ class Sent:
     answered: int
     refused: int
     seconds: float
-    p50_ms: float
     p99_ms: float
 
     @property
@@ -131,14 +130,13 @@ async def send_with_wrk(port: int, webhooks: Webhooks, connections: int, seconds
         output, _ = await process.communicate()
     if process.returncode != 0:
         raise Void(f"wrk ended with {process.returncode}")
-    answered, refused, failed, took_s, p50, p99 = output.decode().splitlines()[-1].split()
+    answered, refused, failed, took_s, p99 = output.decode().splitlines()[-1].split()
     if int(failed):
         raise Void(f"{failed} connections of wrk failed")
     return Sent(
         answered=int(answered),
         refused=int(refused),
         seconds=float(took_s),
-        p50_ms=float(p50),
         p99_ms=float(p99),
     )
 
@@ -156,17 +154,11 @@ async def send(port: int, webhooks: Webhooks, connections: int, seconds: float) 
             took_s.append(time.perf_counter() - sent_s)
             refused += status != OK
 
-    opened = [await Connection.open(port) for _ in range(connections)]
-    try:
-        await asyncio.gather(*(keep_sending(connection) for connection in opened))
-    finally:
-        for connection in opened:
-            connection.close()
+    await _with_connections(port, connections, keep_sending)
     return Sent(
         answered=len(took_s),
         refused=refused,
         seconds=time.perf_counter() - began_s,
-        p50_ms=percentile(took_s, 0.5) * 1000,
         p99_ms=percentile(took_s, 0.99) * 1000,
     )
 
@@ -199,10 +191,16 @@ async def send_at_rate(
             result.answers.append((first + number, body))
             result.refused += status != OK
 
-    opened = [await Connection.open(port) for _ in range(connections)]
+    await _with_connections(port, connections, keep_sending)
+    return result
+
+
+async def _with_connections(
+    port: int, count: int, use: Callable[[Connection], Awaitable[None]]
+) -> None:
+    opened = [await Connection.open(port) for _ in range(count)]
     try:
-        await asyncio.gather(*(keep_sending(connection) for connection in opened))
+        await asyncio.gather(*(use(connection) for connection in opened))
     finally:
         for connection in opened:
             connection.close()
-    return result
