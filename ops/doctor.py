@@ -16,7 +16,7 @@ from ops.examine import Examination, examine
 from ops.judge_data import judge_data, judge_meta
 from ops.judge_server import judge_append_only, judge_clock, judge_rights, judge_server
 from ops.point import Point, Verdict, fail, ok
-from ops.reach import open_pipe, place_of
+from ops.reach import place_of, reach_redis
 from shared.errors import BrokerRefused, BrokerUnavailable
 from shared.home import find_redis_url
 from shared.settings import Settings, load_settings
@@ -35,7 +35,7 @@ def examine_store() -> list[Point]:
     url = find_redis_url(settings)
 
     async def ask() -> Examination:
-        async with open_pipe(url) as pipe:
+        async with reach_redis(url) as pipe:
             return await examine(pipe, settings)
 
     try:

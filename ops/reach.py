@@ -8,12 +8,12 @@ in ``<prefix>:meta``, whatever the shell's settings say.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
-from shared.connect import Pipe
+from shared.connect import Pipe, open_pipe
 from shared.errors import StartRefused
 from shared.home import find_redis_url
 from shared.keys import Keys
@@ -33,17 +33,9 @@ def place_of(url: str) -> str:
     return f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
 
 
-@asynccontextmanager
-async def open_pipe(url: str) -> AsyncIterator[Pipe]:
-    """A connection that lives as long as the block."""
-    pipe = Pipe(url, timeout_ms=TIMEOUT_MS, name="ops")
-    task = asyncio.create_task(pipe.run(), name="pipe-ops")
-    try:
-        yield pipe
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+def reach_redis(url: str) -> AbstractAsyncContextManager[Pipe]:
+    """A command's connection, for as long as the block."""
+    return open_pipe(url, timeout_ms=TIMEOUT_MS, name="ops")
 
 
 async def find_keys(pipe: Pipe, prefix: str) -> Keys:
@@ -77,7 +69,7 @@ def with_store(action: Callable[[Pipe, Keys], Awaitable[T]]) -> T:
     url = find_redis_url(settings)
 
     async def run() -> T:
-        async with open_pipe(url) as pipe:
+        async with reach_redis(url) as pipe:
             return await action(pipe, await find_keys(pipe, settings.prefix))
 
     return asyncio.run(run())

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from hiredis import pack_command
@@ -200,3 +201,16 @@ def _resolve(future: asyncio.Future[Any], answer: Any) -> None:
         future.set_exception(answer)
     else:
         future.set_result(answer)
+
+
+@asynccontextmanager
+async def open_pipe(url: str, *, timeout_ms: int, name: str) -> AsyncIterator[Pipe]:
+    """A pipe that runs as long as the block, for what is short; services run theirs in a group."""
+    pipe = Pipe(url, timeout_ms=timeout_ms, name=name)
+    task = asyncio.create_task(pipe.run(), name=f"pipe-{name}")
+    try:
+        yield pipe
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

@@ -16,14 +16,14 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import prometheus_client
 import structlog
 import uvloop
 from aiohttp import web
 
-from shared.connect import Pipe
+from shared.connect import open_pipe
 from shared.errors import BrokerRefused, BrokerUnavailable, StartRefused
 from shared.home import find_redis_url
 from shared.log import configure_logging
@@ -128,22 +128,16 @@ async def prepared(settings: Settings, redis_url: str, stop: asyncio.Event) -> P
     Raises:
         StartRefused: Redis is not fit, or its data was made with other settings.
     """
-    pipe = Pipe(redis_url, timeout_ms=CONNECT_TIMEOUT_MS, name="start")
-    running = asyncio.create_task(pipe.run(), name="pipe-start")
-    try:
+    async with open_pipe(redis_url, timeout_ms=CONNECT_TIMEOUT_MS, name="start") as pipe:
         while not stop.is_set():
             try:
                 return await prepare(pipe, settings)
             except (BrokerUnavailable, BrokerRefused) as error:
                 log.warning("redis.awaited", error=str(error))
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(CONNECT_RETRY_S):
                     await stop.wait()
-            except TimeoutError:
-                continue
-        return None
-    finally:
-        running.cancel()
+    return None
 
 
 @asynccontextmanager
