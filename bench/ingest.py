@@ -22,7 +22,7 @@ from bench.payloads import INSTANCE, INSTANCES_SETTING, message_maker, with_ids
 from bench.report import Reach, Report, Row, Void, run_bench
 from bench.servers import Process, cpu_s, ingest, redis_server
 from bench.store import Store
-from ingest.append import Appender
+from ingest.append import RedisAppender
 from shared.connect import Pipe
 from shared.metrics import IngestMetrics, InstanceLabels
 from shared.settings import Settings
@@ -186,7 +186,7 @@ async def _measure_append(report: Report) -> None:
 async def _time_appends(store: Store, pipe: Pipe) -> tuple[list[float], list[float]]:
     """Appends and PINGs in turn on one connection, in ms."""
     dedupe_ms: int = Settings.model_fields["dedupe_ms"].default
-    appender = Appender(pipe, store.keys, dedupe_ms, IngestMetrics(InstanceLabels(1)))
+    appender = RedisAppender(pipe, store.keys, dedupe_ms, IngestMetrics(InstanceLabels(1)))
     pattern = message_maker()
     appends, pings = [], []
     for number in range(APPENDS):

@@ -18,7 +18,7 @@ from typing import Any
 import redis
 
 from bench.report import Void
-from ingest.append import Appender
+from ingest.append import RedisAppender
 from shared.keys import GROUP, Keys, conversation_hash
 from shared.metrics import IngestMetrics, InstanceLabels
 from shared.model import Message
@@ -182,7 +182,7 @@ async def append_all(store: Store, messages: Iterable[Message]) -> list[Place]:
     dedupe_ms: int = Settings.model_fields["dedupe_ms"].default
     places: list[Place] = []
     async with running_pipe(store.url) as pipe:
-        appender = Appender(pipe, store.keys, dedupe_ms, metrics)
+        appender = RedisAppender(pipe, store.keys, dedupe_ms, metrics)
         rest = iter(messages)
         while chunk := list(islice(rest, AT_ONCE)):
             for message, accepted in zip(chunk, await appender.append(chunk), strict=True):

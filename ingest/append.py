@@ -30,7 +30,7 @@ _APPEND = load_script("append")
 _DUPLICATE = 1
 
 
-class Appender:
+class RedisAppender:
     """Appends messages to their streams; safe to use from many requests at once."""
 
     def __init__(self, pipe: Pipe, keys: Keys, dedupe_ms: int, metrics: IngestMetrics) -> None:

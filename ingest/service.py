@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import Literal
 
 from ingest.app import build_app, make_runner
-from ingest.append import Appender
+from ingest.append import RedisAppender
 from ingest.conversations import Conversations
 from shared.connect import Pipe
 from shared.errors import BrokerRefused
 from shared.keys import Keys
 from shared.metrics import IngestMetrics, InstanceLabels
 from shared.preflight import Prepared
-from shared.service import listening, run_prepared
+from shared.service import in_background, listening, run_prepared
 from shared.settings import Settings
 from shared.survey import keep_surveying
 
@@ -44,7 +44,7 @@ async def serve_ingest(
     writes = Pipe(redis_url, timeout_ms=APPEND_TIMEOUT_MS, name="append")
     writes.on_batch = metrics.append_batch_messages.observe
     reads = Pipe(redis_url, timeout_ms=READ_TIMEOUT_MS, name="status")
-    appender = Appender(writes, keys, settings.dedupe_ms, metrics)
+    appender = RedisAppender(writes, keys, settings.dedupe_ms, metrics)
 
     async def check() -> str | None:
         return await _what_is_wrong(reads, keys)
@@ -57,20 +57,14 @@ async def serve_ingest(
         accepted_level=accepted_level,
         routes=Conversations(reads, keys, settings).routes(),
     )
-    async with asyncio.TaskGroup() as group:
-        background = [
-            group.create_task(writes.run(), name="pipe-append"),
-            group.create_task(reads.run(), name="pipe-status"),
-            group.create_task(keep_surveying(reads, keys, metrics, SURVEY_S), name="survey"),
-        ]
-        try:
-            runner = make_runner(app, metrics)
-            async with listening(runner, settings.host, settings.port, "INTURN_PORT") as port:
-                on_ready(port)
-                await stop.wait()
-        finally:
-            for task in background:
-                task.cancel()
+    runner = make_runner(app, metrics)
+    survey = keep_surveying(reads, keys, metrics, SURVEY_S)
+    async with (
+        in_background(append=writes.run(), status=reads.run(), survey=survey),
+        listening(runner, settings.host, settings.port, "INTURN_PORT") as port,
+    ):
+        on_ready(port)
+        await stop.wait()
 
 
 async def _what_is_wrong(pipe: Pipe, keys: Keys) -> str | None:

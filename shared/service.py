@@ -15,8 +15,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import prometheus_client
 import structlog
@@ -166,6 +167,18 @@ def _explain(error: OSError, host: str, port: int, setting: str) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"{setting}: port {port} on {host} is in use; choose another one"
     return f"{setting}: cannot listen on {host} port {port}: {error.strerror}"
+
+
+@asynccontextmanager
+async def in_background(**works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run each while inside, as a task of that name; if one fails, what is inside ends, too."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(work, name=name) for name, work in works.items()]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
 
 
 async def watch_loop(limit_ms: int, observe_lag: Callable[[float], None]) -> None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 from redis.asyncio import Redis
 
-from ingest.append import Appender
+from ingest.append import RedisAppender
 from shared import survey
 from shared.connect import Pipe
 from shared.keys import Keys
@@ -41,7 +41,7 @@ def keys(prefix: str) -> Keys:
 
 async def append_message(pipe: Pipe, keys: Keys, user: str, message_id: str = "M1") -> None:
     """As ingest does it."""
-    appender = Appender(pipe, keys, 86_400_000, IngestMetrics(InstanceLabels(10)))
+    appender = RedisAppender(pipe, keys, 86_400_000, IngestMetrics(InstanceLabels(10)))
     message = Message(instance="shop", user=user, message_id=message_id, received_at=1)
     await appender.append([message])
 

@@ -22,7 +22,7 @@ from typing import Any, cast
 from redis.asyncio import Redis
 
 from consumer.worker import Worker
-from ingest.append import Appender
+from ingest.append import RedisAppender
 from shared.connect import Pipe
 from shared.dead_letters import DeadLetters
 from shared.keys import Keys, partition_of
@@ -105,7 +105,7 @@ class Deployment:
         self.redis = redis
         self.keys = Keys(settings.prefix, settings.partitions)
         self.letters = DeadLetters(pipe, self.keys)
-        self._appender = Appender(pipe, self.keys, settings.dedupe_ms, metrics)
+        self._appender = RedisAppender(pipe, self.keys, settings.dedupe_ms, metrics)
         self._serial = itertools.count(1)
 
     @asynccontextmanager

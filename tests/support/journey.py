@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from consumer.outbox import OutboxStore, SendCode
 from consumer.store import FinishCode, PartitionStore, StartCode, StartRequest
 from consumer.window import freeze
-from ingest.append import Appender
+from ingest.append import RedisAppender
 from shared.connect import Pipe
 from shared.dead_letters import DeadLetters, LetterId
 from shared.keys import Keys
@@ -64,7 +64,7 @@ class Journey:
 
     async def say(self, *message_ids: str) -> list[EntryId]:
         """Append a message per id, as ingest does."""
-        appender = Appender(self.pipe, self.keys, DEDUPE_MS, IngestMetrics(InstanceLabels(10)))
+        appender = RedisAppender(self.pipe, self.keys, DEDUPE_MS, IngestMetrics(InstanceLabels(10)))
         accepted = await appender.append(
             [
                 Message(
