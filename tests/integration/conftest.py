@@ -1,4 +1,4 @@
-"""What the tests of the scripts share."""
+"""What integration tests share; a file with other partitions has a ``keys`` of its own."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from shared.connect import Pipe
 from shared.keys import Keys
+from shared.trace import Trace
+from tests.support.journey import Journey, begin_journey
 from tests.support.partition_scripts import Scripts, partition_scripts
+from tests.support.pipes import running_pipe
 
 
 @pytest.fixture
@@ -15,3 +19,28 @@ async def scripts(redis_url: str, prefix: str) -> AsyncIterator[Scripts]:
     """One partition's scripts on the shared server, under a prefix of the test's own."""
     async with partition_scripts(redis_url, Keys(prefix, 1).partition(0)) as found:
         yield found
+
+
+@pytest.fixture
+async def pipe(redis_url: str) -> AsyncIterator[Pipe]:
+    """A connection to the shared server."""
+    async with running_pipe(redis_url) as running:
+        yield running
+
+
+@pytest.fixture
+def keys(prefix: str) -> Keys:
+    """One partition, so that all users share its keys."""
+    return Keys(prefix, 1)
+
+
+@pytest.fixture
+async def journey(pipe: Pipe, keys: Keys) -> Journey:
+    """A user whose partition is owned by a worker."""
+    return await begin_journey(pipe, keys)
+
+
+@pytest.fixture
+def trace(pipe: Pipe, keys: Keys) -> Trace:
+    """Without settings: nobody knows of channels."""
+    return Trace(pipe, keys)

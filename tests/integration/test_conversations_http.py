@@ -15,22 +15,8 @@ from shared.model import window_id
 from shared.settings import Settings
 from tests.support.ingest_server import IngestServer, serving
 from tests.support.journey import INSTANCE, USER, Journey, begin_journey
-from tests.support.pipes import running_pipe
 
 API = "/api/v1/conversations"
-
-
-@pytest.fixture
-def keys(prefix: str) -> Keys:
-    """One partition, so that all users share its keys."""
-    return Keys(prefix, 1)
-
-
-@pytest.fixture
-async def pipe(redis_url: str) -> AsyncIterator[Pipe]:
-    """A connection to the shared server."""
-    async with running_pipe(redis_url) as running:
-        yield running
 
 
 @asynccontextmanager
@@ -46,12 +32,6 @@ async def server(pipe: Pipe, keys: Keys) -> AsyncIterator[IngestServer]:
     """A server without token, and without a channel for anybody."""
     async with api(pipe, keys, Settings()) as running:
         yield running
-
-
-@pytest.fixture
-async def journey(pipe: Pipe, keys: Keys) -> Journey:
-    """A user whose partition is owned by a worker."""
-    return await begin_journey(pipe, keys)
 
 
 async def test_a_conversation_shows_messages_replies_and_the_dead(

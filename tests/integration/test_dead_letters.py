@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 from redis.asyncio import Redis
 
@@ -14,17 +12,9 @@ from shared.errors import BrokerUnavailable
 from shared.keys import Keys, partition_of
 from shared.model import EntryId, Window
 from shared.wire import DeadLetter, decode_entry, encode_dead_letter
-from tests.support.pipes import running_pipe
 from tests.support.windows import make_window
 
 PARTITIONS = 3
-
-
-@pytest.fixture
-async def pipe(redis_url: str) -> AsyncIterator[Pipe]:
-    """A connection to the shared server."""
-    async with running_pipe(redis_url) as running:
-        yield running
 
 
 @pytest.fixture

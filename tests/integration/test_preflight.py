@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import pytest
 from redis.asyncio import Redis
@@ -15,13 +15,6 @@ from shared.redis_binary import ServerBinary
 from shared.settings import Settings
 from tests.support.pipes import running_pipe
 from tests.support.redis_server import RedisServer, free_port
-
-
-@pytest.fixture
-async def pipe(redis_url: str) -> AsyncIterator[Pipe]:
-    """A connection to the shared server."""
-    async with running_pipe(redis_url) as running:
-        yield running
 
 
 @pytest.fixture

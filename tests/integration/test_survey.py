@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
@@ -24,13 +23,6 @@ from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
 
 PARTITIONS = 4
-
-
-@pytest.fixture
-async def pipe(redis_url: str) -> AsyncIterator[Pipe]:
-    """A connection to the shared server."""
-    async with running_pipe(redis_url) as running:
-        yield running
 
 
 @pytest.fixture

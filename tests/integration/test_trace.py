@@ -2,54 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
-import pytest
 from redis.asyncio import Redis
 
 from shared.connect import Pipe
 from shared.keys import Keys
 from shared.model import window_id
 from shared.trace import Trace
-from shared.trace.whereabouts import MessageTrace, ReplyState, State
-from tests.support.journey import INSTANCE, USER, Journey, begin_journey
-from tests.support.pipes import running_pipe
-
-
-@pytest.fixture
-def keys(prefix: str) -> Keys:
-    """One partition, so that all users share its keys."""
-    return Keys(prefix, 1)
-
-
-@pytest.fixture
-async def pipe(redis_url: str) -> AsyncIterator[Pipe]:
-    """A connection to the shared server."""
-    async with running_pipe(redis_url) as running:
-        yield running
-
-
-@pytest.fixture
-async def journey(pipe: Pipe, keys: Keys) -> Journey:
-    """A user whose partition is owned by a worker."""
-    return await begin_journey(pipe, keys)
-
-
-@pytest.fixture
-def trace(pipe: Pipe, keys: Keys) -> Trace:
-    """Without settings: nobody knows of channels."""
-    return Trace(pipe, keys)
-
-
-async def where(trace: Trace, message_id: str) -> MessageTrace:
-    """Where a message of the user is."""
-    return await trace.message(INSTANCE, USER, message_id)
-
-
-async def states(trace: Trace) -> list[tuple[str | None, State]]:
-    """The conversation's messages, each with its state."""
-    found = await trace.conversation(INSTANCE, USER)
-    return [(message.message_id, message.state) for message in found.messages]
+from shared.trace.whereabouts import ReplyState, State
+from tests.support.journey import INSTANCE, USER, Journey
+from tests.support.tracing import states, where
 
 
 async def test_nothing_is_known_of_a_stranger(trace: Trace) -> None:

@@ -25,7 +25,7 @@ from consumer.worker import Worker
 from ingest.append import RedisAppender
 from shared.connect import Pipe
 from shared.dead_letters import DeadLetters
-from shared.keys import Keys, partition_of
+from shared.keys import Keys
 from shared.metrics import ConsumerMetrics, IngestMetrics, InstanceLabels
 from shared.model import EntryId, Message, Window, window_id
 from shared.record import Record, decode_record
@@ -141,13 +141,6 @@ class Deployment:
             assert accepted.entry_id is not None
             ids.append(EntryId.parse(accepted.entry_id))
         return ids
-
-    def user_in(self, partition: int, instance: str = INSTANCE) -> str:
-        """A user whose messages are in ``partition``; a new one with each call."""
-        while True:
-            user = f"user-{next(self._serial)}"
-            if partition_of(instance, user, self.settings.partitions) == partition:
-                return user
 
     async def backlog(self) -> int:
         """Unfinished messages."""

@@ -106,11 +106,6 @@ class Scripts:
         value = await self.client.hget(self.p.running, conversation_field(instance, user).decode())
         return None if value is None else orjson.loads(value)
 
-    async def sending_record(self, reply_id: EntryId) -> dict[str, Any] | None:
-        """The send's record as it stands in Redis."""
-        value = await self.client.hget(self.p.sending, str(reply_id))
-        return None if value is None else orjson.loads(value)
-
     async def pending(self, instance: str = SHOP) -> dict[str, str]:
         """Pending entries and whose they are."""
         rows = await self.client.xpending_range(self.p.stream(instance), GROUP, "-", "+", 1000)
