@@ -14,6 +14,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -22,13 +23,19 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
-    model_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 from typing_extensions import Annotated
 
 from shared.errors import StartRefused
+from shared.handlers.kinds import handler_kind
 from shared.keys import is_instance_name
 
 MiB = 1024 * 1024
@@ -56,11 +63,60 @@ def follow_reference(value: str) -> str:
     return value
 
 
+def check_redis_url(value: str) -> None:
+    """
+    Refuse what the client would refuse later, or would read as another database.
+
+    Raises:
+        ValueError: without the URL, in which a password may stand.
+    """
+    # not at the top: the parent of `inturn up`, with its own Redis, does without the client
+    from redis.asyncio.connection import ConnectionPool  # noqa: PLC0415
+
+    try:
+        ConnectionPool.from_url(value).make_connection()  # type: ignore[no-untyped-call]
+        parts = urlsplit(value)
+        database = parts.path.strip("/")
+        is_whole = database if parts.scheme == "unix" else not database or database.isdecimal()
+    except (ValueError, TypeError) as error:  # TypeError: an option that it does not know
+        raise ValueError(_REDIS_URL_FORMS) from error
+    if not is_whole:
+        raise ValueError(_REDIS_URL_FORMS)
+
+
+_REDIS_URL_FORMS = (
+    "must have the form redis://[user:password@]host[:port][/database], rediss://... "
+    "or unix:///path, with options that redis-py knows"
+)
+
+
 def _follow_secret(value: Secret) -> Secret:
     return Secret(follow_reference(value.get_secret_value()))
 
 
+def _check_redis_secret(value: Secret) -> Secret:
+    check_redis_url(value.get_secret_value())
+    return value
+
+
+def _check_handler(value: str) -> str:
+    handler_kind(value)
+    return value
+
+
+def _check_provider(value: str) -> str:
+    # not at the top: providers speak HTTP, and the parent of `inturn up` does not
+    from shared.providers.registry import PROVIDERS  # noqa: PLC0415
+
+    if value not in PROVIDERS:
+        raise ValueError(f"no such provider; possible are {', '.join(sorted(PROVIDERS))}")
+    return value
+
+
 FollowedSecret = Annotated[Secret, AfterValidator(_follow_secret)]
+RedisUrl = Annotated[FollowedSecret, AfterValidator(_check_redis_secret)]
+HandlerName = Annotated[str, AfterValidator(_check_handler)]
+ProviderName = Annotated[str, AfterValidator(_check_provider)]
 Ms = Annotated[int, Field(ge=0)]
 PositiveMs = Annotated[int, Field(gt=0)]
 
@@ -79,11 +135,11 @@ class InstanceSettings(WindowSettings):
 
     model_config = ConfigDict(extra="forbid")
 
-    provider: str | None = None
+    provider: ProviderName | None = None
     base_url: str | None = None
     token: FollowedSecret | None = None
     secret: list[FollowedSecret] = Field(default_factory=list)
-    handler: str | None = None
+    handler: HandlerName | None = None
     handler_secret: FollowedSecret | None = None
     handler_timeout_ms: int | None = Field(None, gt=0)
     outbox_policy: Literal["resend", "hold"] | None = None
@@ -109,7 +165,7 @@ class Settings(BaseSettings):
         env_prefix="INTURN_", extra="forbid", env_ignore_empty=True, hide_input_in_errors=True
     )
 
-    redis_url: FollowedSecret | None = None
+    redis_url: RedisUrl | None = None
     prefix: str = Field("inturn", pattern=r"^[A-Za-z0-9_.:-]{1,64}$")
     partitions: int = Field(16, ge=1, le=4096)
 
@@ -124,20 +180,20 @@ class Settings(BaseSettings):
     grace_ms: Ms = 2000
     mode: Literal["window", "pass_through"] = "window"
 
-    handler: str = "echo"
+    handler: HandlerName = "echo"
     handler_secret: FollowedSecret | None = None
     handler_timeout_ms: PositiveMs = 60_000
     handler_concurrency: int = Field(256, ge=1, le=100_000)
     max_attempts: int = Field(3, ge=1, le=100)
     retry_base_ms: PositiveMs = 1000
-    retry_max_ms: PositiveMs = 300_000
+    retry_max_ms: PositiveMs = Field(300_000, validate_default=True)
     unavailable_ms: Ms = 600_000
 
     lease_ms: int = Field(6000, ge=500)
     drain_ms: Ms = 20_000
     reclaim_idle_ms: PositiveMs = 60_000
     retention_ms: PositiveMs = 300_000
-    dedupe_ms: PositiveMs = 86_400_000
+    dedupe_ms: PositiveMs = Field(86_400_000, validate_default=True)
     max_age_ms: PositiveMs = 21_600_000
     read_ahead: int = Field(2000, ge=1)
 
@@ -162,20 +218,29 @@ class Settings(BaseSettings):
             raise ValueError(f"not an instance name: {bad}")
         return value
 
-    @model_validator(mode="after")
-    def _relations(self) -> Settings:
-        problems = []
-        if self.quiet_ms > self.max_wait_ms:
-            problems.append("INTURN_QUIET_MS must not exceed INTURN_MAX_WAIT_MS")
-        if self.retry_base_ms > self.retry_max_ms:
-            problems.append("INTURN_RETRY_BASE_MS must not exceed INTURN_RETRY_MAX_MS")
-        if self.dedupe_ms < self.max_wait_ms + self.grace_ms:
-            problems.append(
-                "INTURN_DEDUPE_MS must be at least INTURN_MAX_WAIT_MS + INTURN_GRACE_MS"
-            )
-        if problems:
-            raise ValueError("; ".join(problems))
-        return self
+    # Relations stand at the later of two fields, where a wrong value elsewhere does not hide
+    # them; a value that is itself wrong is not in ``data``.
+
+    @field_validator("quiet_ms")
+    @classmethod
+    def _quiet_within_the_wait(cls, value: int, info: ValidationInfo) -> int:
+        if value > info.data.get("max_wait_ms", value):
+            raise ValueError("must not exceed INTURN_MAX_WAIT_MS")
+        return value
+
+    @field_validator("retry_max_ms")
+    @classmethod
+    def _backoff_grows(cls, value: int, info: ValidationInfo) -> int:
+        if value < info.data.get("retry_base_ms", value):
+            raise ValueError("must be at least INTURN_RETRY_BASE_MS")
+        return value
+
+    @field_validator("dedupe_ms")
+    @classmethod
+    def _known_while_it_gathers(cls, value: int, info: ValidationInfo) -> int:
+        if value < info.data.get("max_wait_ms", 0) + info.data.get("grace_ms", 0):
+            raise ValueError("must be at least INTURN_MAX_WAIT_MS + INTURN_GRACE_MS")
+        return value
 
     @property
     def handler_was_set(self) -> bool:
@@ -215,12 +280,15 @@ def load_settings() -> Settings:
     if path := os.environ.get("INTURN_CONFIG"):
         try:
             from_file = tomllib.loads(Path(path).read_text())
-        except (OSError, tomllib.TOMLDecodeError) as error:
-            problems.append(f"INTURN_CONFIG: cannot read {path}: {error}")
+        except (OSError, ValueError) as error:  # ValueError: no TOML, or no UTF-8
+            why = (isinstance(error, OSError) and error.strerror) or error
+            problems.append(f"INTURN_CONFIG: cannot read {path}: {why}")
     try:
         settings = Settings(**from_file)
     except ValidationError as error:
         problems += [_explain(dict(detail)) for detail in error.errors(include_url=False)]
+    except SettingsError:
+        problems.append("INTURN_INSTANCES: is not JSON; better write it into INTURN_CONFIG's file")
     if problems:
         raise StartRefused(problems)
     return settings
@@ -243,5 +311,6 @@ def _explain(detail: dict[str, Any]) -> str:
     if not where:
         return message
     if where[0] == "instances":
-        return f"[{'.'.join(where[:2])}] {'.'.join(where[2:])}: {message}"
+        name = f"[{'.'.join(where[:2])}] {'.'.join(where[2:])}".rstrip()
+        return f"{name}: {message}"
     return f"INTURN_{where[0].upper()}: {message}"

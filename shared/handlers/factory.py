@@ -6,10 +6,9 @@ from shared.errors import StartRefused
 from shared.handlers import Handler
 from shared.handlers.echo import EchoHandler
 from shared.handlers.http import HttpHandler
+from shared.handlers.kinds import handler_kind
 from shared.handlers.python import PythonHandler
 from shared.handlers.signature import signing_key
-
-POSSIBLE = "echo, python:module:function, http://..., https://..."
 
 
 def handler_for(
@@ -31,19 +30,16 @@ def handler_for(
     Raises:
         StartRefused: unknown kind, unreadable URL or secret, or the function cannot be imported.
     """
-    kind, _, rest = setting.partition(":")
     try:
-        if setting == "echo":
-            return EchoHandler()
-        if kind == "python":
-            return PythonHandler.load(rest, threads=concurrency)
-        if kind.lower() in ("http", "https"):
-            return _http_handler(setting, secret=secret, timeout_ms=timeout_ms, named=named)
+        match handler_kind(setting):
+            case "echo":
+                return EchoHandler()
+            case "python":
+                return PythonHandler.load(setting.removeprefix("python:"), threads=concurrency)
+            case "http":
+                return _http_handler(setting, secret=secret, timeout_ms=timeout_ms, named=named)
     except ValueError as error:
         raise StartRefused([f"{named}: {error}"]) from error
-    # A URL pasted without its scheme may hold a password: only what is surely a kind is shown.
-    unknown = f"no handler {kind!r}" if kind.isalpha() and len(kind) <= 20 else "not a handler"
-    raise StartRefused([f"{named}: {unknown}; possible are {POSSIBLE}"])
 
 
 def _http_handler(url: str, *, secret: str | None, timeout_ms: int, named: str) -> HttpHandler:

@@ -71,25 +71,113 @@ def test_a_durability_that_is_not_kept_is_refused(
 
 
 def test_every_problem_is_reported_at_once(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One start tells all that is to be mended, also in relations between values."""
-    config.write_text("[instances.shop]\nmax_messages = 0\n")
+    """One start tells all that is to be mended, each by its name, also in relations."""
+    config.write_text(
+        "grace_ms = 'x'\n"
+        '[instances.shop]\nmax_messages = 0\nprovider = "evolutio"\nhandler = "ekko"\n'
+        "[instances]\nbar = 3\n"
+    )
     monkeypatch.setenv("INTURN_PORT", "many")
+    monkeypatch.setenv("INTURN_HANDLER", "pythn:answer:window")
+    monkeypatch.setenv("INTURN_QUIET_MS", "9000")
     monkeypatch.setenv("INTURN_NONSENSE", "1")
 
     names = {one.partition(": ")[0] for one in problems()}
 
-    assert names == {"INTURN_NONSENSE", "INTURN_PORT", "[instances.shop] max_messages"}
+    assert names == {
+        "INTURN_NONSENSE",
+        "INTURN_PORT",
+        "INTURN_HANDLER",
+        "INTURN_QUIET_MS",
+        "INTURN_GRACE_MS",
+        "[instances.shop] max_messages",
+        "[instances.shop] provider",
+        "[instances.shop] handler",
+        "[instances.bar]",
+    }
 
 
-def test_values_that_contradict_each_other_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A duplicate must not be forgotten while its window gathers, and so on."""
-    for name, value in (("QUIET_MS", "9000"), ("RETRY_BASE_MS", "400000"), ("DEDUPE_MS", "1")):
-        monkeypatch.setenv(f"INTURN_{name}", value)
+@pytest.mark.parametrize(
+    "name, value, found",
+    [
+        ("QUIET_MS", "9000", "INTURN_QUIET_MS: must not exceed INTURN_MAX_WAIT_MS"),
+        ("RETRY_BASE_MS", "400000", "INTURN_RETRY_MAX_MS: must be at least INTURN_RETRY_BASE_MS"),
+        (
+            "DEDUPE_MS",
+            "9999",
+            "INTURN_DEDUPE_MS: must be at least INTURN_MAX_WAIT_MS + INTURN_GRACE_MS",
+        ),
+    ],
+)
+def test_values_that_contradict_each_other_are_refused(
+    name: str, value: str, found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A duplicate must not be forgotten while its window gathers, and so on; defaults count."""
+    monkeypatch.setenv(f"INTURN_{name}", value)
+
+    assert problems() == (found,)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "host:6379",
+        "http://host:6379",
+        "redis://host:port/0",
+        "redis://host:99999/0",
+        "redis://[::1/0",
+        "redis://host/first",
+        "redis://host/0?socket_timeout=soon",
+        "redis://host/0?no_such_option=1",
+        "unix://",
+    ],
+)
+def test_a_redis_url_that_leads_nowhere_is_refused(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for a Redis behind a URL that no client can read, or reads differently."""
+    monkeypatch.setenv("INTURN_REDIS_URL", url.replace("host", "me:s3cr3t@host"))
 
     (found,) = problems()
 
-    for name in ("QUIET_MS", "RETRY_BASE_MS", "DEDUPE_MS"):
-        assert f"INTURN_{name} must" in found
+    assert found.startswith("INTURN_REDIS_URL: must have the form redis://")
+    assert "s3cr3t" not in found
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://host",
+        "redis://host:6379/",
+        "rediss://user:p%40ss@host:6380/3?ssl_cert_reqs=none",
+        "unix:///run/redis.sock?db=2",
+        "redis://[::1]:6379/0",
+    ],
+)
+def test_a_redis_url_that_the_client_reads_is_taken(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every form of a URL in use is possible."""
+    monkeypatch.setenv("INTURN_REDIS_URL", url)
+
+    assert load_settings().redis_url is not None
+
+
+@pytest.mark.parametrize("content", [b"max_wait_ms = [", b"# caf\xe9\n"])
+def test_a_file_that_cannot_be_read_is_refused(content: bytes, config: Path) -> None:
+    """What is no TOML, or no UTF-8, is a wrong setting like any other."""
+    config.write_bytes(content)
+
+    (found,) = problems()
+
+    assert found.startswith(f"INTURN_CONFIG: cannot read {config}: ")
+
+
+def test_instances_that_are_no_json_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one setting that the environment gives as JSON."""
+    monkeypatch.setenv("INTURN_INSTANCES", "{")
+
+    assert [one.partition(": ")[0] for one in problems()] == ["INTURN_INSTANCES"]
 
 
 def test_secrets_come_by_reference_and_are_not_shown(
