@@ -1,17 +1,15 @@
-"""start, postpone, finish: a window from closed to done."""
+"""start, postpone: a window from closed to in hand, and back."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from consumer.store import FinishCode, StartCode
-from shared.errors import BrokerRefused, Fenced
-from shared.keys import GROUP, conversation_hash
+from shared.errors import Fenced
+from shared.keys import GROUP
 from shared.model import Token
-from shared.wire import FIELD
 from tests.support.partition_scripts import (
     SHOP,
     T1,
@@ -25,18 +23,10 @@ from tests.support.partition_scripts import (
 )
 
 
-async def closed_window(scripts: Scripts, *message_ids: str) -> tuple[int, Any]:
-    """Entries of ours in hand that no record holds yet: the epoch and their window."""
-    for message_id in message_ids or ("A",):
-        await scripts.append(message_id)
-    epoch = await scripts.acquire()
-    return epoch, await scripts.read_window(epoch)
-
-
 class TestStart:
     async def test_writes_the_frozen_record(self, scripts: Scripts) -> None:
         """Extent, token, worker and attempt stand there, with Redis's time."""
-        epoch, window = await closed_window(scripts, "A", "B")
+        epoch, window = await scripts.closed_window("A", "B")
         before_ms = (await scripts.us.peek()).now_ms
         (answer,) = await scripts.us.start(epoch, [request(window, T1)])
         assert (answer.code, answer.attempt) == (StartCode.STARTED, 1)
@@ -51,7 +41,7 @@ class TestStart:
 
     async def test_repeated_call_is_the_same_attempt(self, scripts: Scripts) -> None:
         """Our token already stands there: the answer was lost, nothing is written again."""
-        epoch, window = await closed_window(scripts)
+        epoch, window = await scripts.closed_window()
         await scripts.begin(window, epoch)
         before = await scripts.snapshot()
         (again,) = await scripts.us.start(epoch, [request(window, T1)])
@@ -136,7 +126,7 @@ class TestStart:
     @pytest.mark.parametrize("how", ["worker", "old epoch", "expired"])
     async def test_without_the_lease_nothing_starts(self, scripts: Scripts, how: str) -> None:
         """Wrong owner, an epoch that was replaced, a lease that ran out."""
-        epoch, window = await closed_window(scripts)
+        epoch, window = await scripts.closed_window()
         store = scripts.them if how == "worker" else scripts.us
         if how == "old epoch":
             await scripts.acquire()
@@ -149,7 +139,7 @@ class TestStart:
 
     async def test_largest_window_starts_and_finishes(self, scripts: Scripts) -> None:
         """A thousand messages, the most that settings allow, in one record and one finish."""
-        epoch, window = await closed_window(scripts, *map(str, range(100)))
+        epoch, window = await scripts.closed_window(*map(str, range(100)))
         more = tuple(
             replace(window.entries[0], id=replace(window.entries[0].id, seq=10_000 + number))
             for number in range(900)
@@ -259,129 +249,9 @@ class TestPostpone:
         assert await scripts.bell() > ring
 
 
-class TestFinish:
-    async def test_answer_goes_to_the_outbox_and_all_else_is_gone(self, scripts: Scripts) -> None:
-        """Reply, journal, entries, pending, record: in one step."""
-        _, window = await scripts.window_in_hand("A", "B")
-        assert await scripts.finish(window, outcome="answered", value=b"hi") is FinishCode.FINISHED
-        client, p = scripts.client, scripts.p
-        ((reply_id, values),) = await client.xrange(p.outbox)
-        assert values == {FIELD: b"hi"}
-        assert await client.xlen(p.stream(SHOP)) == 0
-        assert await scripts.pending() == {}
-        assert await scripts.record() is None
-        assert await client.xlen(p.dead) == 0
-        ((_, noted),) = await client.xrange(p.journal)
-        assert noted == {
-            b"what": b"answered",
-            b"window": window.id.encode(),
-            b"who": conversation_hash(*window.conversation).encode(),
-            b"ids": b" ".join(str(entry.id).encode() for entry in window.entries),
-            b"attempt": b"1",
-            b"ref": reply_id,
-        }
-
-    @pytest.mark.parametrize(
-        "outcome, outbox, dead", [("silent", 0, 0), ("missing", 0, 0), ("dead", 0, 1)]
-    )
-    async def test_other_outcomes_are_noted_too(
-        self, scripts: Scripts, outcome: str, outbox: int, dead: int
-    ) -> None:
-        """A dead letter is kept whole, silence leaves only the journal."""
-        _, window = await scripts.window_in_hand()
-        await scripts.finish(window, outcome=outcome, value=b"letter")
-        client, p = scripts.client, scripts.p
-        assert await client.xlen(p.outbox) == outbox
-        assert [values for _, values in await client.xrange(p.dead)] == [{FIELD: b"letter"}] * dead
-        ((_, noted),) = await client.xrange(p.journal)
-        assert noted[b"what"] == outcome.encode()
-
-    async def test_repeated_call_is_told_that_it_is_done(self, scripts: Scripts) -> None:
-        """One reply, whatever became of the first answer."""
-        _, window = await scripts.window_in_hand()
-        await scripts.finish(window, outcome="answered", value=b"hi")
-        before = await scripts.snapshot()
-        assert await scripts.finish(window, outcome="answered", value=b"hi") is FinishCode.ALREADY
-        assert await scripts.snapshot() == before
-
-    @pytest.mark.parametrize("token", [T2, T3, ""])
-    async def test_foreign_token_is_refused(self, scripts: Scripts, token: str) -> None:
-        """A stale worker's result does not count, and nothing of it is written."""
-        _, window = await scripts.window_in_hand()
-        before = await scripts.snapshot()
-        code = await scripts.finish(window, Token(token), "answered", b"stale")
-        assert code is FinishCode.REFUSED
-        assert await scripts.snapshot() == before
-
-    async def test_without_a_record_it_is_refused_while_the_entry_stands(
-        self, scripts: Scripts
-    ) -> None:
-        """Nobody finished it, so nobody may say so."""
-        _, window = await closed_window(scripts)
-        before = await scripts.snapshot()
-        assert await scripts.finish(window, T1) is FinishCode.REFUSED
-        assert await scripts.snapshot() == before
-
-    async def test_other_entries_of_the_stream_stay(self, scripts: Scripts) -> None:
-        """The user's next window and other users' are untouched."""
-        await scripts.append("A")
-        epoch = await scripts.acquire()
-        window = await scripts.read_window(epoch)
-        _, second = await scripts.append("B")
-        _, other = await scripts.append("C", user="bob")
-        await scripts.us.read(epoch, [(SHOP, 10)])
-        await scripts.begin(window, epoch)
-        await scripts.finish(window)
-        assert list(await scripts.pending()) == [str(second), str(other)]
-
-    async def test_finish_counts_though_the_lease_is_lost_and_rings(self, scripts: Scripts) -> None:
-        """The window's own token guards it; whoever owns the partition is woken."""
-        epoch, window = await scripts.window_in_hand()
-        await scripts.release(epoch)
-        await scripts.acquire(THEM)
-        ring = await scripts.bell()
-        assert await scripts.finish(window) is FinishCode.FINISHED
-        assert await scripts.bell() > ring
-
-    async def test_finish_of_the_owner_does_not_ring(self, scripts: Scripts) -> None:
-        """It knows already."""
-        _, window = await scripts.window_in_hand()
-        ring = await scripts.bell()
-        await scripts.finish(window)
-        assert await scripts.bell() == ring
-
-    async def test_entries_that_somebody_deleted_do_not_stop_it(self, scripts: Scripts) -> None:
-        """With our token in the record the rest is finished."""
-        _, window = await scripts.window_in_hand("A", "B")
-        await scripts.client.xdel(scripts.p.stream(SHOP), str(window.entries[0].id))
-        assert await scripts.finish(window) is FinishCode.FINISHED
-        assert await scripts.pending() == {}
-
-    async def test_refused_write_leaves_the_window_in_hand(self, scripts: Scripts) -> None:
-        """The reply is written first: when that fails, nothing is acknowledged."""
-        _, window = await scripts.window_in_hand()
-        await scripts.client.set(scripts.p.outbox, "in the way")
-        with pytest.raises(BrokerRefused, match="WRONGTYPE"):
-            await scripts.finish(window, outcome="answered", value=b"hi")
-        assert await scripts.record() is not None
-        assert list(await scripts.pending()) == [str(window.entries[0].id)]
-        await scripts.client.delete(scripts.p.outbox)
-        code = await scripts.finish(window, outcome="answered", value=b"hi")
-        assert code is FinishCode.FINISHED
-
-    async def test_journal_forgets_what_is_older_than_its_retention(self, scripts: Scripts) -> None:
-        """It is trimmed by time, in whole nodes of the stream."""
-        client, p = scripts.client, scripts.p
-        for number in range(1, 301):
-            await client.xadd(p.journal, {"what": "old"}, id=f"{number}-0")
-        _, window = await scripts.window_in_hand()
-        await scripts.finish(window)
-        assert await client.xlen(p.journal) < 200
-
-
 async def test_window_of_entries_is_what_was_appended(scripts: Scripts) -> None:
     """The helpers of these tests themselves: nobody starts a window that is not there."""
-    _, window = await closed_window(scripts, "A", "B")
+    _, window = await scripts.closed_window("A", "B")
     assert window == window_of(SHOP, list(window.entries))
     assert [entry.message.message_id for entry in window.entries] == ["A", "B"]
     assert (await scripts.client.xpending(scripts.p.stream(SHOP), GROUP))["pending"] == 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 
 import orjson
@@ -13,7 +12,6 @@ from tests.support import functions
 from tests.support.deployment import deployment, id_of_window, texts_of
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer
 from tests.support.http_handler import unused_port
-from tests.support.waiting import eventually
 
 
 @pytest.fixture(autouse=True)
@@ -22,11 +20,6 @@ def _fresh_functions() -> Iterator[None]:
     functions.gate.clear()
     yield
     functions.gate.set()
-
-
-def attempts_of(server: HandlerServer) -> list[int]:
-    """The attempt number of every call, in order."""
-    return [call.json["attempt"] for call in server.calls]
 
 
 async def test_two_failures_then_success(redis_url: str, prefix: str) -> None:
@@ -42,7 +35,7 @@ async def test_two_failures_then_success(redis_url: str, prefix: str) -> None:
         await shop.say("alice", "hello")
         calls = await server.wait_for_calls(3)
         await shop.finished()
-        assert attempts_of(server) == [1, 2, 3]
+        assert server.attempts() == [1, 2, 3]
         assert len({call.json["window_id"] for call in calls}) == 1
         assert len({orjson.dumps(call.json["messages"]) for call in calls}) == 1
         # Equal jitter: half of 200 and half of 400 ms are sure.
@@ -111,7 +104,7 @@ async def test_the_last_attempt_makes_a_dead_letter(redis_url: str, prefix: str)
         first, *_ = await shop.say("alice", "bad", "worse", "good", "better")
         await server.wait_for_calls(4)
         await shop.finished()
-        assert attempts_of(server) == [1, 2, 3, 1]
+        assert server.attempts() == [1, 2, 3, 1]
         (letter,) = await shop.dead_letters()
         assert letter.window is not None
         assert letter.window.id == id_of_window("alice", first)
@@ -163,7 +156,7 @@ async def test_an_unavailable_endpoint_does_not_count(
         await shop.say("alice", "hello")
         await server.wait_for_calls(6)
         await shop.finished()
-        assert attempts_of(server) == [1] * 6
+        assert server.attempts() == [1] * 6
         assert [reply.texts for reply in await shop.outbox()] == [("back",)]
         assert worker.count("attempts_postponed_total", reason="unavailable") == 5
 
@@ -215,7 +208,7 @@ async def test_unavailable_is_remembered_across_workers(redis_url: str, prefix: 
         again = await shop.record("alice")
         assert again is not None
         assert again.since == record.since
-        assert set(attempts_of(server)) == {1}
+        assert set(server.attempts()) == {1}
 
 
 async def test_a_dead_window_can_be_replayed(redis_url: str, prefix: str) -> None:
@@ -272,7 +265,7 @@ async def test_a_replay_that_fails_is_dead_again(redis_url: str, prefix: str) ->
         assert second.window is not None
         assert second.window.id == first.window.id
         assert texts_of(second.window) == ["hello"]
-        assert attempts_of(server) == [1, 2, 1, 2]
+        assert server.attempts() == [1, 2, 1, 2]
 
 
 async def test_a_handler_that_raises_is_tried_again(redis_url: str, prefix: str) -> None:
@@ -325,89 +318,3 @@ async def test_a_handler_past_its_time_fails_the_attempt(redis_url: str, prefix:
         assert letter.error == "no answer within 0.1 s"
         assert [attempt for _, attempt, _ in functions.calls] == [1, 2]
         assert await shop.outbox() == []
-
-
-async def test_a_drain_lets_running_handlers_finish(redis_url: str, prefix: str) -> None:
-    """A worker that is told to stop finishes what it runs before it leaves."""
-    release = asyncio.Event()
-
-    async def script(call: HandlerCall) -> Answer:
-        await release.wait()
-        return Answer.reply("done")
-
-    async with (
-        HandlerServer(script) as server,
-        deployment(redis_url, prefix, handler=server.url, max_wait_ms=50, drain_ms=10_000) as shop,
-        shop.worker() as worker,
-    ):
-        await shop.say("alice", "hello")
-        await server.wait_for_calls(1)
-        leaving = asyncio.create_task(worker.drain())
-        await eventually(lambda: not worker.owned, "its leases to be gone")
-        assert await shop.redis.exists(shop.keys.worker(worker.worker.id))
-        release.set()
-        await leaving
-        assert await shop.backlog() == 0
-        assert [reply.texts for reply in await shop.outbox()] == [("done",)]
-        assert attempts_of(server) == [1]
-        assert not await shop.redis.exists(shop.keys.worker(worker.worker.id))
-        assert await shop.redis.smembers(shop.keys.workers) == set()
-
-
-async def test_a_drain_gives_back_what_takes_too_long(redis_url: str, prefix: str) -> None:
-    """A handler cut short by shutdown does not count: elsewhere it is the same attempt again."""
-    never = asyncio.Event()
-    stuck = [True]
-
-    async def script(call: HandlerCall) -> Answer:
-        if stuck[0] and call.json["attempt"] == 2:
-            await never.wait()
-        return Answer(status=500) if call.json["attempt"] == 1 else Answer.reply("done")
-
-    async with (
-        HandlerServer(script) as server,
-        deployment(redis_url, prefix, handler=server.url, max_wait_ms=50, drain_ms=100) as shop,
-    ):
-        async with shop.worker() as worker:
-            await shop.say("alice", "hello")
-            await server.wait_for_calls(2)
-            await worker.drain()
-        record = await shop.record("alice")
-        assert record is not None
-        assert (record.worker, record.attempt) == ("", 1)
-        stuck[0] = False
-        async with shop.worker():
-            await server.wait_for_calls(3)
-            await shop.finished()
-        never.set()
-        assert attempts_of(server) == [1, 2, 2]
-        assert len({call.json["window_id"] for call in server.calls}) == 1
-
-
-async def test_a_crash_counts_as_an_attempt(redis_url: str, prefix: str) -> None:
-    """Each crash with the window in hand is an attempt; after the last it is dead, uncalled."""
-    never = asyncio.Event()
-
-    async def script(call: HandlerCall) -> Answer:
-        await never.wait()
-        return Answer(status=204)
-
-    async with (
-        HandlerServer(script) as server,
-        deployment(
-            redis_url, prefix, handler=server.url, max_wait_ms=50, max_attempts=2, lease_ms=600
-        ) as shop,
-    ):
-        await shop.say("alice", "hello")
-        for count in (1, 2):
-            async with shop.worker() as worker:
-                await server.wait_for_calls(count)
-                await worker.crash()
-        async with shop.worker():
-            await shop.finished()
-        never.set()
-        assert attempts_of(server) == [1, 2]
-        (letter,) = await shop.dead_letters()
-        assert letter.window is not None
-        assert texts_of(letter.window) == ["hello"]
-        assert letter.error == "the last attempt died with its worker"

@@ -11,14 +11,8 @@ from redis.asyncio import Redis
 from consumer.store import StreamRead
 from shared.model import Message
 from shared.wire import encode_message
-from tests.support.deployment import Deployment, deployment
+from tests.support.deployment import deployment
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer
-from tests.support.waiting import eventually
-
-
-def said(server: HandlerServer) -> list[str]:
-    """Every text that the handler was given, over all calls."""
-    return [message["text"] for call in server.calls for message in call.json["messages"]]
 
 
 async def test_an_undecodable_entry_is_a_dead_letter(redis_url: str, prefix: str) -> None:
@@ -35,7 +29,7 @@ async def test_an_undecodable_entry_is_a_dead_letter(redis_url: str, prefix: str
         await shop.redis.xadd(stream, {"other": b"field", "two": b"fields"})
         await shop.say("alice", "after")
         await shop.finished()
-        assert said(server) == ["before", "after"]
+        assert server.texts() == ["before", "after"]
         letters = await shop.dead_letters()
         assert len(letters) == 3
         assert all(letter.window is None and letter.raw for letter in letters)
@@ -54,7 +48,7 @@ async def test_an_undecodable_entry_that_was_read_before(redis_url: str, prefix:
         await shop.redis.xreadgroup("workers", "worker-gone", {stream: ">"})
         async with shop.worker():
             await shop.finished()
-        assert said(server) == ["good"]
+        assert server.texts() == ["good"]
         assert len(await shop.dead_letters()) == 1
 
 
@@ -71,7 +65,7 @@ async def test_a_pending_entry_that_was_deleted(redis_url: str, prefix: str) -> 
         async with shop.worker() as worker:
             await shop.finished()
             assert worker.count("entries_missing_total") == 1
-        assert said(server) == ["1", "3"]
+        assert server.texts() == ["1", "3"]
         assert (await shop.redis.xpending(stream, "workers"))["pending"] == 0
         consumers = await shop.redis.xinfo_consumers(stream, "workers")
         assert b"worker-gone" not in [consumer["name"] for consumer in consumers]
@@ -100,134 +94,9 @@ async def test_a_started_window_whose_entries_were_deleted(redis_url: str, prefi
             await shop.finished()
             assert second.count("entries_missing_total") >= 1
         never.set()
-        assert said(server) == ["gone", "next"]
+        assert server.texts() == ["gone", "next"]
         assert [row["what"] for row in await shop.journal()] == ["missing", "silent"]
         assert await shop.record("alice") is None
-
-
-async def destroy_groups(shop: Deployment) -> None:
-    """XGROUP DESTROY of every stream's group."""
-    for stream in await shop.streams():
-        await shop.redis.xgroup_destroy(stream, "workers")
-
-
-async def test_a_destroyed_group_of_open_windows(redis_url: str, prefix: str) -> None:
-    """Windows that gather when their group is destroyed are all handled, once, whole."""
-    async with (
-        HandlerServer() as server,
-        deployment(redis_url, prefix, handler=server.url, max_wait_ms=300) as shop,
-        shop.worker() as worker,
-    ):
-        for number in range(10):
-            await shop.say(f"user-{number}", f"hello {number}")
-        await eventually(
-            lambda: (
-                sum(len(p.memory.open) for p in worker.worker._keeper.partitions.values()) == 10
-            ),
-            "ten open windows",
-        )
-        await destroy_groups(shop)
-        await shop.finished()
-        assert sorted(said(server)) == sorted(f"hello {number}" for number in range(10))
-        assert worker.count("groups_recreated_total") >= 1
-
-
-async def test_a_destroyed_group_of_an_idle_worker(redis_url: str, prefix: str) -> None:
-    """The next message after the loss brings the group back, and is handled."""
-    async with (
-        HandlerServer() as server,
-        deployment(redis_url, prefix, handler=server.url, max_wait_ms=50) as shop,
-        shop.worker() as worker,
-    ):
-        await shop.say("alice", "before")
-        await shop.finished()
-        await destroy_groups(shop)
-        await shop.say("alice", "after")
-        await shop.finished()
-        assert said(server) == ["before", "after"]
-        assert worker.count("groups_recreated_total") == 1
-
-
-async def test_a_destroyed_group_of_a_window_in_hand(redis_url: str, prefix: str) -> None:
-    """A window that runs when its group is destroyed finishes, and is not handed over again."""
-    release = asyncio.Event()
-
-    async def script(call: HandlerCall) -> Answer:
-        await release.wait()
-        return Answer.reply("done")
-
-    async with (
-        HandlerServer(script) as server,
-        deployment(redis_url, prefix, handler=server.url, max_wait_ms=50) as shop,
-        shop.worker(),
-    ):
-        await shop.say("alice", "running")
-        await server.wait_for_calls(1)
-        await destroy_groups(shop)
-        await shop.say("alice", "next")
-        release.set()
-        await shop.finished()
-        assert said(server) == ["running", "next"]
-
-
-async def test_a_destroyed_group_of_a_window_in_backoff(redis_url: str, prefix: str) -> None:
-    """A window that waits for its retry when its group is destroyed is tried again, unharmed."""
-    script = [Answer(status=500), Answer(status=204)]
-    async with (
-        HandlerServer(script) as server,
-        deployment(
-            redis_url, prefix, handler=server.url, max_wait_ms=50, retry_base_ms=600
-        ) as shop,
-        shop.worker(),
-    ):
-        await shop.say("alice", "hello")
-        await server.wait_for_calls(1)
-        await destroy_groups(shop)
-        await shop.finished()
-        assert said(server) == ["hello", "hello"]
-        assert [call.json["attempt"] for call in server.calls] == [1, 2]
-
-
-async def test_a_group_destroyed_between_two_workers(redis_url: str, prefix: str) -> None:
-    """A worker that finds records and no group loses neither their windows nor the next ones."""
-    script = [Answer(status=500), Answer(status=204)]
-    async with (
-        HandlerServer(script) as server,
-        deployment(
-            redis_url, prefix, handler=server.url, max_wait_ms=100, retry_base_ms=500
-        ) as shop,
-    ):
-        async with shop.worker():
-            await shop.say("alice", "in backoff")
-            await server.wait_for_calls(1)
-        await shop.say("alice", "later")
-        await shop.say("bob", "hello")
-        await destroy_groups(shop)
-        async with shop.worker():
-            await shop.finished()
-        assert sorted(said(server)) == ["hello", "in backoff", "in backoff", "later"]
-        texts = [call.json["text"] for call in server.calls if call.json["user"] == "alice"]
-        assert texts == ["in backoff", "in backoff", "later"]
-        assert len({c.json["window_id"] for c in server.calls if c.json["text"] != "hello"}) == 2
-
-
-async def test_a_destroyed_group_is_found_by_the_audit(redis_url: str, prefix: str) -> None:
-    """Without any traffic the loss is found; the open window goes on as it was."""
-    async with (
-        HandlerServer() as server,
-        deployment(
-            redis_url, prefix, handler=server.url, max_wait_ms=60_000, reclaim_idle_ms=400
-        ) as shop,
-        shop.worker() as worker,
-    ):
-        await shop.say("alice", "1", "2")
-        await eventually(lambda: worker.count("open_windows") == 1, "an open window")
-        await destroy_groups(shop)
-        await eventually(lambda: worker.count("groups_recreated_total") == 1, "the group again")
-        await shop.say("alice", "3", "4", "5")
-        await shop.finished()
-        assert [call.json["text"] for call in server.calls] == ["1\n2\n3\n4\n5"]
-        assert worker.count("audits_failed_total", reason="lost_group") == 1
 
 
 async def test_a_stream_of_another_type(
@@ -277,7 +146,7 @@ async def test_forgotten_scripts(redis_url: str, prefix: str) -> None:
             await server.wait_for_calls(number + 1)
             await shop.redis.script_flush()
         await shop.finished()
-        assert said(server) == ["0", "1", "2", "3", "4"]
+        assert server.texts() == ["0", "1", "2", "3", "4"]
         assert len(await shop.outbox()) == 5
 
 
@@ -324,7 +193,7 @@ async def test_hidden_entries_are_reclaimed(redis_url: str, prefix: str) -> None
         pipe.xreadgroup("workers", "stranger", {stream: ">"})
         await pipe.execute()
         await shop.finished()
-        assert said(server) == ["first", "hidden"]
+        assert server.texts() == ["first", "hidden"]
         assert worker.count("entries_reclaimed_total") == 1
         assert worker.count("audits_failed_total", reason="hidden_entries") == 1
 

@@ -107,6 +107,14 @@ class HandlerServer:
         """Let every stalled answer end, now and later."""
         self._released.set()
 
+    def attempts(self) -> list[int]:
+        """The attempt number of every call, in order."""
+        return [call.json["attempt"] for call in self.calls]
+
+    def texts(self) -> list[str]:
+        """Every message's text that came, over all calls."""
+        return [message["text"] for call in self.calls for message in call.json["messages"]]
+
     async def wait_for_calls(self, count: int, deadline_s: float = 10) -> list[HandlerCall]:
         """
         The calls so far, as soon as there are ``count``.

@@ -85,12 +85,16 @@ class Scripts:
         (answer,) = await self.us.start(epoch, [request(window, token)])
         assert answer.code is StartCode.STARTED
 
-    async def window_in_hand(self, *message_ids: str) -> tuple[int, Window]:
-        """From nothing to a window of ours that runs under ``T1``: the epoch and the window."""
+    async def closed_window(self, *message_ids: str) -> tuple[int, Window]:
+        """From nothing to a window of ours that no record holds yet: the epoch and the window."""
         for message_id in message_ids or ("A",):
             await self.append(message_id)
         epoch = await self.acquire()
-        window = await self.read_window(epoch)
+        return epoch, await self.read_window(epoch)
+
+    async def window_in_hand(self, *message_ids: str) -> tuple[int, Window]:
+        """From nothing to a window of ours that runs under ``T1``: the epoch and the window."""
+        epoch, window = await self.closed_window(*message_ids)
         await self.begin(window, epoch)
         return epoch, window
 

@@ -1,0 +1,139 @@
+"""``finish`` on a real Redis: one outcome per window, whatever came back of the first try."""
+
+from __future__ import annotations
+
+import pytest
+
+from consumer.store import FinishCode
+from shared.errors import BrokerRefused
+from shared.keys import conversation_hash
+from shared.model import Token
+from shared.wire import FIELD
+from tests.support.partition_scripts import (
+    SHOP,
+    T1,
+    T2,
+    T3,
+    THEM,
+    Scripts,
+)
+
+
+class TestFinish:
+    async def test_answer_goes_to_the_outbox_and_all_else_is_gone(self, scripts: Scripts) -> None:
+        """Reply, journal, entries, pending, record: in one step."""
+        _, window = await scripts.window_in_hand("A", "B")
+        assert await scripts.finish(window, outcome="answered", value=b"hi") is FinishCode.FINISHED
+        client, p = scripts.client, scripts.p
+        ((reply_id, values),) = await client.xrange(p.outbox)
+        assert values == {FIELD: b"hi"}
+        assert await client.xlen(p.stream(SHOP)) == 0
+        assert await scripts.pending() == {}
+        assert await scripts.record() is None
+        assert await client.xlen(p.dead) == 0
+        ((_, noted),) = await client.xrange(p.journal)
+        assert noted == {
+            b"what": b"answered",
+            b"window": window.id.encode(),
+            b"who": conversation_hash(*window.conversation).encode(),
+            b"ids": b" ".join(str(entry.id).encode() for entry in window.entries),
+            b"attempt": b"1",
+            b"ref": reply_id,
+        }
+
+    @pytest.mark.parametrize(
+        "outcome, outbox, dead", [("silent", 0, 0), ("missing", 0, 0), ("dead", 0, 1)]
+    )
+    async def test_other_outcomes_are_noted_too(
+        self, scripts: Scripts, outcome: str, outbox: int, dead: int
+    ) -> None:
+        """A dead letter is kept whole, silence leaves only the journal."""
+        _, window = await scripts.window_in_hand()
+        await scripts.finish(window, outcome=outcome, value=b"letter")
+        client, p = scripts.client, scripts.p
+        assert await client.xlen(p.outbox) == outbox
+        assert [values for _, values in await client.xrange(p.dead)] == [{FIELD: b"letter"}] * dead
+        ((_, noted),) = await client.xrange(p.journal)
+        assert noted[b"what"] == outcome.encode()
+
+    async def test_repeated_call_is_told_that_it_is_done(self, scripts: Scripts) -> None:
+        """One reply, whatever became of the first answer."""
+        _, window = await scripts.window_in_hand()
+        await scripts.finish(window, outcome="answered", value=b"hi")
+        before = await scripts.snapshot()
+        assert await scripts.finish(window, outcome="answered", value=b"hi") is FinishCode.ALREADY
+        assert await scripts.snapshot() == before
+
+    @pytest.mark.parametrize("token", [T2, T3, ""])
+    async def test_foreign_token_is_refused(self, scripts: Scripts, token: str) -> None:
+        """A stale worker's result does not count, and nothing of it is written."""
+        _, window = await scripts.window_in_hand()
+        before = await scripts.snapshot()
+        code = await scripts.finish(window, Token(token), "answered", b"stale")
+        assert code is FinishCode.REFUSED
+        assert await scripts.snapshot() == before
+
+    async def test_without_a_record_it_is_refused_while_the_entry_stands(
+        self, scripts: Scripts
+    ) -> None:
+        """Nobody finished it, so nobody may say so."""
+        _, window = await scripts.closed_window()
+        before = await scripts.snapshot()
+        assert await scripts.finish(window, T1) is FinishCode.REFUSED
+        assert await scripts.snapshot() == before
+
+    async def test_other_entries_of_the_stream_stay(self, scripts: Scripts) -> None:
+        """The user's next window and other users' are untouched."""
+        await scripts.append("A")
+        epoch = await scripts.acquire()
+        window = await scripts.read_window(epoch)
+        _, second = await scripts.append("B")
+        _, other = await scripts.append("C", user="bob")
+        await scripts.us.read(epoch, [(SHOP, 10)])
+        await scripts.begin(window, epoch)
+        await scripts.finish(window)
+        assert list(await scripts.pending()) == [str(second), str(other)]
+
+    async def test_finish_counts_though_the_lease_is_lost_and_rings(self, scripts: Scripts) -> None:
+        """The window's own token guards it; whoever owns the partition is woken."""
+        epoch, window = await scripts.window_in_hand()
+        await scripts.release(epoch)
+        await scripts.acquire(THEM)
+        ring = await scripts.bell()
+        assert await scripts.finish(window) is FinishCode.FINISHED
+        assert await scripts.bell() > ring
+
+    async def test_finish_of_the_owner_does_not_ring(self, scripts: Scripts) -> None:
+        """It knows already."""
+        _, window = await scripts.window_in_hand()
+        ring = await scripts.bell()
+        await scripts.finish(window)
+        assert await scripts.bell() == ring
+
+    async def test_entries_that_somebody_deleted_do_not_stop_it(self, scripts: Scripts) -> None:
+        """With our token in the record the rest is finished."""
+        _, window = await scripts.window_in_hand("A", "B")
+        await scripts.client.xdel(scripts.p.stream(SHOP), str(window.entries[0].id))
+        assert await scripts.finish(window) is FinishCode.FINISHED
+        assert await scripts.pending() == {}
+
+    async def test_refused_write_leaves_the_window_in_hand(self, scripts: Scripts) -> None:
+        """The reply is written first: when that fails, nothing is acknowledged."""
+        _, window = await scripts.window_in_hand()
+        await scripts.client.set(scripts.p.outbox, "in the way")
+        with pytest.raises(BrokerRefused, match="WRONGTYPE"):
+            await scripts.finish(window, outcome="answered", value=b"hi")
+        assert await scripts.record() is not None
+        assert list(await scripts.pending()) == [str(window.entries[0].id)]
+        await scripts.client.delete(scripts.p.outbox)
+        code = await scripts.finish(window, outcome="answered", value=b"hi")
+        assert code is FinishCode.FINISHED
+
+    async def test_journal_forgets_what_is_older_than_its_retention(self, scripts: Scripts) -> None:
+        """It is trimmed by time, in whole nodes of the stream."""
+        client, p = scripts.client, scripts.p
+        for number in range(1, 301):
+            await client.xadd(p.journal, {"what": "old"}, id=f"{number}-0")
+        _, window = await scripts.window_in_hand()
+        await scripts.finish(window)
+        assert await client.xlen(p.journal) < 200
