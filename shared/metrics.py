@@ -33,6 +33,9 @@ _REQUEST_BUCKETS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.064, 0.25, 1.0, 2.0, 10
 _LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 6.0)
 _TAKEOVER_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
+_FENCED_CALLS = ("partition", "renew", "start", "postpone", "finish", "send")
+_AUDIT_FINDINGS = ("own_record", "foreign_record", "lost_group", "hidden_entries")
+
 
 class InstanceLabels:
     """
@@ -193,6 +196,8 @@ class ConsumerMetrics(StoreMetrics):
         self.fenced_total = self._counter(
             "fenced_total", "calls refused for a lease or token that is not ours any more", "call"
         )
+        for call in _FENCED_CALLS:
+            self.fenced_total.labels(call=call)
 
     def _count_repairs(self) -> None:
         self.entries_reclaimed_total = self._counter(
@@ -210,3 +215,5 @@ class ConsumerMetrics(StoreMetrics):
         self.audits_failed_total = self._counter(
             "audits_failed_total", "audits that found something and began a takeover", "reason"
         )
+        for finding in _AUDIT_FINDINGS:
+            self.audits_failed_total.labels(reason=finding)

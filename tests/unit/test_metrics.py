@@ -84,6 +84,16 @@ def test_every_reason_to_close_a_window_is_there_from_the_start() -> None:
         assert f'inturn_windows_closed_total{{reason="{reason}"}} 0.0' in text
 
 
+def test_what_should_never_happen_is_counted_from_zero() -> None:
+    """An alert on the first increase of a counter needs the 0 before it."""
+    text = ConsumerMetrics().render().decode()
+
+    for finding in ("own_record", "foreign_record", "lost_group", "hidden_entries"):
+        assert f'inturn_audits_failed_total{{reason="{finding}"}} 0.0' in text
+    for call in ("partition", "renew", "start", "postpone", "finish", "send"):
+        assert f'inturn_fenced_total{{call="{call}"}} 0.0' in text
+
+
 def test_instance_labels_are_bounded() -> None:
     """Beyond the limit an instance is ``other``; those seen before keep their name."""
     labels = InstanceLabels(2)
