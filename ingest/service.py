@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Literal
 
+import structlog
+from structlog.typing import FilteringBoundLogger
+
 from ingest.app import build_app, make_runner
 from ingest.append import RedisAppender
 from ingest.conversations import Conversations
@@ -23,6 +26,8 @@ APPEND_TIMEOUT_MS = 2000
 
 READ_TIMEOUT_MS = 2000
 SURVEY_S = 15.0
+
+log: FilteringBoundLogger = structlog.get_logger()
 
 
 async def serve_ingest(
@@ -84,4 +89,7 @@ def main() -> int:
 async def _serve_alone(
     settings: Settings, redis_url: str, found: Prepared, stop: asyncio.Event
 ) -> None:
-    await serve_ingest(settings, redis_url, found.keys, stop)
+    def announce(port: int) -> None:
+        log.info("ingest.started", host=settings.host, port=port)
+
+    await serve_ingest(settings, redis_url, found.keys, stop, on_ready=announce)
