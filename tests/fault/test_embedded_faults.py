@@ -16,6 +16,7 @@ from redis.retry import Retry
 from shared.embedded import EmbeddedRedis
 from shared.home import prepare_folder
 from shared.redis_binary import ServerBinary
+from tests.support.waiting import wait_until
 
 KILLS = 5
 AFTER_WRITES = 300
@@ -49,8 +50,7 @@ def kill(server: EmbeddedRedis) -> None:
     """SIGKILL, and wait until it is gone."""
     assert server.pid is not None
     os.kill(server.pid, signal.SIGKILL)
-    assert server._process is not None
-    server._process.wait(10)
+    wait_until(lambda: server.exit_code() is not None, "its end")
 
 
 def append_file(data: Path) -> Path:

@@ -243,7 +243,7 @@ async def test_a_finish_that_comes_late(redis_url: str, prefix: str, meanwhile: 
                 lambda: cut.count("handler_seconds_count", outcome="reply") == 1, "its result"
             )
             proxy.release()
-            await eventually(lambda: not cut.worker._dispatcher.running, "its finish")
+            await eventually(lambda: not cut.count("windows_running"), "its finish")
             release[2].set()
             await shop.finished()
             counts = 1 if meanwhile == "nothing" else 2

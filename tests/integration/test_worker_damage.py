@@ -114,7 +114,7 @@ async def test_a_stream_of_another_type(
         await shop.redis.set(keys.stream("broken"), "no stream")
         await shop.redis.sadd(keys.streams, "broken")
         await shop.redis.zadd(keys.ready, {"broken": 1})
-        partition = worker.worker._keeper.partitions[0]
+        partition = worker.partitions[0]
         reads = 0
         read = partition.store.read
 

@@ -25,9 +25,7 @@ async def test_a_destroyed_group_of_open_windows(redis_url: str, prefix: str) ->
         for number in range(10):
             await shop.say(f"user-{number}", f"hello {number}")
         await eventually(
-            lambda: (
-                sum(len(p.memory.open) for p in worker.worker._keeper.partitions.values()) == 10
-            ),
+            lambda: sum(len(held.memory.open) for held in worker.partitions.values()) == 10,
             "ten open windows",
         )
         await destroy_groups(shop)

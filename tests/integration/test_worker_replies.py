@@ -125,6 +125,7 @@ async def test_one_users_send_holds_nobody_up(redis_url: str, prefix: str) -> No
         await shop.provider.wait_for_calls(1)
         await shop.deployment.say("bob", "2")
         await shop.sent(1)
+        assert shop.texts() == ["to 1", "to 2"]
         release.set()
         await shop.sent(2)
 
@@ -324,7 +325,7 @@ async def test_a_kept_reply_goes_after_its_time(redis_url: str, prefix: str) -> 
         await server.wait_for_calls(1)
 
         async def is_empty() -> bool:
-            for partition in worker.worker._keeper.partitions.values():
+            for partition in worker.partitions.values():
                 partition.ring()  # an idle partition looks by itself, but every ten seconds
             return not await shop.outbox()
 

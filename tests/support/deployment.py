@@ -15,12 +15,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 from redis.asyncio import Redis
 
+from consumer.partition import Partition
 from consumer.worker import Worker
 from ingest.append import RedisAppender
 from shared.connect import Pipe
@@ -64,10 +65,14 @@ class RunningWorker:
         self.task = asyncio.create_task(self.worker.run(self.stopping), name=self.worker.id)
 
     @property
+    def partitions(self) -> Mapping[int, Partition]:
+        """The partitions in its hand, to look into and to wake."""
+        return self.worker._keeper.partitions
+
+    @property
     def owned(self) -> set[int]:
         """The partitions that it owns and has rebuilt."""
-        partitions = self.worker._keeper.partitions
-        return {number for number, partition in partitions.items() if partition.is_trusted()}
+        return {number for number, held in self.partitions.items() if held.is_trusted()}
 
     @property
     def has_joined(self) -> bool:
