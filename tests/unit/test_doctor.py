@@ -8,8 +8,8 @@ import orjson
 import pytest
 
 from ops.doctor import has_failed, judge, judge_silence, render_json, render_text
-from ops.examine import DataState, Examination, Rights, judge_refusals, probes
-from ops.point import Verdict
+from ops.doctor.examine import DataState, Examination, Rights, judge_refusals, probes
+from ops.doctor.point import Verdict
 from shared.errors import BrokerRefused
 from shared.model import WorkerId
 from shared.preflight import Meta

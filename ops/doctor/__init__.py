@@ -2,6 +2,8 @@
 ``inturn doctor``: is this Redis fit for inturn, and is all well in it?
 
 Each point is a sentence; a failing one says what it costs and what to do. Nothing is changed.
+
+``examine`` asks, ``judge_server`` and ``judge_data`` say what the answers mean: a ``point`` each.
 """
 
 from __future__ import annotations
@@ -12,10 +14,10 @@ from dataclasses import asdict
 
 import orjson
 
-from ops.examine import Examination, examine
-from ops.judge_data import judge_data, judge_meta
-from ops.judge_server import judge_append_only, judge_clock, judge_rights, judge_server
-from ops.point import Point, Verdict, fail, ok
+from ops.doctor.examine import Examination, examine
+from ops.doctor.judge_data import judge_data, judge_meta
+from ops.doctor.judge_server import judge_append_only, judge_clock, judge_rights, judge_server
+from ops.doctor.point import Point, Verdict, fail, ok
 from ops.reach import place_of, reach_redis
 from shared.errors import BrokerRefused, BrokerUnavailable
 from shared.home import find_redis_url
