@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Literal
 
 import structlog
 from aiohttp import web
@@ -20,7 +19,7 @@ from structlog.typing import FilteringBoundLogger
 from ingest.accepted import Appender
 from ingest.auth import ApiGuard, api_token_of, refuse_exposed, warn_of_open_webhooks
 from ingest.body import BodyReader
-from ingest.intake import Intake
+from ingest.intake import Intake, Say
 from ingest.messages import MessagesApi
 from ingest.middleware import answer_errors, observe_requests, require_token
 from ingest.webhooks import Webhooks
@@ -48,7 +47,7 @@ def build_app(
     appender: Appender,
     health: HealthCheck,
     metrics: IngestMetrics,
-    accepted_level: Literal["debug", "info"] = "debug",
+    say: Say | None = None,
     providers: Mapping[str, Provider] = PROVIDERS,
     bodies: BodyReader | None = None,
     now_ms: Callable[[], int] | None = None,
@@ -58,7 +57,7 @@ def build_app(
     The application; ``make_runner`` runs it.
 
     ``health`` says what is wrong with Redis, or None. ``now_ms`` is the clock of
-    ``received_at``. ``accepted_level`` is info in ``inturn up``, where a person watches.
+    ``received_at``. ``say`` logs each message that is kept.
 
     Raises:
         StartRefused: it would listen beyond loopback without ``API_TOKEN``.
@@ -67,7 +66,7 @@ def build_app(
     warn_of_open_webhooks(settings, log)
     clock = now_ms or _now_ms
     reader = bodies or BodyReader()
-    intake = Intake(appender, metrics, accepted_level)
+    intake = Intake(appender, metrics, say)
     app = web.Application(
         middlewares=[
             observe_requests(metrics),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -19,6 +18,9 @@ MESSAGES_MAX = 1000
 API = "api"
 """The label ``provider`` of messages that came through the API."""
 
+Say = Callable[..., None]
+"""Logs what became of one message: at debug in the service, at info where a person watches."""
+
 log: FilteringBoundLogger = structlog.get_logger()
 
 
@@ -29,11 +31,11 @@ class Intake:
         self,
         appender: Appender,
         metrics: IngestMetrics,
-        accepted_level: Literal["debug", "info"] = "debug",
+        say: Say | None = None,
     ) -> None:
         self._appender = appender
         self._metrics = metrics
-        self._accepted_level = accepted_level
+        self._say = say or log.debug
 
     async def take(self, messages: Sequence[Message]) -> list[Accepted]:
         """
@@ -60,8 +62,7 @@ class Intake:
         else:
             self._metrics.messages_accepted_total.labels(instance, provider).inc()
             event = "message.spooled" if accepted.spooled else "message.accepted"
-        say = log.info if self._accepted_level == "info" else log.debug
-        say(event, entry=accepted.entry_id, instance=message.instance, user=message.user)
+        self._say(event, entry=accepted.entry_id, instance=message.instance, user=message.user)
 
 
 def refuse_too_many(messages: Sequence[object]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Literal
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -12,6 +11,7 @@ from structlog.typing import FilteringBoundLogger
 from ingest.app import build_app, make_runner
 from ingest.append import RedisAppender
 from ingest.conversations import Conversations
+from ingest.intake import Say
 from shared.connect import Pipe
 from shared.errors import BrokerRefused
 from shared.keys import Keys
@@ -36,11 +36,11 @@ async def serve_ingest(
     keys: Keys,
     stop: asyncio.Event,
     *,
-    accepted_level: Literal["debug", "info"] = "debug",
+    say: Say | None = None,
     on_ready: Callable[[int], None] = lambda _port: None,
 ) -> None:
     """
-    Serve until ``stop`` is set; ``on_ready`` is told the port.
+    Serve until ``stop`` is set; ``on_ready`` is told the port, ``say`` logs each message.
 
     What was answered 2xx is in Redis; a request that is cut off by the end of the process was
     not answered, so its provider sends it again.
@@ -59,7 +59,7 @@ async def serve_ingest(
         appender=appender,
         health=check,
         metrics=metrics,
-        accepted_level=accepted_level,
+        say=say,
         routes=Conversations(reads, keys, settings).routes(),
     )
     runner = make_runner(app, metrics)
