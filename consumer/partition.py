@@ -31,6 +31,9 @@ from shared.model import Conversation, Entry, WorkerId
 IDLE_S = 10.0
 """An idle partition is looked at this often though its bell is silent: a bell may be deleted."""
 
+UNREAD_LOOK_S = 0.1
+"""While a stream stands unread (it is read ahead enough, or fails), no bell rings for others."""
+
 BACKOFF_S = 0.1
 
 log = structlog.get_logger()
@@ -242,6 +245,8 @@ class Partition:
             now_s = time.monotonic()
             wake_s = self.memory.next_wake_s(now_s, IDLE_S)
             wake_s = min(wake_s, self.sender.outbox.next_wake_s(now_s))
+            if self.memory.unread:
+                wake_s = min(wake_s, now_s + UNREAD_LOOK_S)
             try:
                 async with asyncio.timeout(max(0.0, wake_s - now_s)):
                     await self._wake.wait()

@@ -27,6 +27,9 @@ READ_COUNT = 250
 STREAMS_PER_READ = 64
 """Streams in one read script: Redis answers nobody else while it runs."""
 
+FAILED_PAUSE_S = 1.0
+"""How long a stream whose read failed is left alone."""
+
 ROUNDS = 20
 """Reads of one turn; a flood goes on in the next turn, after what is due was started."""
 
@@ -85,6 +88,7 @@ class Reader:
         self._metrics = metrics
         self.last_reply = b""
         self.now_ms = 0
+        self._failed_s: dict[str, float] = {}
 
     async def read(self, epoch: int) -> bool:
         """
@@ -101,8 +105,8 @@ class Reader:
         peeked_s = time.monotonic()
         self.last_reply, self.now_ms = peek.last_reply, peek.now_ms
         self._memory.unread.intersection_update(peek.unread)
-        left = list(peek.unread)
-        self._memory.unread.update(left)
+        self._memory.unread.update(peek.unread)
+        left = [i for i in peek.unread if self._failed_s.get(i, 0.0) <= peeked_s]
         rounds, has_read = 0, False
         while (wanted := self._wanted(left)) and rounds < ROUNDS:
             left, was_read = await self._read_round(epoch, left, wanted)
@@ -136,6 +140,7 @@ class Reader:
         anything was read without an error.
         """
         drained, failed = set(), set()
+        asked = {instance for instance, _ in wanted}
         reads = await self._store.read(epoch, wanted)
         for stream_read in reads:
             await self._learn(epoch, stream_read)
@@ -144,9 +149,10 @@ class Reader:
             elif stream_read.code is ReadCode.FAILED:
                 failed.add(stream_read.instance)
         self._memory.unread -= drained
-        # A stream that failed is not tried again before something wakes the partition.
+        until_s = time.monotonic() + FAILED_PAUSE_S
+        self._failed_s = {i: s for i, s in self._failed_s.items() if i not in asked}
+        self._failed_s |= dict.fromkeys(failed, until_s)
         rest = [instance for instance in left if instance not in drained | failed]
-        asked = {instance for instance, _ in wanted}
         return sorted(rest, key=asked.__contains__), len(failed) < len(reads)
 
     async def _learn(self, epoch: int, stream_read: StreamRead) -> None:

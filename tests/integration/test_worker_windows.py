@@ -308,3 +308,34 @@ async def test_a_read_ahead_of_one_still_handles_everything(redis_url: str, pref
         await shop.finished()
     said = [text for call in server.calls for text in call.json["text"].split("\n")]
     assert len(said) == 30
+
+
+async def test_a_stream_read_ahead_enough_delays_no_other(redis_url: str, prefix: str) -> None:
+    """
+    While one instance's stream stands unread behind a slow handler, another's message is read.
+
+    A bell rings only where nothing was unread, so none rings for it.
+    """
+    release = asyncio.Event()
+
+    async def script(call: HandlerCall) -> Answer:
+        if call.json["instance"] == "flood":
+            await release.wait()
+        return Answer.reply("yes")
+
+    async with (
+        HandlerServer(script) as server,
+        deployment(
+            redis_url, prefix, handler=server.url, read_ahead=3, partitions=1, max_messages=1
+        ) as shop,
+        shop.worker() as worker,
+    ):
+        await shop.say("alice", *map(str, range(300)), instance="flood")
+        await server.wait_for_calls(1)
+        partition = worker.worker._keeper.partitions[0]
+        await eventually(lambda: not partition._must_read, "a pause in reading")
+        await shop.say("bob", "hello", instance="calm")
+        calls = await server.wait_for_calls(2, deadline_s=3)
+        assert calls[1].json["instance"] == "calm"
+        release.set()
+        await shop.finished()
