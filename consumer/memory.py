@@ -62,9 +62,13 @@ class State:
 
 @dataclass(slots=True)
 class StreamMemory:
-    """One instance's stream: entries held, conversations not open, ms of the last entry read."""
+    """
+    One instance's stream: entries held, those of them in open conversations, conversations not
+    open, ms of the last entry read.
+    """
 
     held: int = 0
+    open: int = 0
     busy: int = 0
     read_to_ms: int = 0
 
@@ -124,7 +128,10 @@ class Memory:
             return
         state.entries.insert(at, entry)
         state.read_at_s.insert(at, now_s)
-        self.stream(message.instance).held += 1
+        stream = self.stream(message.instance)
+        stream.held += 1
+        if state.phase is Phase.OPEN:
+            stream.open += 1
         if len(state.entries) == 1:
             self.on_opened(entry)
         if state.phase is Phase.OPEN and record is None:
@@ -294,7 +301,9 @@ class Memory:
         """Move a conversation on, and count it among its stream's busy ones or not."""
         was_open, is_open = state.phase is Phase.OPEN, phase is Phase.OPEN
         if was_open != is_open:
-            self.stream(state.key[0]).busy += 1 if was_open else -1
+            stream, closed = self.stream(state.key[0]), 1 if was_open else -1
+            stream.busy += closed
+            stream.open -= closed * len(state.entries)
         if not is_open:
             self.open.pop(state.key, None)
         state.phase = phase

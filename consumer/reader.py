@@ -119,13 +119,13 @@ class Reader:
         """
         Which streams to read, and how many entries of each.
 
-        ``READ_AHEAD`` stops a stream only while one of its windows is closed or in hand: open
-        windows alone never stop the read that closes them.
+        ``READ_AHEAD`` counts what is closed or in hand and what waits behind it. Entries of open
+        windows never stop the read that closes them: else they would wait for others' handlers.
         """
         wanted = []
         for instance in instances:
             stream = self._memory.stream(instance)
-            room = self._read_ahead - stream.held
+            room = self._read_ahead - (stream.held - stream.open)
             if stream.busy == 0:
                 room = max(room, READ_COUNT)
             if room > 0:

@@ -339,3 +339,31 @@ async def test_a_stream_read_ahead_enough_delays_no_other(redis_url: str, prefix
         assert calls[1].json["instance"] == "calm"
         release.set()
         await shop.finished()
+
+
+async def test_open_windows_do_not_wait_for_one_in_hand(redis_url: str, prefix: str) -> None:
+    """
+    More entries in open windows than are read ahead do not stop the read that closes them,
+    though another user's handler is at work.
+    """
+    release = asyncio.Event()
+
+    async def script(call: HandlerCall) -> Answer:
+        if call.json["user"] == "slow":
+            await release.wait()
+        return Answer.reply("yes")
+
+    async with (
+        HandlerServer(script) as server,
+        deployment(
+            redis_url, prefix, handler=server.url, read_ahead=7, partitions=1, max_wait_ms=800
+        ) as shop,
+        shop.worker(),
+    ):
+        await shop.say("slow", *"12345")
+        await server.wait_for_calls(1)
+        for number in range(10):
+            await shop.say(f"user-{number}", "hello")
+        await server.wait_for_calls(11, deadline_s=5)
+        release.set()
+        await shop.finished()

@@ -330,7 +330,7 @@ class HandoverMachine(RuleBasedStateMachine):
         memory = self.workers[0].memory
         assert memory is not None
         assert not memory.states
-        assert all(not s.held and not s.busy for s in memory.streams.values())
+        assert not any(s.held or s.busy or s.open for s in memory.streams.values())
 
     def is_done(self, who: Conversation) -> bool:
         """Whether every message of a user is in a finished window."""

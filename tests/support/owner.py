@@ -185,6 +185,7 @@ class Owner:
             held = sum(len(s.entries) + (len(s.window.entries) if s.window else 0) for s in states)
             assert stream.held == held
             assert stream.busy == sum(state.phase is not Phase.OPEN for state in states)
+            assert stream.open == sum(len(s.entries) for s in states if s.phase is Phase.OPEN)
         open_keys = {key for key, s in memory.states.items() if s.phase is Phase.OPEN and s.entries}
         assert set(memory.open) == open_keys
         watched = {key for key, s in memory.states.items() if s.phase is Phase.FOREIGN}
