@@ -266,9 +266,11 @@ class Partition:
         for state, record in zip(states, records, strict=True):
             if record is None:
                 self.memory.settle(state)
-            elif state.window is None or tuple(e.id for e in state.window.entries) != record.ids:
-                if record.worker not in live or state.window is not None:
-                    self.restart("another worker's window changed")
+            elif state.record is None or state.record.ids != record.ids:
+                self.restart("another worker's window changed")
+            elif state.window is None:
+                if record.worker not in live:
+                    self.restart("another worker's window has no entries")
             else:
                 state.record = record
                 self._judge(self.memory, state, live, now)

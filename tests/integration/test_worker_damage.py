@@ -13,6 +13,7 @@ from shared.model import Message
 from shared.wire import encode_message
 from tests.support.deployment import deployment
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer
+from tests.support.waiting import eventually
 
 
 async def test_an_undecodable_entry_is_a_dead_letter(redis_url: str, prefix: str) -> None:
@@ -231,3 +232,35 @@ async def test_nothing_unfinished_has_a_ttl(
         assert any(b":stream:" in key for key in kept)
         assert any(key.endswith(b":running") for key in kept)
         release.set()
+
+
+async def test_another_workers_window_that_lacks_an_entry(redis_url: str, prefix: str) -> None:
+    """The next owner waits for it quietly: it does not take over again with each look."""
+    release = asyncio.Event()
+
+    async def script(_call: HandlerCall) -> Answer:
+        await release.wait()
+        return Answer.reply("yes")
+
+    async with (
+        HandlerServer(script) as server,
+        deployment(
+            redis_url, prefix, handler=server.url, partitions=1, max_messages=3, drain_ms=8000
+        ) as shop,
+        shop.worker() as first,
+    ):
+        ids = await shop.say("alice", "1", "2", "3")
+        await server.wait_for_calls(1)
+        await shop.redis.xdel(shop.keys.of("shop", "alice").stream("shop"), str(ids[1]))
+        async with shop.worker() as second:
+            leaving = asyncio.create_task(first.drain())
+            await second.owns(1)
+            partition = second.worker._keeper.partitions[0]
+            for _ in range(2):
+                looked_s = partition._foreign_s
+                await eventually(lambda s=looked_s: partition._foreign_s > s, "a look")  # type: ignore[misc]
+            release.set()
+            await leaving
+            await shop.finished()
+            assert second.count("takeovers_total", reason="repair") == 0
+        assert len(server.calls) == 1
