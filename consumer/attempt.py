@@ -86,6 +86,7 @@ class Attempts:
         self._settings = settings
         self._metrics = metrics
         self._membership = membership
+        self._calls: set[asyncio.Task[Result]] = set()
 
     async def decide(self, running: Running) -> Decision:
         """Call the handler for a started window, if it may be, and say what is to be written."""
@@ -111,13 +112,22 @@ class Attempts:
         return decide(result, attempt, rules, random.random())
 
     async def _call_handler(self, running: Running) -> Result | None:
-        """The attempt's result; None when shutdown cut it short. A late result is dropped."""
+        """
+        The attempt's result; None when shutdown cut it short. A late result is dropped.
+
+        The call is a task outside every group: one that ignores its cancellation goes on by
+        itself, and neither its user nor a drain waits for it.
+        """
         window = running.window
         timeout_s = self._settings.timeout_ms_of(window.instance) / 1000
         handler = self._settings.handler_of(window.instance)
+        answer = handler.answer(Call(window=window, attempt=running.attempt))
+        call = asyncio.create_task(answer, name=f"call-{window.id}")
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
         try:
             async with asyncio.timeout(timeout_s) as running.deadline:
-                return await handler.answer(Call(window=window, attempt=running.attempt))
+                return await asyncio.shield(call)
         except TimeoutError:
             if running.cut_short:
                 return None
@@ -127,6 +137,7 @@ class Attempts:
             return Retry(error=f"{type(error).__name__}: {error}")
         finally:
             running.deadline = None
+            call.cancel()
 
 
 def _not_run(reason: str) -> Postpone:

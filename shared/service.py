@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, Self
 
 import prometheus_client
 import structlog
@@ -33,6 +33,9 @@ from shared.settings import Settings, load_settings
 
 CONNECT_TIMEOUT_MS = 2000
 CONNECT_RETRY_S = 1.0
+END_LIMIT_S = 5.0
+"""How long what a service left behind may hold its process up: a call that ignores its end."""
+
 WATCHDOG_EXIT_CODE = 70
 """EX_SOFTWARE: the loop stood still, a supervisor should start the process again."""
 
@@ -84,8 +87,11 @@ def run_service(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
         await main(stop)
 
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run())
+        with _Ending() as ending, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            try:
+                runner.run(run())
+            finally:
+                ending.begin(0 if sys.exc_info()[0] is None else WATCHDOG_EXIT_CODE)
     except BaseExceptionGroup as group:
         refused, rest = group.split(StartRefused)
         if refused is None or rest is not None:
@@ -94,6 +100,28 @@ def run_service(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
     except StartRefused as error:
         return refuse_start(error.problems)
     return 0
+
+
+class _Ending:
+    """Ends the process though a handler's task ignores that the closing loop cancels it."""
+
+    def __enter__(self) -> Self:
+        self._timer: threading.Timer | None = None
+        return self
+
+    def begin(self, code: int) -> None:
+        """From now on ``END_LIMIT_S`` are left."""
+        self._timer = threading.Timer(END_LIMIT_S, self._end, (code,))
+        self._timer.daemon = True
+        self._timer.start()
+
+    def __exit__(self, *_error: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _end(self, code: int) -> None:
+        sys.stderr.write("inturn: a handler's call does not end, ending the process\n")
+        os._exit(code)
 
 
 def _calm_garbage_collection() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import orjson
 import pytest
@@ -12,6 +14,8 @@ from tests.support import functions
 from tests.support.deployment import deployment, id_of_window, texts_of
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer
 from tests.support.http_handler import unused_port
+from tests.support.service_process import ServiceProcess
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(autouse=True)
@@ -318,3 +322,49 @@ async def test_a_handler_past_its_time_fails_the_attempt(redis_url: str, prefix:
         assert letter.error == "no answer within 0.1 s"
         assert [attempt for _, attempt, _ in functions.calls] == [1, 2]
         assert await shop.outbox() == []
+
+
+async def test_a_function_that_ignores_its_time_limit(redis_url: str, prefix: str) -> None:
+    """Its attempt failed, whether it goes on or not: its user does not wait for it for ever."""
+    handler = "python:tests.support.functions:ignore_cancellation"
+    async with (
+        deployment(
+            redis_url, prefix, handler=handler, max_wait_ms=50, handler_timeout_ms=100
+        ) as shop,
+        shop.worker(),
+    ):
+        await shop.say("alice", "hello")
+        await shop.finished()
+        (letter,) = await shop.dead_letters()
+        assert letter.error == "no answer within 0.1 s"
+        assert len(functions.calls) == 3
+        functions.gate.set()
+
+
+async def test_a_function_that_ignores_the_end(redis_url: str, prefix: str, tmp_path: Path) -> None:
+    """A drain gives its window back, uncounted, and the process ends without it."""
+    handler = "python:tests.support.functions:ignore_cancellation"
+    async with deployment(redis_url, prefix, handler=handler, max_wait_ms=50, drain_ms=200) as shop:
+        settings = {
+            "redis_url": redis_url,
+            "prefix": prefix,
+            "handler": handler,
+            "partitions": shop.settings.partitions,
+            "max_wait_ms": 50,
+            "drain_ms": 200,
+        }
+        async with ServiceProcess("consumer", tmp_path, settings) as worker:
+            await shop.say("alice", "hello")
+
+            async def is_running() -> bool:
+                return await shop.record("alice") is not None
+
+            await eventually(is_running, "a call")
+            stopping = asyncio.create_task(worker.stop())
+
+            async def is_given_back() -> bool:
+                record = await shop.record("alice")
+                return record is not None and not record.worker and record.attempt == 0
+
+            await eventually(is_given_back, "a window given back", 4)
+            assert await stopping == 0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 from shared.errors import Reject
@@ -47,3 +49,12 @@ def hang(window: dict[str, Any]) -> str:
     _note(window)
     gate.wait(10)
     return "late"
+
+
+async def ignore_cancellation(window: dict[str, Any]) -> str:
+    """Go on whatever happens, until ``gate`` is opened."""
+    text = _note(window)
+    while not gate.is_set():
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.02)
+    return text
