@@ -17,7 +17,7 @@ from shared.connect import Pipe
 from shared.errors import BrokerUnavailable
 from shared.keys import GROUP, Keys, message_hash
 from shared.metrics import IngestMetrics
-from shared.model import Message
+from shared.model import Conversation, Message
 from shared.scripts import load_script
 from shared.wire import encode_message
 
@@ -53,12 +53,22 @@ class RedisAppender:
         return await self._append_in_order(messages)
 
     async def _append_in_order(self, messages: Sequence[Message]) -> list[Accepted]:
-        tasks = [asyncio.ensure_future(self._append_message(message)) for message in messages]
-        done = await asyncio.gather(*tasks, return_exceptions=True)
+        """Users side by side, each one's messages in turn: a repeated call must not overtake."""
+        users: dict[Conversation, list[int]] = {}
+        for at, message in enumerate(messages):
+            users.setdefault((message.instance, message.user), []).append(at)
+        accepted: dict[int, Accepted] = {}
+
+        async def append_in_turn(turn: list[int]) -> None:
+            for at in turn:
+                accepted[at] = await self._append_message(messages[at])
+
+        turns = (append_in_turn(turn) for turn in users.values())
+        done = await asyncio.gather(*turns, return_exceptions=True)
         failures = [result for result in done if isinstance(result, BaseException)]
         if failures:
             raise failures[0]
-        return [result for result in done if isinstance(result, Accepted)]
+        return [accepted[at] for at in range(len(messages))]
 
     async def _append_message(self, message: Message) -> Accepted:
         began = time.perf_counter()
