@@ -115,8 +115,10 @@ def judge_answer(answer: Any) -> Result:
             return reply_of([answer])
         case Reply():
             return _reply_of_all(answer.texts)
-        case Silence() | Retry() | Unavailable() | Rejected():
+        case Silence():
             return answer
+        case Retry() | Unavailable() | Rejected():
+            return _sound(answer)
         case Mapping():
             return read_object(answer)
         case list() | tuple():
@@ -132,8 +134,18 @@ def judge_exception(error: BaseException) -> Result:
     if isinstance(error, Reject):
         return Rejected(error=message)
     if isinstance(error, RetryLater):
-        return Retry(error=message, after_ms=error.after_ms)
+        return _sound(Retry(error=message, after_ms=error.after_ms))
     return Retry(error=message)
+
+
+def _sound(result: Retry | Unavailable | Rejected) -> Result:
+    """A result of the function's own making, if its fields are what they should be."""
+    after_ms = None if isinstance(result, Rejected) else result.after_ms
+    if type(result.error) is not str:
+        return Retry(error=f"the function's error is {type(result.error).__name__}, not a text")
+    if after_ms is not None and type(after_ms) is not int:
+        return Retry(error=f"after_ms is {type(after_ms).__name__}, not int: {result.error}")
+    return result
 
 
 def import_function(reference: str) -> Function:

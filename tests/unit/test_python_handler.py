@@ -241,3 +241,21 @@ def test_a_module_that_does_not_import_ends_the_start(
     (line,) = refused.value.problems
     assert line.startswith("INTURN_HANDLER: cannot import module my_broken_bot: ")
     assert problem in line
+
+
+@pytest.mark.parametrize("after_ms", ["5000", 0.5, float("nan"), True])
+async def test_a_delay_that_is_no_number_of_ms_fails_the_attempt(after_ms: Any) -> None:
+    """It must not reach the arithmetic of retries, where it would end the worker."""
+
+    def later(_window: Request) -> Any:
+        raise RetryLater("later", after_ms=after_ms)
+
+    for result in (
+        await answer_of(later),
+        await answer_of(lambda _: Retry(error="x", after_ms=after_ms)),
+    ):
+        assert isinstance(result, Retry)
+        assert result.after_ms is None
+        assert "after_ms is" in result.error
+    broken: Any = Rejected(error=None)  # type: ignore[arg-type]
+    assert isinstance(await answer_of(lambda _: broken), Retry)
