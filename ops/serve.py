@@ -7,6 +7,7 @@ import asyncio
 import structlog
 
 from consumer.service import serve_consumer
+from ingest.auth import api_token_of
 from ingest.service import serve_ingest
 from shared.home import home_folder, note_services
 from shared.preflight import Prepared
@@ -19,12 +20,12 @@ EXAMPLE = """\
 inturn listens on {base}, the consumer's metrics are on {consumer}/metrics
 Try it, three times within eight seconds:
 
-  curl -s {base}/api/v1/messages -H 'content-type: application/json' \\
+  curl -s {base}/api/v1/messages{proof} -H 'content-type: application/json' \\
     -d '{{"instance": "demo", "user": "alice", "text": "hello"}}'
 
 and see what became of it:
 
-  curl -s {base}/api/v1/conversations/demo/alice
+  curl -s {base}/api/v1/conversations/demo/alice{proof}
 """
 
 
@@ -33,14 +34,23 @@ def serve_up() -> int:
     return run_prepared(_up)
 
 
+def render_example(settings: Settings, port: int) -> str:
+    """Where ``up`` listens, and commands that work as they stand; the token is not shown."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    token = ' -H "authorization: Bearer $INTURN_API_TOKEN"'
+    return EXAMPLE.format(
+        base=f"http://{host}:{port}",
+        consumer=f"http://{host}:{settings.consumer_port}",
+        proof=token if api_token_of(settings) else "",
+    )
+
+
 async def _up(settings: Settings, redis_url: str, found: Prepared, stop: asyncio.Event) -> None:
     """Ingest stops taking messages first; what it took, the worker may still finish."""
 
     def announce(port: int) -> None:
         note_services(home_folder(), port=port, consumer_port=settings.consumer_port)
-        base = f"http://{settings.host}:{port}"
-        consumer = f"http://{settings.host}:{settings.consumer_port}"
-        print(EXAMPLE.format(base=base, consumer=consumer), flush=True)
+        print(render_example(settings, port), flush=True)
 
     async with asyncio.TaskGroup() as group:
         group.create_task(

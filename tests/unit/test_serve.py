@@ -1,0 +1,23 @@
+"""What ``inturn up`` prints for the person who started it."""
+
+from __future__ import annotations
+
+from ops.serve import render_example
+from shared.settings import Secret, Settings
+
+
+def test_the_example_can_be_pasted_as_it_stands() -> None:
+    """An IPv6 address is one that curl reads; without a token none is asked for."""
+    text = render_example(Settings(host="::1", consumer_port=8421), 8420)
+
+    assert text.count("curl -s http://[::1]:8420/api/v1/") == 2
+    assert "http://[::1]:8421/metrics" in text
+    assert "authorization" not in text
+
+
+def test_the_example_sends_the_token_and_does_not_show_it() -> None:
+    """With ``API_TOKEN`` both commands need it."""
+    text = render_example(Settings(api_token=Secret("s3cr3t")), 8420)
+
+    assert text.count('-H "authorization: Bearer $INTURN_API_TOKEN"') == 2
+    assert "s3cr3t" not in text
