@@ -13,7 +13,7 @@ from shared.health import Health
 from shared.keys import Keys
 from shared.metrics import ConsumerMetrics
 from shared.preflight import Prepared
-from shared.service import listening, run_prepared, watch_loop
+from shared.service import in_background, listening, run_prepared, watch_loop
 from shared.settings import Settings
 from shared.survey import keep_surveying
 
@@ -41,22 +41,13 @@ async def serve_consumer(
     app = web.Application()
     app.add_routes(Health(check, metrics).routes())
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-    async with asyncio.TaskGroup() as group:
-        background = [
-            group.create_task(pipe.run(), name="pipe-survey"),
-            group.create_task(keep_surveying(pipe, keys, metrics, SURVEY_S), name="survey"),
-            group.create_task(
-                watch_loop(settings.lease_ms, metrics.loop_lag_seconds.observe), name="watchdog"
-            ),
-        ]
-        try:
-            async with listening(
-                runner, settings.host, settings.consumer_port, "INTURN_CONSUMER_PORT"
-            ):
-                await worker.run(stop)
-        finally:
-            for task in background:
-                task.cancel()
+    watched = watch_loop(settings.lease_ms, metrics.loop_lag_seconds.observe)
+    surveyed = keep_surveying(pipe, keys, metrics, SURVEY_S)
+    async with (
+        in_background(pipe=pipe.run(), survey=surveyed, watchdog=watched),
+        listening(runner, settings.host, settings.consumer_port, "INTURN_CONSUMER_PORT"),
+    ):
+        await worker.run(stop)
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ class EchoHandler:
 
     async def answer(self, call: Call) -> Result:
         """One reply text, at once."""
-        count = len(call.window.entries)
+        count = len(call.window.members)
         counted = "1 message" if count == 1 else f"{count} messages"
         text: str = call_to_dict(call)["text"]
         return reply_of([text if text.strip() else counted])
