@@ -86,10 +86,10 @@ class LeaseKeeper:
 
     async def round(self) -> None:
         """One round; what fails leaves the rest to the next one."""
-        joined = await self._membership.beat()
+        is_news = await self._membership.beat()
         live = await self._membership.survey()
         self._metrics.live_workers.set(len(live))
-        if joined:
+        if is_news:
             await self._membership.ring()
         owners = assign(self._keys.partitions, self._membership.assignable())
         ours = {number for number, owner in owners.items() if owner == self.worker}

@@ -61,18 +61,22 @@ class Membership:
         return sorted(w for w, state in self.live.items() if state is not WorkerState.DRAINING)
 
     async def beat(self) -> bool:
-        """Keep our key alive. True: it was not there, so we have just joined (again)."""
+        """
+        Keep our key alive. True: the others should look, for we have just joined (again) or
+        have said for the first time that we drain.
+        """
         sent_s = time.monotonic()
         key = self._keys.worker(self.worker)
         if self._said is self.state and await self._pipe.call("PEXPIRE", key, self._lease_ms):
             self._trust = trust_from(sent_s, self._lease_ms)
             return False
-        args = (self._lease_ms, self.state, platform.node())
+        args = (self._lease_ms, self.state, platform.node())  # the state may change meanwhile
         kept = await self._pipe.script(load_script("beat"), (key,), args)
-        self._trust, self._said = trust_from(sent_s, self._lease_ms), self.state
+        is_news = kept == 0 or self._said is not args[1]
+        self._trust, self._said = trust_from(sent_s, self._lease_ms), args[1]
         if kept == 0:
             self.joins += 1
-        return bool(kept == 0)
+        return is_news
 
     async def survey(self) -> dict[WorkerId, WorkerState]:
         """

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from consumer.membership import WorkerState
+from shared.model import WorkerId
 from tests.support.deployment import Deployment, RunningWorker, deployment
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer
 from tests.support.tcp_proxy import TcpProxy
@@ -252,3 +254,46 @@ async def test_a_finish_that_comes_late(redis_url: str, prefix: str, meanwhile: 
             refused = cut.count("fenced_total", call="finish")
             assert refused == (1 if meanwhile == "taken" else 0)
             assert len(await shop.journal()) == 1
+
+
+async def test_a_drain_in_the_middle_of_a_round(
+    redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The others take the partitions at once, though the leases were back before the key said why.
+
+    A quarter of the lease, when they would look by themselves, is longer than this test waits.
+    """
+    release = asyncio.Event()
+
+    async def script(_call: HandlerCall) -> Answer:
+        await release.wait()
+        return Answer.reply("yes")
+
+    async with (
+        HandlerServer(script) as server,
+        deployment(
+            redis_url, prefix, handler=server.url, lease_ms=30_000, max_messages=1, drain_ms=9000
+        ) as shop,
+        shop.worker() as first,
+        shop.worker() as second,
+    ):
+        await balanced([2, 2], first, second)
+        await say_rounds(shop, range(1))
+        await server.wait_for_calls(USERS)
+        membership = second.worker._membership
+        survey = membership.survey
+
+        async def survey_late() -> dict[WorkerId, WorkerState]:
+            second.stopping.set()
+            await eventually(lambda: not second.owned, "the leases given back")
+            await asyncio.sleep(0.1)
+            return await survey()
+
+        monkeypatch.setattr(membership, "survey", survey_late)
+        second.worker._keeper.nudge()
+        began_s = time.monotonic()
+        await first.owns(4)
+        assert time.monotonic() - began_s < 3.0
+        release.set()
+        await shop.finished()
