@@ -20,7 +20,8 @@ from consumer.retry import Attempt, Decision, Finish, GiveUp, Postpone, RetryRul
 from consumer.store import PartitionStore
 from shared.handlers import Call, Handler
 from shared.metrics import ConsumerMetrics
-from shared.model import Result, Retry, Token, Window
+from shared.model import Result, Retry, Token, Window, WorkerId
+from shared.record import Record
 from shared.wire import DeadLetter, OutboxReply, encode_dead_letter, encode_reply
 
 NOT_RUN_DELAY_MS = 200
@@ -54,6 +55,21 @@ class Running:
     error: str = ""
     deadline: asyncio.Timeout | None = None
     cut_short: bool = False
+
+    def record(self, worker: WorkerId) -> Record:
+        """What stands in Redis once the start was answered."""
+        window = self.window
+        return Record(
+            ids=tuple(entry.id for entry in window.entries),
+            window_id=window.id,
+            closed_by=window.closed_by,
+            opened_at=window.opened_at,
+            closed_at=window.closed_at,
+            token=self.token,
+            worker=worker,
+            attempt=self.attempt,
+            started=self.started_ms,
+        )
 
     def end_now(self) -> None:
         """Shutdown's end: a handler at work stops, and its attempt does not count."""
@@ -168,3 +184,8 @@ def encode_outcome(running: Running, decision: Finish | GiveUp) -> tuple[str, by
         message_ids=tuple(entry.message.message_id for entry in window.members),
     )
     return "answered", encode_reply(reply)
+
+
+def kind_of_error(decision: Decision) -> str:
+    """What a log may say of an error: an exception's text may hold what a user wrote."""
+    return "" if isinstance(decision, Finish) else decision.error.partition(":")[0]

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 import structlog
 
-from consumer.attempt import Attempts, DispatchSettings, Running, encode_outcome
+from consumer.attempt import Attempts, DispatchSettings, Running, encode_outcome, kind_of_error
 from consumer.membership import Membership
 from consumer.memory import Memory, Phase, State
 from consumer.owner import Owner
@@ -179,22 +179,8 @@ class Dispatcher:
                 late_s = max(0, answer.now_ms - window.closed_at) / 1000
                 self._metrics.window_lateness_seconds.observe(late_s)
         if owner.memory is memory:
-            memory.started(state, window, self._record(running))
+            memory.started(state, window, running.record(self._worker))
         self._tasks.create_task(self._run(running), name=f"window-{window.id}")
-
-    def _record(self, running: Running) -> Record:
-        window = running.window
-        return Record(
-            ids=tuple(entry.id for entry in window.entries),
-            window_id=window.id,
-            closed_by=window.closed_by,
-            opened_at=window.opened_at,
-            closed_at=window.closed_at,
-            token=running.token,
-            worker=self._worker,
-            attempt=running.attempt,
-            started=running.started_ms,
-        )
 
     async def _run(self, running: Running) -> None:
         self._metrics.windows_running.inc()
@@ -247,7 +233,7 @@ class Dispatcher:
             attempt=running.attempt,
             delay_ms=decision.delay_ms,
             counts=decision.counts,
-            error=decision.error.partition(":")[0],
+            error=kind_of_error(decision),
         )
         found = self._find(running)
         if found is not None:
@@ -276,7 +262,14 @@ class Dispatcher:
         self._metrics.messages_finished_total.labels(outcome=outcome).inc(len(window.members))
         if outcome == "dead":
             self._metrics.dead_letters_total.inc()
-            log.error("window.dead", window=window.id, attempt=running.attempt)
+            log.error(
+                "window.dead",
+                window=window.id,
+                instance=window.instance,
+                user=window.user,
+                attempt=running.attempt,
+                error=kind_of_error(decision),
+            )
         else:
             log.debug("window.finished", window=window.id, outcome=outcome)
         found = self._find(running)

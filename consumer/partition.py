@@ -148,7 +148,8 @@ class Partition:
                 return
             except (BrokerUnavailable, BrokerRefused) as error:
                 reason = "disconnected"
-                log.warning("partition.disconnected", partition=self.number, error=str(error))
+                if self.loaded:
+                    log.warning("partition.disconnected", partition=self.number, error=str(error))
             self.loaded = False
             await asyncio.sleep(BACKOFF_S * (0.5 + random.random()))
 
@@ -165,8 +166,9 @@ class Partition:
 
     def renewed(self, lease: Lease) -> None:
         """The keeper has renewed the lease: what waited for trust may start."""
+        regained = not self.lease.trust.holds(time.monotonic())
         self.lease = lease
-        if self.memory.has_startable():
+        if regained:
             self.wake()
 
     async def _take_over(self, reason: str) -> None:

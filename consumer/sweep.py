@@ -56,7 +56,7 @@ class Sweeper:
                 await self._clear_sends(number)
                 return
             except (BrokerUnavailable, BrokerRefused) as error:
-                log.warning("sweep.delayed", partition=number, error=str(error))
+                log.debug("sweep.delayed", partition=number, error=str(error))
             await asyncio.sleep(RETRY_S * (0.5 + random.random()))
 
     async def _clear_windows(self, number: int) -> None:

@@ -224,19 +224,19 @@ class Worker:
     async def _listen(self) -> None:
         """Hear the bells of what is ours, and the deployment's."""
         while True:
-            bells = {self._keys.partition(n).bell: p for n, p in self._keeper.partitions.items()}
+            bells = {self._keys.partition(n).bell: n for n in self._keeper.partitions}
             try:
                 rung = await self._bells.wait([self._keys.bell, *bells])
             except (BrokerUnavailable, BrokerRefused):
-                for partition in bells.values():
+                for partition in self._keeper.partitions.values():
                     partition.ring()
                 await asyncio.sleep(0.2)
                 continue
             for bell in rung:
                 if bell == self._keys.bell:
                     self._keeper.nudge()
-                elif bell in bells:
-                    bells[bell].ring()
+                elif (owned := self._keeper.partitions.get(bells[bell])) is not None:
+                    owned.ring()
 
     async def _gauge(self) -> None:
         while True:

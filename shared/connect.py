@@ -148,13 +148,14 @@ class Pipe:
             self.on_batch(len(batch))
         answered = 0
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self._timeout_s) as limit:
                 connection = await self._connected()
                 packed = [command for command, _ in batch]
                 await connection.send_packed_command(packed, check_health=False)
                 for _, future in batch:
                     answer = await self._answer(connection)
                     answered += 1
+                    self._extend(limit)
                     _resolve(future, answer)
         except asyncio.CancelledError:
             self._fail(batch[answered:], BrokerUnavailable("the connection was closed"))
@@ -162,6 +163,12 @@ class Pipe:
         except Exception as error:  # noqa: BLE001 - a dead peer may raise TypeError in redis-py
             await self._disconnect()
             self._fail(batch[answered:], classify(error))
+
+    def _extend(self, limit: asyncio.Timeout) -> None:
+        """The time is for the next answer, not for all: a batch may hold many large ones."""
+        due_s = asyncio.get_running_loop().time() + self._timeout_s
+        if due_s - (limit.when() or 0) > self._timeout_s / 4:
+            limit.reschedule(due_s)
 
     async def _connected(self) -> AbstractConnection:
         if self._connection is None:
