@@ -74,7 +74,7 @@ class Running:
     def end_now(self) -> None:
         """Shutdown's end: a handler at work stops, and its attempt does not count."""
         self.cut_short = True
-        if self.deadline is not None:
+        if self.deadline is not None and not self.deadline.expired():
             self.deadline.reschedule(asyncio.get_running_loop().time())
 
 

@@ -38,7 +38,7 @@ class Membership:
     """
     This worker's key, and what is known of the others.
 
-    ``joins`` counts how often our key had to be made: above 1 the others have missed us.
+    ``joins`` grows whenever our key was found missing: the others have taken us for dead.
     """
 
     def __init__(self, pipe: Pipe, keys: Keys, worker: WorkerId, lease_ms: int) -> None:
@@ -67,15 +67,16 @@ class Membership:
         """
         sent_s = time.monotonic()
         key = self._keys.worker(self.worker)
-        if self._said is self.state and await self._pipe.call("PEXPIRE", key, self._lease_ms):
-            self._trust = trust_from(sent_s, self._lease_ms)
-            return False
+        if self._said is self.state:
+            if await self._pipe.call("PEXPIRE", key, self._lease_ms):
+                self._trust = trust_from(sent_s, self._lease_ms)
+                return False
+            self.joins += 1  # now: the answer of the script that makes it again may get lost
         args = (self._lease_ms, self.state, platform.node())  # the state may change meanwhile
         kept = await self._pipe.script(load_script("beat"), (key,), args)
         is_news = kept == 0 or self._said is not args[1]
+        self.joins += int(kept == 0)
         self._trust, self._said = trust_from(sent_s, self._lease_ms), args[1]
-        if kept == 0:
-            self.joins += 1
         return is_news
 
     async def survey(self) -> dict[WorkerId, WorkerState]:

@@ -150,7 +150,7 @@ class PartitionSender:
         channel: Channel | None,
         hold: str,
     ) -> None:
-        sends = self._sends
+        sends, joins = self._sends, self._sends.membership.joins
         try:
             async with sends.slots:
                 replaces = item.record.token if item.record else None
@@ -158,7 +158,10 @@ class PartitionSender:
                 if code is not SendCode.SENDING:
                     owner.restart(f"send {code.name.lower()}")
                     return
-                if hold or channel is None:
+                if joins != sends.membership.joins:
+                    # the others have taken us for dead meanwhile, and this reply for theirs
+                    await self._give_back(owner, item, token, attempt, NOT_SENT_DELAY_MS, sent)
+                elif hold or channel is None:
                     await self._hold(item, token, hold, sent)
                 else:
                     await self._send_texts(owner, item, token, channel, attempt, sent)

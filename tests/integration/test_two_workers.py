@@ -282,14 +282,24 @@ async def test_a_drain_in_the_middle_of_a_round(
         await say_rounds(shop, range(1))
         await server.wait_for_calls(USERS)
         membership = second.worker._membership
-        survey = membership.survey
+        survey, looks_of_first = membership.survey, 0
+        survey_of_first = first.worker._membership.survey
+
+        async def survey_counted() -> dict[WorkerId, WorkerState]:
+            nonlocal looks_of_first
+            live = await survey_of_first()
+            looks_of_first += 1
+            return live
 
         async def survey_late() -> dict[WorkerId, WorkerState]:
+            monkeypatch.setattr(membership, "survey", survey)
+            before = looks_of_first
             second.stopping.set()
             await eventually(lambda: not second.owned, "the leases given back")
-            await asyncio.sleep(0.1)
+            await eventually(lambda: looks_of_first > before, "a look before the key says why")
             return await survey()
 
+        monkeypatch.setattr(first.worker._membership, "survey", survey_counted)
         monkeypatch.setattr(membership, "survey", survey_late)
         second.worker._keeper.nudge()
         began_s = time.monotonic()

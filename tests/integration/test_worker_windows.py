@@ -364,6 +364,7 @@ async def test_open_windows_do_not_wait_for_one_in_hand(redis_url: str, prefix: 
         await server.wait_for_calls(1)
         for number in range(10):
             await shop.say(f"user-{number}", "hello")
-        await server.wait_for_calls(11, deadline_s=5)
+        calls = await server.wait_for_calls(11, deadline_s=5)
         release.set()
         await shop.finished()
+        assert {call.json["user"] for call in calls} == {"slow", *(f"user-{n}" for n in range(10))}
