@@ -21,6 +21,7 @@ from consumer.store import PartitionStore
 from shared.handlers import Call, Handler
 from shared.metrics import ConsumerMetrics
 from shared.model import Result, Retry, Token, Window, WorkerId
+from shared.probe import Point, reach
 from shared.record import Record
 from shared.wire import DeadLetter, OutboxReply, encode_dead_letter, encode_reply
 
@@ -114,6 +115,7 @@ class Attempts:
             return _not_run("the worker was not sure to be alive")
         began = time.perf_counter()
         result = await self._call_handler(running)
+        reach(Point.HANDLER)
         outcome = "cut_short" if result is None else type(result).__name__.lower()
         self._metrics.handler_seconds.labels(outcome=outcome).observe(time.perf_counter() - began)
         if result is None:

@@ -31,6 +31,7 @@ from consumer.store import (
 from shared.errors import BrokerRefused, BrokerUnavailable, Fenced
 from shared.metrics import ConsumerMetrics
 from shared.model import Token, WorkerId
+from shared.probe import Point, reach
 from shared.record import Record
 
 START_BATCH = 64
@@ -132,6 +133,7 @@ class Dispatcher:
         ]
         try:
             answers = await owner.store.start(epoch, requests)
+            reach(Point.START)
         except (BrokerUnavailable, BrokerRefused, Fenced) as error:
             for _, running in begun:
                 self._end(running)
@@ -221,6 +223,7 @@ class Dispatcher:
             unavailable=decision.unavailable,
             error=decision.error,
         )
+        reach(Point.POSTPONE)
         if not ours:
             self._refused(running, "postpone")
             return
@@ -256,6 +259,7 @@ class Dispatcher:
             value,
             self._settings.retention_ms,
         )
+        reach(Point.FINISH)
         if code is FinishCode.REFUSED:
             self._refused(running, "finish")
             return

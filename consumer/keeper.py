@@ -24,6 +24,7 @@ from shared.errors import BrokerRefused, BrokerUnavailable
 from shared.keys import Keys
 from shared.metrics import ConsumerMetrics
 from shared.model import WorkerId
+from shared.probe import Point, reach
 from shared.scripts import load_script
 
 RETRY_S = 0.3
@@ -151,6 +152,7 @@ class LeaseKeeper:
         key = self._keys.partition(partition.number).lease
         args = (self.worker, lease.epoch, self._lease_ms)
         renewed = await self._pipe.script(load_script("renew"), (key,), args)
+        reach(Point.RENEW)
         if partition.lease.epoch != lease.epoch:
             return
         if renewed:

@@ -20,6 +20,7 @@ from shared.connect import BLOCK_MS, Pipe
 from shared.errors import EntryUndecodable
 from shared.metrics import ConsumerMetrics
 from shared.model import Entry
+from shared.probe import Point, reach
 
 READ_COUNT = 250
 """Entries asked of one stream at a time: a megabyte or so of short messages."""
@@ -142,6 +143,7 @@ class Reader:
         drained, failed = set(), set()
         asked = {instance for instance, _ in wanted}
         reads = await self._store.read(epoch, wanted)
+        reach(Point.READ)
         for stream_read in reads:
             await self._learn(epoch, stream_read)
             if stream_read.drained:

@@ -24,6 +24,7 @@ from consumer.retry import backoff_ms
 from consumer.sends import Channel, Sends
 from shared.errors import BrokerRefused, BrokerUnavailable, Fenced
 from shared.model import EntryId, Token, WorkerId
+from shared.probe import Point, reach
 from shared.providers import Address, SendRefused, SendResult, SendRetry
 from shared.record import SendRecord
 
@@ -204,6 +205,7 @@ class PartitionSender:
                 log.warning("reply.retry", window=reply.window_id, error=result.error)
                 await self._give_back(owner, item, token, attempt, delay_ms, sent)
                 return
+            reach(Point.SEND)
             sent += 1
         await self._persist(
             lambda: self._store.sent(item.id, reply, token, "sent", sends.settings.retention_ms)

@@ -21,6 +21,7 @@ from consumer.store import PartitionStore
 from shared.errors import BrokerRefused
 from shared.metrics import ConsumerMetrics
 from shared.model import Conversation, Entry, EntryId, Token, WorkerId
+from shared.probe import Point, reach
 from shared.record import Record
 
 CLAIM_COUNT = 250
@@ -70,6 +71,7 @@ async def _claim_stream(
     while True:
         try:
             page = await store.claim(epoch, instance, cursor, CLAIM_COUNT)
+            reach(Point.CLAIM)
         except BrokerRefused as error:
             if error.code != "WRONGTYPE":
                 raise

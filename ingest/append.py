@@ -18,6 +18,7 @@ from shared.errors import BrokerUnavailable
 from shared.keys import GROUP, Keys, message_hash
 from shared.metrics import IngestMetrics
 from shared.model import Conversation, Message
+from shared.probe import Point, reach
 from shared.scripts import load_script
 from shared.wire import encode_message
 
@@ -76,6 +77,7 @@ class RedisAppender:
         while True:
             try:
                 code, entry_id = await self._append_value(message, value)
+                reach(Point.APPEND)
                 break
             except BrokerUnavailable:
                 self._metrics.append_failures_total.labels(reason="unavailable").inc()
