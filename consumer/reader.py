@@ -41,12 +41,17 @@ class BellReader:
     """
     Blocks on the bells of some partitions and of the deployment, from the last ids seen.
 
-    After a reconnect the ids still stand, so a ring meanwhile is heard then.
+    After a reconnect the ids are asked for again: a server that lost writes, or another one, may
+    ring under ids below those that were seen.
     """
 
     def __init__(self, pipe: Pipe) -> None:
         self._pipe = pipe
         self._seen: dict[str, bytes] = {}
+
+    def forget(self) -> None:
+        """The connection was lost: every bell counts as rung when Redis answers again."""
+        self._seen.clear()
 
     async def wait(self, bells: list[str]) -> list[str]:
         """

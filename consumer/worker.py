@@ -228,6 +228,7 @@ class Worker:
             try:
                 rung = await self._bells.wait([self._keys.bell, *bells])
             except (BrokerUnavailable, BrokerRefused):
+                self._bells.forget()
                 for partition in self._keeper.partitions.values():
                     partition.ring()
                 await asyncio.sleep(0.2)
