@@ -10,7 +10,6 @@ twice. Whoever calls decides, knowing that every write script is idempotent.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -19,18 +18,9 @@ from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AuthenticationError,
-    BusyLoadingError,
-    MasterDownError,
-    NoPermissionError,
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-)
+from redis.exceptions import RedisError
 
+from shared.broker_errors import classify
 from shared.errors import BrokerRefused, BrokerUnavailable
 from shared.scripts import Script
 
@@ -41,38 +31,6 @@ BLOCK_MS = 2000
 """How long a blocking read waits; its pipe's timeout is longer by ``BLOCK_SLACK_MS``."""
 
 BLOCK_SLACK_MS = 3000
-
-_CODES: dict[type[Exception], str] = {
-    AuthenticationError: "WRONGPASS",
-    BusyLoadingError: "LOADING",
-    MasterDownError: "MASTERDOWN",
-    NoPermissionError: "NOPERM",
-    NoScriptError: "NOSCRIPT",
-    OutOfMemoryError: "OOM",
-    ReadOnlyError: "READONLY",
-}
-_SCRIPT_ERROR = re.compile(r"-([A-Z]{2,})\b")
-_LEADING_CODE = re.compile(r"^([A-Z]{2,})\b")
-
-
-def classify(error: BaseException) -> BrokerRefused | BrokerUnavailable:
-    """
-    What an error of redis-py means: an answer of Redis, or none.
-
-    redis-py cuts the leading code off the errors that it has a class for, and hides a refused
-    password as the cause of a failed connection; inside a script Redis 6.2 puts the code behind
-    a dash in the middle of its message.
-    """
-    for seen in (error, error.__cause__):
-        for kind, code in _CODES.items():
-            if isinstance(seen, kind):
-                return BrokerRefused(code, str(seen))
-    if isinstance(error, ResponseError):
-        text = str(error)
-        inner = _SCRIPT_ERROR.search(text) if "script" in text else None
-        match = inner or _LEADING_CODE.search(text)
-        return BrokerRefused(match.group(1) if match else "ERR", text)
-    return BrokerUnavailable(f"no answer from Redis: {type(error).__name__}")
 
 
 class Pipe:

@@ -5,6 +5,8 @@ Every error that inturn raises itself, with the one reaction that belongs to it.
     ├── StartRefused          exit 2, every problem in one message
     ├── RequestRefused        answer 4xx with {"error": {"code", "message"}}; store nothing
     ├── BrokerUnavailable     unknown whether Redis executed it: retry the same call, with backoff
+    │   ├── NotConnected      nothing was sent: certainly not executed; retry with backoff
+    │   └── NotDurable        executed, not as durable as is set: not accepted; retry the same call
     ├── BrokerRefused         Redis answered with an error: certainly not written; retry later
     ├── Fenced                another worker owns the partition: step down from it
     ├── EntryUndecodable      this entry alone becomes a dead letter
@@ -15,6 +17,7 @@ Every error that inturn raises itself, with the one reaction that belongs to it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 
 class InturnError(Exception):
@@ -40,6 +43,23 @@ class RequestRefused(InturnError):
 
 class BrokerUnavailable(InturnError):
     """No answer from Redis; whether the command ran is unknown, so only idempotent calls follow."""
+
+
+class NotConnected(BrokerUnavailable):
+    """There is no connection, and nothing was sent: certainly not executed."""
+
+
+class NotDurable(BrokerUnavailable):
+    """
+    Redis executed it, but it is not as durable as ``DURABILITY`` asks: nobody may rely on it.
+
+    ``answer`` is what the command itself answered. The same call again, also when it finds its
+    work done, asks for the durability again.
+    """
+
+    def __init__(self, message: str, answer: Any = None) -> None:
+        self.answer = answer
+        super().__init__(message)
 
 
 class BrokerRefused(InturnError):
