@@ -6,7 +6,9 @@
 --      2 lease_ms
 -- Returns the new epoch, or 0 HELD when another worker holds the lease
 --
--- A new epoch for ourselves makes what an old connection still carries execute too late.
+-- A new epoch for ourselves makes what an old connection still carries execute too late. It is
+-- the time in ms, or one more than the last one where that is later: so it is new also where the
+-- last one was lost (FLUSHALL, a crash that took the last writes along).
 -- A TTL above lease_ms can only come from a step of Redis's clock, and is clipped.
 
 local lease, epoch_key = KEYS[1], KEYS[2]
@@ -21,7 +23,11 @@ if owner and owner ~= worker then
   return 0
 end
 redis.call('PEXPIRE', lease, lease_ms)
-local epoch = redis.call('INCR', epoch_key)
-redis.call('HSET', lease, 'owner', worker, 'epoch', epoch)
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local epoch = math.max(now_ms, tonumber(redis.call('GET', epoch_key) or 0) + 1)
+local text = string.format('%.0f', epoch)
+redis.call('SET', epoch_key, text)
+redis.call('HSET', lease, 'owner', worker, 'epoch', text)
 redis.call('PEXPIRE', lease, lease_ms)
 return epoch
