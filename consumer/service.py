@@ -10,7 +10,7 @@ from consumer.attempt import Say
 from consumer.worker import Worker
 from shared.connect import Pipe
 from shared.health import Health
-from shared.keys import Keys
+from shared.meta_keeper import keep_meta
 from shared.metrics import ConsumerMetrics
 from shared.preflight import Prepared
 from shared.service import in_background, listening, run_prepared, watch_loop
@@ -24,13 +24,13 @@ SURVEY_TIMEOUT_MS = 5000
 async def serve_consumer(
     settings: Settings,
     redis_url: str,
-    keys: Keys,
+    found: Prepared,
     stop: asyncio.Event,
     *,
     say: Say | None = None,
 ) -> None:
     """Run one worker until ``stop`` is set and it has drained; ``say`` logs each window."""
-    metrics = ConsumerMetrics()
+    metrics, keys = ConsumerMetrics(), found.keys
     worker = Worker(settings, redis_url, keys, metrics, say=say)
     pipe = Pipe(redis_url, timeout_ms=SURVEY_TIMEOUT_MS, name="survey")
 
@@ -43,8 +43,9 @@ async def serve_consumer(
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     watched = watch_loop(settings.lease_ms, metrics.loop_lag_seconds.observe)
     surveyed = keep_surveying(pipe, keys, metrics, SURVEY_S)
+    meta = keep_meta(pipe, found, metrics)
     async with (
-        in_background(pipe=pipe.run(), survey=surveyed, watchdog=watched),
+        in_background(pipe=pipe.run(), survey=surveyed, meta=meta, watchdog=watched),
         listening(runner, settings.host, settings.consumer_port, "INTURN_CONSUMER_PORT"),
     ):
         await worker.run(stop)
@@ -58,4 +59,4 @@ def main() -> int:
 async def _serve_alone(
     settings: Settings, redis_url: str, found: Prepared, stop: asyncio.Event
 ) -> None:
-    await serve_consumer(settings, redis_url, found.keys, stop)
+    await serve_consumer(settings, redis_url, found, stop)

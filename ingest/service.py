@@ -15,6 +15,7 @@ from ingest.intake import Say
 from shared.connect import Pipe
 from shared.errors import BrokerRefused
 from shared.keys import Keys
+from shared.meta_keeper import keep_meta
 from shared.metrics import IngestMetrics, InstanceLabels
 from shared.preflight import Prepared
 from shared.service import in_background, listening, run_prepared
@@ -33,7 +34,7 @@ log: FilteringBoundLogger = structlog.get_logger()
 async def serve_ingest(
     settings: Settings,
     redis_url: str,
-    keys: Keys,
+    found: Prepared,
     stop: asyncio.Event,
     *,
     say: Say | None = None,
@@ -45,7 +46,7 @@ async def serve_ingest(
     What was answered 2xx is in Redis; a request that is cut off by the end of the process was
     not answered, so its provider sends it again.
     """
-    metrics = IngestMetrics(InstanceLabels(settings.metrics_instances))
+    metrics, keys = IngestMetrics(InstanceLabels(settings.metrics_instances)), found.keys
     writes = Pipe(redis_url, timeout_ms=APPEND_TIMEOUT_MS, name="append")
     writes.on_batch = metrics.append_batch_messages.observe
     reads = Pipe(redis_url, timeout_ms=READ_TIMEOUT_MS, name="status")
@@ -64,8 +65,9 @@ async def serve_ingest(
     )
     runner = make_runner(app, metrics)
     survey = keep_surveying(reads, keys, metrics, SURVEY_S)
+    meta = keep_meta(reads, found, metrics)
     async with (
-        in_background(append=writes.run(), status=reads.run(), survey=survey),
+        in_background(append=writes.run(), status=reads.run(), survey=survey, meta=meta),
         listening(runner, settings.host, settings.port, "INTURN_PORT") as port,
     ):
         on_ready(port)
@@ -92,4 +94,4 @@ async def _serve_alone(
     def announce(port: int) -> None:
         log.info("ingest.started", host=settings.host, port=port)
 
-    await serve_ingest(settings, redis_url, found.keys, stop, on_ready=announce)
+    await serve_ingest(settings, redis_url, found, stop, on_ready=announce)

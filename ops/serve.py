@@ -54,10 +54,10 @@ async def _up(settings: Settings, redis_url: str, found: Prepared, stop: asyncio
 
     async with asyncio.TaskGroup() as group:
         group.create_task(
-            serve_ingest(settings, redis_url, found.keys, stop, say=log.info, on_ready=announce),
+            serve_ingest(settings, redis_url, found, stop, say=log.info, on_ready=announce),
             name="ingest",
         )
         group.create_task(
-            serve_consumer(settings, redis_url, found.keys, stop, say=log.info),
+            serve_consumer(settings, redis_url, found, stop, say=log.info),
             name="consumer",
         )

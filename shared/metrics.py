@@ -85,6 +85,9 @@ class StoreMetrics:
             self.partitions_without_owner,
         ):
             unmeasured.set(_UNKNOWN)
+        self.data_lost_total = self._counter(
+            "data_lost_total", "times that everything in Redis was found to be gone"
+        )
         self.loop_lag_seconds = self._histogram(
             "loop_lag_seconds", "how late the event loop ran a timer", _LAG_BUCKETS
         )

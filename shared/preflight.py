@@ -19,7 +19,7 @@ from shared.keys import LAYOUT, Keys
 from shared.server_info import ServerInfo, Version
 from shared.settings import Settings
 
-META_FIELDS = ("partitions", "layout", "log_key")
+META_FIELDS = ("partitions", "layout", "log_key", "created_at")
 
 LOG_KEY_BYTES = 16
 
@@ -32,11 +32,13 @@ class Prepared:
     What a service needs to begin.
 
     ``log_key`` is the same for all processes on these data, so a user's keyed hash is the same
-    in all their logs. ``version`` is the server's.
+    in all their logs. ``created_at`` (ms of Redis's clock) is when the data were first written:
+    other data have another one. ``version`` is the server's.
     """
 
     keys: Keys
     log_key: bytes
+    created_at: str
     version: Version
 
 
@@ -47,11 +49,12 @@ class Meta:
     partitions: str | None
     layout: str | None
     log_key: str | None
+    created_at: str | None = None
 
     @property
     def is_whole(self) -> bool:
         """Whether nothing is left to be written."""
-        return None not in (self.partitions, self.layout, self.log_key)
+        return None not in (self.partitions, self.layout, self.log_key, self.created_at)
 
 
 async def prepare(pipe: Pipe, settings: Settings) -> Prepared:
@@ -133,22 +136,29 @@ async def _prepare(pipe: Pipe, settings: Settings) -> Prepared:
     meta = await read_meta(pipe, keys)
     problems += meta_problems(meta, keys)
     if not problems and not meta.is_whole:
-        meta = await _create_meta(pipe, keys)
+        meta = await create_meta(pipe, keys, secrets.token_bytes(LOG_KEY_BYTES))
         problems = meta_problems(meta, keys)
     if problems:
         raise StartRefused(problems)
     log_key = _key_of(meta.log_key or "")
-    if log_key is None:
+    if log_key is None or meta.created_at is None:
         raise BrokerUnavailable(f"{keys.meta} was deleted while it was created")
-    return Prepared(keys=keys, log_key=log_key, version=info.version)
+    return Prepared(keys=keys, log_key=log_key, created_at=meta.created_at, version=info.version)
 
 
-async def _create_meta(pipe: Pipe, keys: Keys) -> Meta:
-    """Write what is not there yet; what stands there afterwards is everybody's."""
+async def create_meta(pipe: Pipe, keys: Keys, log_key: bytes) -> Meta:
+    """
+    Write what is not there yet; what stands there afterwards is everybody's.
+
+    Raises:
+        BrokerUnavailable, BrokerRefused: some of it may be written; call again.
+    """
+    seconds, us = await pipe.call("TIME")
     wanted: dict[str, Any] = {
         "partitions": keys.partitions,
         "layout": LAYOUT,
-        "log_key": secrets.token_hex(LOG_KEY_BYTES),
+        "log_key": log_key.hex(),
+        "created_at": int(seconds) * 1000 + int(us) // 1000,
     }
     await asyncio.gather(
         *(pipe.call("HSETNX", keys.meta, name, value) for name, value in wanted.items())

@@ -37,6 +37,7 @@ async def test_first_start_writes_meta_down(
         b"partitions": b"4",
         b"layout": b"1",
         b"log_key": prepared.log_key.hex().encode(),
+        b"created_at": prepared.created_at.encode(),
     }
     assert await redis_client.ttl(f"{prefix}:meta") == -1
 

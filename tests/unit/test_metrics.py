@@ -13,6 +13,7 @@ LATER = {"spool_messages"}
 """Metrics that are agreed upon, of what this version does not have."""
 
 ON_BOTH = {
+    "inturn_data_lost_total",
     "inturn_oldest_unfinished_seconds",
     "inturn_backlog_messages",
     "inturn_partitions_without_owner",
