@@ -138,9 +138,30 @@ class IngestMetrics(StoreMetrics):
         self.append_failures_total = self._counter(
             "append_failures_total", "batches that Redis refused or did not answer", "reason"
         )
+        self._count_spool()
+
+    def _count_spool(self) -> None:
         self.spool_messages = self._gauge(
-            "spool_messages",
-            "messages in the spool that are not in Redis yet; this version has no spool",
+            "spool_messages", "messages in this process's spool that are not in Redis yet"
+        )
+        self.spool_bytes = self._gauge("spool_bytes", "size of SPOOL_DIR, of all its processes")
+        self.spool_oldest_seconds = self._gauge(
+            "spool_oldest_seconds", "age of the oldest message in this process's spool, 0 if none"
+        )
+        self.spool_appends_total = self._counter(
+            "spool_appends_total", "messages kept in the spool, for Redis took none"
+        )
+        self.spool_replayed_total = self._counter(
+            "spool_replayed_total", "messages of the spool that are in Redis now"
+        )
+        self.spool_failures_total = self._counter(
+            "spool_failures_total", "requests that the spool could not keep, answered 503"
+        )
+        self.spool_damaged_total = self._counter(
+            "spool_damaged_total", "runs of bytes in the spool that could not be read"
+        )
+        self.spool_refused_total = self._counter(
+            "spool_refused_total", "messages of the spool that Redis refuses, set aside in a file"
         )
 
 

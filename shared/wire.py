@@ -165,6 +165,19 @@ def decode_entry(instance: str, entry_id: bytes, values: list[bytes]) -> Entry:
         raise EntryUndecodable(f"the entry cannot be read: {type(error).__name__}") from error
 
 
+def decode_message(instance: str, value: bytes) -> Message:
+    """
+    The inverse of ``encode_message``.
+
+    Raises:
+        EntryUndecodable: damaged, or of a later version.
+    """
+    try:
+        return _message_from_dict(instance, _open_body(value, "message"))
+    except _DAMAGE as error:
+        raise EntryUndecodable(f"the message cannot be read: {type(error).__name__}") from error
+
+
 def window_to_dict(window: Window) -> dict[str, Any]:
     """A window whole, with every message: what a dead letter keeps."""
     return {

@@ -1,0 +1,198 @@
+"""
+What becomes of messages while Redis takes none: the policy ``spool``.
+
+    ONLINE     appends go to Redis. The first that fails for an outage's sake begins SPOOLING;
+               it and all that were on their way are spooled, under the same message ids.
+    SPOOLING   every message is spooled, and Redis is not asked: what came first goes first.
+               About twice a second Redis is probed. Once it takes writes, the backlog is
+               replayed, and new messages queue behind it.
+    CLOSING    little is left. New messages wait, for a second at most, until it is in Redis;
+               then ONLINE. If it does not get there, they are spooled after all.
+
+So the messages of a user that come one after the answer to the other are in Redis in their order,
+whatever state they met. A process that starts begins SPOOLING if another left something behind,
+or if Redis is away: what was accepted before goes first there, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from enum import Enum
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from ingest.accepted import Accepted, Appender
+from ingest.spool.replayer import Replayer
+from ingest.spool.spool import Spool
+from shared.broker_errors import is_outage
+from shared.errors import BrokerRefused, BrokerUnavailable, InturnError, StartRefused
+from shared.model import Message
+
+PROBE_S = 0.5
+"""How often Redis is asked while it is away, with jitter: many processes ask."""
+
+ADOPT_S = 3.0
+"""How often a healthy process looks for what others left behind."""
+
+CLOSING_MESSAGES = 500
+CLOSING_S = 1.0
+"""So long may a request wait for the last of the backlog: it was to be answered within two."""
+
+log: FilteringBoundLogger = structlog.get_logger()
+
+
+class State(Enum):
+    """Where a message goes now."""
+
+    ONLINE = "online"
+    SPOOLING = "spooling"
+    CLOSING = "closing"
+
+
+class SpoolingAppender:
+    """Keeps messages in Redis, or in the spool while Redis takes none."""
+
+    def __init__(
+        self,
+        redis: Appender,
+        spool: Spool,
+        replayer: Replayer,
+        probe: Callable[[], Awaitable[None]],
+    ) -> None:
+        """``probe`` raises an ``InturnError`` for as long as Redis takes no writes."""
+        self.state = State.ONLINE
+        self.reason = ""
+        self._redis = redis
+        self._spool = spool
+        self._replayer = replayer
+        self._probe = probe
+        self._began_s = 0.0
+        self._replayed = 0
+        self._wanted = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._trying: set[asyncio.Timeout] = set()
+
+    @property
+    def keeps(self) -> str | None:
+        """What takes messages while Redis does not, in words; None: nothing does."""
+        return "messages are kept in the spool" if self._spool.problem is None else None
+
+    async def append(self, messages: Sequence[Message]) -> list[Accepted]:
+        """
+        Keep all messages, in Redis or in the spool.
+
+        Raises:
+            BrokerRefused: Redis refuses a message for its own sake.
+            SpoolUnavailable: Redis takes none, and the spool cannot, either.
+        """
+        while self.state is not State.SPOOLING:
+            if self.state is State.CLOSING:
+                await self._settled.wait()
+                continue
+            try:
+                return await self._try_redis(messages)
+            except (BrokerUnavailable, BrokerRefused) as error:
+                if not is_outage(error):
+                    raise
+                if self.state is State.ONLINE:
+                    self.begin(str(error))
+        # From the state's check to its place in the spool's queue nothing is awaited.
+        await self._spool.put(messages)
+        return [
+            Accepted(message_id=one.message_id, entry_id=None, duplicate=False, spooled=True)
+            for one in messages
+        ]
+
+    def begin(self, reason: str) -> None:
+        """Spool from now on, also what is on its way to Redis."""
+        self.state = State.SPOOLING
+        self.reason = reason
+        self._began_s = time.monotonic()
+        self._replayed = 0
+        self._wanted.set()
+        log.warning("spool.began", reason=reason)
+        now_s = asyncio.get_running_loop().time()
+        trying, self._trying = self._trying, set()
+        for limit in trying:
+            limit.reschedule(now_s)
+
+    async def keep_draining(self) -> None:
+        """
+        Replay whenever there is something to replay, until cancelled.
+
+        Raises:
+            StartRefused: Redis is there and not fit; what is in the spool stays there.
+        """
+        while True:
+            try:
+                await self._wait_for_work()
+                await self._drain()
+            except StartRefused:
+                raise
+            except (InturnError, OSError) as error:
+                log.debug("spool.waits", error=str(error))
+                await asyncio.sleep(PROBE_S * (0.7 + 0.6 * random.random()))
+            except Exception:
+                log.exception("spool.replay_failed")
+                await asyncio.sleep(PROBE_S * (1 + random.random()))
+
+    async def _try_redis(self, messages: Sequence[Message]) -> list[Accepted]:
+        try:
+            async with asyncio.timeout(None) as limit:
+                self._trying.add(limit)
+                try:
+                    return await self._redis.append(messages)
+                finally:
+                    self._trying.discard(limit)
+        except TimeoutError:  # ``begin`` was called meanwhile
+            raise BrokerUnavailable("Redis takes no writes") from None
+
+    async def _wait_for_work(self) -> None:
+        """Until there is an outage to end, or something that another process left behind."""
+        while self.state is State.ONLINE:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ADOPT_S):
+                    await self._wanted.wait()
+            if self.state is State.ONLINE and await self._spool.adopt():
+                self.begin("another process has left messages behind")
+
+    async def _drain(self) -> None:
+        await self._spool.adopt()
+        await self._probe()
+        while True:
+            await self._spool.seal()
+            backlog = self._spool.backlog()
+            if sum(sealed.messages for _, sealed in backlog) <= CLOSING_MESSAGES:
+                break
+            await self._replay(backlog[:1])
+        await self._close()
+
+    async def _close(self) -> None:
+        """Let new messages wait until nothing is left, then go online."""
+        self._settled.clear()
+        self.state = State.CLOSING
+        after = State.SPOOLING
+        try:
+            async with asyncio.timeout(CLOSING_S):
+                await self._spool.seal()
+                await self._replay(self._spool.backlog())
+            after = State.ONLINE
+        except TimeoutError as error:
+            raise BrokerUnavailable("the last of the spool took too long") from error
+        finally:
+            self.state = after
+            self._settled.set()
+        self._wanted.clear()
+        self.reason = ""
+        took_s = round(time.monotonic() - self._began_s, 3)
+        log.info("spool.ended", replayed=self._replayed, took_s=took_s)
+
+    async def _replay(self, backlog: Sequence[tuple[object, object]]) -> None:
+        for folder, sealed in backlog:
+            self._replayed += await self._replayer.replay_file(folder, sealed)
+        self._spool.drop_drained()

@@ -1,0 +1,249 @@
+"""
+The folders of the spool: one per process under ``SPOOL_DIR``, each held by a lock.
+
+A process writes only to the folder that it made itself. Whoever finds a folder whose lock
+(``flock``) is free knows that its process is gone, adopts it and replays it. The kernel frees a
+lock with its process, however that ended; nobody has to judge by times or by process ids.
+
+    <SPOOL_DIR>/<ms>-<pid>-<random>/
+        lock               held for as long as somebody works on the folder; its text is the pid
+        <number>.spool     records in the order in which they were written
+        cursor             how far the first of them is in Redis
+        refused            records that Redis refuses for their own sake, kept for a person
+        <number>.damaged   a replayed file in which something could not be read, as it was
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import time
+import zlib
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from ingest.spool.payload import decode_spooled
+from ingest.spool.record import Record, Scan, pack_record, scan_records
+from ingest.spool.segment import FILE_MODE, SUFFIX, sync_folder
+from shared.errors import EntryUndecodable
+
+FOLDER_MODE = 0o700
+LOCK, CURSOR, REFUSED = "lock", "cursor", "refused"
+DAMAGED_SUFFIX = ".damaged"
+
+
+@dataclass(slots=True, kw_only=True)
+class Sealed:
+    """A file that nobody writes to any more, and what of it is not in Redis yet."""
+
+    path: Path
+    messages: int
+    size_bytes: int
+    oldest_at: int | None
+    damaged: int = 0
+    """Runs of damage that were counted already."""
+
+
+class HeldFolder:
+    """A folder whose lock is ours; ``backlog`` are its files that wait for their replay."""
+
+    def __init__(self, path: Path, lock_fd: int) -> None:
+        self.path = path
+        self.backlog: deque[Sealed] = deque()
+        self._lock_fd = lock_fd
+        self._cursor_fd = -1
+
+    @classmethod
+    def create(cls, root: Path) -> Self:
+        """
+        A new folder under ``root``.
+
+        Raises:
+            OSError: it cannot be made, or its name not be kept.
+        """
+        while True:
+            path = root / f"{time.time_ns() // 1_000_000:013d}-{os.getpid()}-{secrets.token_hex(3)}"
+            path.mkdir(mode=FOLDER_MODE)
+            lock_fd = _try_lock(path)
+            if lock_fd is not None:  # else somebody looked into it at this very moment
+                os.pwrite(lock_fd, f"{os.getpid()}\n".encode(), 0)
+                sync_folder(root)
+                return cls(path, lock_fd)
+
+    @classmethod
+    def adopt(cls, path: Path) -> Self | None:
+        """
+        Take over what a process left behind; None: it still works, or somebody was faster.
+
+        Its files are looked through for damage, which never stops anything.
+        """
+        lock_fd = _try_lock(path)
+        if lock_fd is None:
+            return None
+        with suppress(OSError):
+            os.ftruncate(lock_fd, 0)
+            os.pwrite(lock_fd, f"{os.getpid()}\n".encode(), 0)
+        folder = cls(path, lock_fd)
+        folder.backlog.extend(folder.survey())
+        return folder
+
+    def survey(self) -> list[Sealed]:
+        """The files as they stand on the disk, the oldest first, from the cursor on."""
+        return list(survey_folder(self.path))
+
+    @property
+    def messages(self) -> int:
+        """Messages of sealed files that are not in Redis yet."""
+        return sum(sealed.messages for sealed in self.backlog)
+
+    def read(self, sealed: Sealed) -> Scan:
+        """What of a file is still to be replayed; a file that cannot be read is all damage."""
+        return scan_file(sealed.path, read_cursor(self.path))
+
+    def note(self, sealed: Sealed, record: Record) -> None:
+        """
+        Remember that everything up to the end of ``record`` is in Redis.
+
+        Not synced: a killed process keeps it, and after a crash of the machine dedupe catches
+        what is replayed again.
+        """
+        text = f"{sealed.path.name} {record.end:012d}"
+        line = f"{text} {zlib.crc32(text.encode()):08x}\n"
+        if self._cursor_fd < 0:
+            self._cursor_fd = os.open(self.path / CURSOR, os.O_WRONLY | os.O_CREAT, FILE_MODE)
+        os.pwrite(self._cursor_fd, line.encode(), 0)
+
+    def set_aside(self, payload: bytes) -> None:
+        """
+        Keep a record that Redis refuses for its own sake where a person finds it.
+
+        Raises:
+            OSError: it is not kept; the record must not be passed over.
+        """
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        fd = os.open(self.path / REFUSED, flags, FILE_MODE)
+        try:
+            os.write(fd, pack_record(payload))
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def finish(self, sealed: Sealed) -> None:
+        """The file is in Redis as far as it can be read: remove it, or keep what is damaged."""
+        with suppress(OSError):
+            if sealed.damaged:
+                sealed.path.rename(sealed.path.with_suffix(DAMAGED_SUFFIX))
+            else:
+                sealed.path.unlink()
+        self.backlog.remove(sealed)
+
+    def release(self) -> None:
+        """Let go of the lock; a folder that holds nothing any more is removed before."""
+        if self._cursor_fd >= 0:
+            os.close(self._cursor_fd)
+            self._cursor_fd = -1
+        with suppress(OSError):
+            names = {entry.name for entry in os.scandir(self.path)}
+            if names <= {LOCK, CURSOR}:
+                for name in names:
+                    (self.path / name).unlink()
+                self.path.rmdir()
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+            self._lock_fd = -1
+
+
+def abandoned(root: Path) -> list[Path]:
+    """Folders that hold something to replay, or nothing at all, the oldest first; held or not."""
+    found = []
+    with suppress(OSError):
+        for path in sorted(root.iterdir()):
+            with suppress(OSError):
+                names = {entry.name for entry in os.scandir(path)}
+                if names <= {LOCK, CURSOR} or any(name.endswith(SUFFIX) for name in names):
+                    found.append(path)
+    return found
+
+
+def survey_folder(path: Path) -> Iterator[Sealed]:
+    """The files of a folder as they stand on the disk, the oldest first, from the cursor on."""
+    cursor = read_cursor(path)
+    for file in sorted(path.glob(f"*{SUFFIX}")):
+        scan = scan_file(file, cursor)
+        with suppress(FileNotFoundError):
+            yield Sealed(
+                path=file,
+                messages=len(scan.records),
+                size_bytes=file.stat().st_size,
+                oldest_at=_time_of(scan.records[0]) if scan.records else None,
+                damaged=scan.damaged,
+            )
+
+
+def scan_file(path: Path, cursor: tuple[str, int] | None = None) -> Scan:
+    """What stands in a file behind the cursor, if that is the cursor's file."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return Scan((), 0)
+    except OSError:
+        return Scan((), 1)
+    start = cursor[1] if cursor is not None and cursor[0] == path.name else 0
+    return scan_records(data, start)
+
+
+def read_cursor(path: Path) -> tuple[str, int] | None:
+    """The file's name and the offset of a folder's cursor; None: there is none, or a damaged one."""
+    try:
+        text, _, crc = (path / CURSOR).read_text().strip().rpartition(" ")
+        name, _, offset = text.partition(" ")
+        if int(crc, 16) == zlib.crc32(text.encode()):
+            return name, int(offset)
+    except (OSError, ValueError):
+        pass
+    return None
+
+
+def holder_of(path: Path) -> int | None:
+    """The pid of who works on a folder now; None: nobody."""
+    try:
+        fd = os.open(path / LOCK, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.pread(fd, 32, 0).strip()
+        return int(text) if text.isdigit() else 0
+    finally:
+        os.close(fd)
+    return None
+
+
+def _time_of(record: Record) -> int | None:
+    try:
+        return decode_spooled(record.payload).at
+    except EntryUndecodable:
+        return None
+
+
+def _try_lock(path: Path) -> int | None:
+    """The lock's descriptor; None: somebody else has it, or has just removed the folder."""
+    try:
+        fd = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, FILE_MODE)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Whoever removes a folder holds its lock: ours may be that of a file that is gone.
+        if (path / LOCK).stat().st_ino == os.fstat(fd).st_ino:
+            return fd
+    except OSError:
+        pass
+    os.close(fd)
+    return None

@@ -1,0 +1,164 @@
+"""The spool of one process: the folder that it writes, and those that it has adopted."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from ingest.spool.folder import FOLDER_MODE, HeldFolder, Sealed, abandoned
+from ingest.spool.payload import Spooled, encode_spooled
+from ingest.spool.record import pack_record
+from ingest.spool.room import Room
+from ingest.spool.writer import SpoolWriter
+from shared.errors import StartRefused
+from shared.metrics import IngestMetrics
+from shared.model import Message
+
+log: FilteringBoundLogger = structlog.get_logger()
+
+
+class Spool:
+    """
+    Keeps messages on the disk, and says what is still to be replayed.
+
+    Made inside a running loop; ``close`` ends its thread. Whatever is not replayed then is
+    adopted by the next process.
+    """
+
+    def __init__(
+        self, root: Path, max_bytes: int, metrics: IngestMetrics, now_ms: Callable[[], int]
+    ) -> None:
+        """
+        Make ``root`` and a folder of our own in it.
+
+        Raises:
+            StartRefused: it cannot be written.
+        """
+        self._metrics = metrics
+        self._now_ms = now_ms
+        self._root = root
+        self._own = _make_own(root)
+        self.room = Room(root, max_bytes)
+        self._writer = SpoolWriter(self._own)
+        self._adopted: list[HeldFolder] = []
+        metrics.spool_messages.set_function(lambda: self.messages)
+        metrics.spool_bytes.set_function(lambda: self.room.used_bytes)
+        metrics.spool_oldest_seconds.set_function(self._oldest_s)
+
+    @property
+    def messages(self) -> int:
+        """Messages in our folders that are not in Redis yet."""
+        sealed = sum(folder.messages for folder in self._folders())
+        return sealed + self._writer.unsealed_messages
+
+    @property
+    def problem(self) -> str | None:
+        """Why it would not take a message now; None: it would."""
+        if self.room.is_full:
+            return "the spool is full"
+        return None if self._writer.last_error is None else str(self._writer.last_error)
+
+    async def put(self, messages: Sequence[Message]) -> None:
+        """
+        Keep all of ``messages``; they are on the disk when it returns.
+
+        Nothing is awaited before they have their place behind what was put earlier.
+
+        Raises:
+            SpoolUnavailable: none of them is kept; the sender must send again.
+        """
+        at = self._now_ms()
+        records = b"".join(
+            pack_record(encode_spooled(Spooled(message=message, at=at))) for message in messages
+        )
+        try:
+            self.room.take(len(records))
+            await self._writer.write(records, len(messages), at)
+        except Exception:
+            self._metrics.spool_failures_total.inc()
+            raise
+        self._metrics.spool_appends_total.inc(len(messages))
+
+    async def seal(self) -> None:
+        """Make everything that was put so far part of ``backlog``."""
+        await self._writer.seal()
+
+    async def adopt(self) -> int:
+        """
+        Take over the folders of processes that are gone; the number of messages in them.
+
+        Damage in them is counted and logged here, and stops nothing.
+        """
+        adopted = await asyncio.to_thread(self._adopt)
+        for folder in adopted:
+            damaged = sum(sealed.damaged for sealed in folder.backlog)
+            log.info("spool.adopted", messages=folder.messages, damaged=damaged)
+            self.count_damage(damaged)
+        self._adopted += adopted
+        return sum(folder.messages for folder in adopted)
+
+    def backlog(self) -> list[tuple[HeldFolder, Sealed]]:
+        """What is to be replayed, in this order: adopted folders, then our own sealed files."""
+        return [(folder, sealed) for folder in self._folders() for sealed in folder.backlog]
+
+    def drop_drained(self) -> None:
+        """Let go of adopted folders of which nothing is left to replay."""
+        for folder in [one for one in self._adopted if not one.backlog]:
+            folder.release()
+            self._adopted.remove(folder)
+
+    def count_damage(self, runs: int) -> None:
+        """Runs of bytes that could not be read: what stood there is lost, and is said to be."""
+        if runs:
+            self._metrics.spool_damaged_total.inc(runs)
+            log.error("spool.damaged", runs=runs)
+
+    def close(self) -> None:
+        """Sync what was put, and let go of all folders; an empty one disappears."""
+        self._writer.stop()
+        for folder in self._folders():
+            folder.release()
+
+    def _folders(self) -> Iterator[HeldFolder]:
+        yield from self._adopted
+        yield self._own
+
+    def _adopt(self) -> list[HeldFolder]:
+        ours = {folder.path for folder in self._folders()}
+        paths = (path for path in abandoned(self._root) if path not in ours)
+        adopted = []
+        for path in paths:
+            folder = HeldFolder.adopt(path)
+            if folder is None:
+                continue
+            if folder.backlog:
+                adopted.append(folder)
+            else:
+                folder.release()
+        return adopted
+
+    def _oldest_s(self) -> float:
+        times = [sealed.oldest_at for _, sealed in self.backlog() if sealed.messages]
+        oldest = [at for at in (*times, self._writer.unsealed_since) if at is not None]
+        return max(0, self._now_ms() - min(oldest)) / 1000 if oldest else 0.0
+
+
+def _make_own(root: Path) -> HeldFolder:
+    try:
+        root.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        ignore = root / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n")
+        return HeldFolder.create(root)
+    except OSError as error:
+        raise StartRefused([f"INTURN_SPOOL_DIR: cannot write in {root}: {error.strerror}"]) from error
+
+
+def now_ms() -> int:
+    """This machine's clock, which only ages are computed from."""
+    return time.time_ns() // 1_000_000
