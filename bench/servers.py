@@ -142,7 +142,8 @@ class Samples:
 def ingest(redis: RedisServer, **settings: str) -> Process:
     """``python -m ingest`` on a free port."""
     port = free_port()
-    env = _settings(redis, PORT=str(port), **settings)
+    spool = str(redis.folder / "spool")
+    env = _settings(redis, **{"PORT": str(port), "SPOOL_DIR": spool, **settings})
     return Process("ingest", env=env, port=port)
 
 

@@ -23,7 +23,7 @@ from ingest.intake import Intake, Say
 from ingest.messages import MessagesApi
 from ingest.middleware import answer_errors, observe_requests, require_token
 from ingest.webhooks import Webhooks
-from shared.health import Health, HealthCheck
+from shared.health import Health, HealthCheck, Instead
 from shared.metrics import IngestMetrics
 from shared.providers import Provider
 from shared.providers.registry import PROVIDERS
@@ -47,6 +47,7 @@ def build_app(
     appender: Appender,
     health: HealthCheck,
     metrics: IngestMetrics,
+    instead: Instead = lambda: None,
     say: Say | None = None,
     providers: Mapping[str, Provider] = PROVIDERS,
     bodies: BodyReader | None = None,
@@ -56,7 +57,8 @@ def build_app(
     """
     The application; ``make_runner`` runs it.
 
-    ``health`` says what is wrong with Redis, or None. ``now_ms`` is the clock of
+    ``health`` says what is wrong with Redis, or None, and ``instead`` what then keeps messages.
+    ``now_ms`` is the clock of
     ``received_at``. ``say`` logs each message that is kept.
 
     Raises:
@@ -74,7 +76,7 @@ def build_app(
             require_token(ApiGuard(api_token_of(settings))),
         ]
     )
-    app.add_routes(Health(health, metrics).routes())
+    app.add_routes(Health(health, metrics, instead=instead).routes())
     app.add_routes(MessagesApi(settings, intake, reader, clock).routes())
     app.add_routes(Webhooks(settings, providers, intake, reader, metrics, clock).routes())
     app.add_routes(routes)

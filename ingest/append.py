@@ -34,8 +34,17 @@ _DUPLICATE = 1
 class RedisAppender:
     """Appends messages to their streams; safe to use from many requests at once."""
 
-    def __init__(self, pipe: Pipe, keys: Keys, dedupe_ms: int, metrics: IngestMetrics) -> None:
+    def __init__(
+        self,
+        pipe: Pipe,
+        keys: Keys,
+        dedupe_ms: int,
+        metrics: IngestMetrics,
+        deadline_s: float = DEADLINE_S,
+    ) -> None:
+        """``deadline_s``: how long an append that got no answer is tried again."""
         self._pipe = pipe
+        self._deadline_s = deadline_s
         self._keys = keys
         self._dedupe_ms = dedupe_ms
         self._metrics = metrics
@@ -46,7 +55,7 @@ class RedisAppender:
 
         Raises:
             BrokerRefused: Redis does not take writes; nothing more was written.
-            BrokerUnavailable: no answer for ``DEADLINE_S``; some may have been written, so the
+            BrokerUnavailable: no answer within the deadline; some may have been written, so the
                 sender should send all again.
         """
         if len(messages) == 1:
@@ -81,7 +90,7 @@ class RedisAppender:
                 break
             except BrokerUnavailable:
                 self._metrics.append_failures_total.labels(reason="unavailable").inc()
-                if time.perf_counter() - began > DEADLINE_S:
+                if time.perf_counter() - began > self._deadline_s:
                     raise
                 await asyncio.sleep(RETRY_S * (1 + random.random()))
         self._metrics.append_seconds.observe(time.perf_counter() - began)

@@ -27,6 +27,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from ingest.accepted import Accepted, Appender
+from ingest.spool.folder import HeldFolder, Sealed
 from ingest.spool.replayer import Replayer
 from ingest.spool.spool import Spool
 from shared.broker_errors import is_outage
@@ -38,6 +39,9 @@ PROBE_S = 0.5
 
 ADOPT_S = 3.0
 """How often a healthy process looks for what others left behind."""
+
+START_S = 2.0
+"""How long a starting process waits for Redis before it takes messages without it."""
 
 CLOSING_MESSAGES = 500
 CLOSING_S = 1.0
@@ -81,6 +85,24 @@ class SpoolingAppender:
     def keeps(self) -> str | None:
         """What takes messages while Redis does not, in words; None: nothing does."""
         return "messages are kept in the spool" if self._spool.problem is None else None
+
+    async def start(self) -> None:
+        """
+        Decide the state before the first message.
+
+        Raises:
+            StartRefused: Redis is there and not fit.
+        """
+        if left := await self._spool.adopt():
+            self.begin(f"{left} messages were left behind")
+            return
+        try:
+            async with asyncio.timeout(START_S):
+                await self._probe()
+        except StartRefused:
+            raise
+        except (InturnError, TimeoutError) as error:
+            self.begin(str(error) or "Redis does not answer")
 
     async def append(self, messages: Sequence[Message]) -> list[Accepted]:
         """
@@ -164,12 +186,12 @@ class SpoolingAppender:
     async def _drain(self) -> None:
         await self._spool.adopt()
         await self._probe()
+        # What came before this round is replayed without haste; what came meanwhile may be little.
         while True:
             await self._spool.seal()
-            backlog = self._spool.backlog()
-            if sum(sealed.messages for _, sealed in backlog) <= CLOSING_MESSAGES:
+            await self._replay(self._spool.backlog())
+            if self._spool.messages <= CLOSING_MESSAGES:
                 break
-            await self._replay(backlog[:1])
         await self._close()
 
     async def _close(self) -> None:
@@ -192,7 +214,7 @@ class SpoolingAppender:
         took_s = round(time.monotonic() - self._began_s, 3)
         log.info("spool.ended", replayed=self._replayed, took_s=took_s)
 
-    async def _replay(self, backlog: Sequence[tuple[object, object]]) -> None:
+    async def _replay(self, backlog: Sequence[tuple[HeldFolder, Sealed]]) -> None:
         for folder, sealed in backlog:
             self._replayed += await self._replayer.replay_file(folder, sealed)
         self._spool.drop_drained()

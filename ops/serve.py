@@ -10,8 +10,7 @@ from consumer.service import serve_consumer
 from ingest.auth import api_token_of
 from ingest.service import serve_ingest
 from shared.home import home_folder, note_services
-from shared.preflight import Prepared
-from shared.service import run_prepared
+from shared.service import prepared, run_configured
 from shared.settings import Settings
 
 log = structlog.get_logger()
@@ -31,7 +30,7 @@ and see what became of it:
 
 def serve_up() -> int:
     """Ingest and consumer until SIGTERM: the child of ``inturn up``."""
-    return run_prepared(_up)
+    return run_configured(_up)
 
 
 def render_example(settings: Settings, port: int) -> str:
@@ -45,8 +44,12 @@ def render_example(settings: Settings, port: int) -> str:
     )
 
 
-async def _up(settings: Settings, redis_url: str, found: Prepared, stop: asyncio.Event) -> None:
-    """Ingest stops taking messages first; what it took, the worker may still finish."""
+async def _up(settings: Settings, redis_url: str, stop: asyncio.Event) -> None:
+    """
+    Ingest stops taking messages first; what it took, the worker may still finish.
+
+    Ingest need not wait for Redis where it has a spool; the consumer does.
+    """
 
     def announce(port: int) -> None:
         note_services(home_folder(), port=port, consumer_port=settings.consumer_port)
@@ -54,10 +57,9 @@ async def _up(settings: Settings, redis_url: str, found: Prepared, stop: asyncio
 
     async with asyncio.TaskGroup() as group:
         group.create_task(
-            serve_ingest(settings, redis_url, found, stop, say=log.info, on_ready=announce),
+            serve_ingest(settings, redis_url, stop, say=log.info, on_ready=announce),
             name="ingest",
         )
-        group.create_task(
-            serve_consumer(settings, redis_url, found, stop, say=log.info),
-            name="consumer",
-        )
+        found = await prepared(settings, redis_url, stop)
+        if found is not None:
+            await serve_consumer(settings, redis_url, found, stop, say=log.info)

@@ -2,8 +2,8 @@
 ``/healthz``, ``/readyz`` and ``/metrics``, on both services and without token.
 
 Alive means that the loop turns: a process that is not should be started again. Ready means that
-Redis takes writes: a process that is not should get no traffic, and starting it again helps
-nobody.
+messages are kept, in Redis or in the spool: a process that cannot should get no traffic, and
+starting it again helps nobody.
 """
 
 from __future__ import annotations
@@ -22,14 +22,23 @@ READY_WITHIN_S = 2.0
 HealthCheck = Callable[[], Awaitable[str | None]]
 """What is wrong with Redis in one sentence, or None. May raise ``InturnError``."""
 
+Instead = Callable[[], str | None]
+"""What keeps messages while Redis does not, in one sentence, or None: nothing does."""
+
 
 class Health:
     """The three endpoints."""
 
     def __init__(
-        self, check: HealthCheck, metrics: StoreMetrics, within_s: float = READY_WITHIN_S
+        self,
+        check: HealthCheck,
+        metrics: StoreMetrics,
+        within_s: float = READY_WITHIN_S,
+        *,
+        instead: Instead = lambda: None,
     ) -> None:
         self._check = check
+        self._instead = instead
         self._metrics = metrics
         self._within_s = within_s
 
@@ -46,10 +55,18 @@ class Health:
         return web.json_response({"status": "ok"})
 
     async def is_ready(self, _request: web.Request) -> web.Response:
-        """200, or 503 with what is wrong."""
+        """
+        200, or 503 with what is wrong.
+
+        ``degraded`` is 200, too: who sends here is served, and should be told of what is wrong
+        by the metrics rather than by a load balancer that takes every instance out at once.
+        """
         problem = await self._problem()
         if problem is None:
             return web.json_response({"status": "ok"})
+        instead = self._instead()
+        if instead is not None:
+            return web.json_response({"status": "degraded", "message": f"{problem}; {instead}"})
         error = {"code": "unavailable", "message": problem}
         return web.json_response({"status": "unavailable", "error": error}, status=503)
 

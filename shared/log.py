@@ -23,13 +23,15 @@ from typing import Any, Literal, TextIO
 import structlog
 from structlog.typing import Processor
 
-from shared.masking import Masking, UserHash
+from shared.masking import Masking
 
 Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["console", "json"]
 
 # A traceback of a runaway recursion is a thousand frames; the innermost ones tell.
 _FRAMES_MAX = 30
+
+_masking: Masking | None = None
 
 
 def configure_logging(
@@ -51,7 +53,9 @@ def configure_logging(
     stream = sys.stderr if stream is None else stream
     if format is None:
         format = "console" if stream.isatty() else "json"  # noqa: A001 - the same
-    masking = Masking(UserHash(secrets.token_bytes(32) if user_key is None else user_key))
+    masking = Masking(secrets.token_bytes(32) if user_key is None else user_key)
+    global _masking  # noqa: PLW0603  there is one log in a process
+    _masking = masking
     chain: list[Processor] = [_render_exception, masking, *_rendering(format, stream)]
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
@@ -61,6 +65,15 @@ def configure_logging(
         cache_logger_on_first_use=cache_loggers,
     )
     _route_standard_logging(number, stream, chain)
+
+
+def hash_users_with(user_key: bytes) -> None:
+    """
+    From now on users are hashed as in every process with this key, also in lines of loggers that
+    have logged before.
+    """
+    if _masking is not None:
+        _masking.hash_users_with(user_key)
 
 
 def _route_standard_logging(number: int, stream: TextIO, chain: list[Processor]) -> None:

@@ -81,8 +81,12 @@ class UserHash:
 class Masking:
     """The processor that masks a line's values. Its position is last before the renderer."""
 
-    def __init__(self, user_hash: UserHash) -> None:
-        self._user_hash = user_hash
+    def __init__(self, user_key: bytes) -> None:
+        self._user_hash = UserHash(user_key)
+
+    def hash_users_with(self, user_key: bytes) -> None:
+        """Another key from now on."""
+        self._user_hash = UserHash(user_key)
 
     def __call__(
         self, _logger: Any, _method: str, line: MutableMapping[str, Any]

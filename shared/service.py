@@ -24,10 +24,10 @@ import structlog
 import uvloop
 from aiohttp import web
 
-from shared.connect import open_pipe
+from shared.connect import Pipe, open_pipe
 from shared.errors import BrokerRefused, BrokerUnavailable, StartRefused
 from shared.home import find_redis_url
-from shared.log import configure_logging
+from shared.log import configure_logging, hash_users_with
 from shared.preflight import Prepared, prepare
 from shared.settings import Settings, load_settings
 
@@ -41,15 +41,29 @@ WATCHDOG_EXIT_CODE = 70
 
 LOOP_BEAT_PARTS = 10
 
-Serve = Callable[[Settings, str, Prepared, asyncio.Event], Awaitable[None]]
-"""A service: settings, Redis's URL, what was prepared, and the event that ends it."""
+Serve = Callable[[Settings, str, asyncio.Event], Awaitable[None]]
+"""A service: settings, Redis's URL, and the event that ends it."""
+
+ServePrepared = Callable[[Settings, str, Prepared, asyncio.Event], Awaitable[None]]
+"""A service that cannot begin without Redis: also what was prepared there."""
 
 log = structlog.get_logger()
 
 
-def run_prepared(serve: Serve) -> int:
+def run_prepared(serve: ServePrepared) -> int:
+    """``run_configured``, but wait for Redis first."""
+
+    async def wait_and_serve(settings: Settings, redis_url: str, stop: asyncio.Event) -> None:
+        found = await prepared(settings, redis_url, stop)
+        if found is not None:
+            await serve(settings, redis_url, found, stop)
+
+    return run_configured(wait_and_serve)
+
+
+def run_configured(serve: Serve) -> int:
     """
-    Read the settings, set up logs, wait for Redis, run ``serve`` until a signal.
+    Read the settings, set up logs, run ``serve`` until a signal.
 
     Without ``REDIS_URL`` the embedded Redis of an ``inturn up`` in this folder is used. Returns
     the exit code; 2: it refused to start.
@@ -62,13 +76,7 @@ def run_prepared(serve: Serve) -> int:
     configure_logging(settings.log_level, settings.log_format)
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
 
-    async def main(stop: asyncio.Event) -> None:
-        found = await prepared(settings, redis_url, stop)
-        if found is not None:
-            configure_logging(settings.log_level, settings.log_format, user_key=found.log_key)
-            await serve(settings, redis_url, found, stop)
-
-    return run_service(main)
+    return run_service(lambda stop: serve(settings, redis_url, stop))
 
 
 def run_service(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
@@ -160,13 +168,26 @@ async def prepared(settings: Settings, redis_url: str, stop: asyncio.Event) -> P
     async with open_pipe(redis_url, timeout_ms=CONNECT_TIMEOUT_MS, name="start") as pipe:
         while not stop.is_set():
             try:
-                return await prepare(pipe, settings)
+                return await prepare_once(pipe, settings)
             except (BrokerUnavailable, BrokerRefused) as error:
                 log.warning("redis.awaited", error=str(error))
             with suppress(TimeoutError):
                 async with asyncio.timeout(CONNECT_RETRY_S):
                     await stop.wait()
     return None
+
+
+async def prepare_once(pipe: Pipe, settings: Settings) -> Prepared:
+    """
+    ``prepare``, and log users under the key of the data from now on.
+
+    Raises:
+        StartRefused: Redis is not fit, or its data was made with other settings.
+        BrokerUnavailable, BrokerRefused: not now; try again later.
+    """
+    found = await prepare(pipe, settings)
+    hash_users_with(found.log_key)
+    return found
 
 
 @asynccontextmanager

@@ -198,6 +198,9 @@ class Settings(BaseSettings):
     read_ahead: int = Field(2000, ge=1)
 
     durability: Literal["memory"] = "memory"
+    on_outage: Literal["spool", "reject"] = "spool"
+    spool_dir: Path = Path(".inturn/spool")
+    spool_max_bytes: int = Field(1024 * MiB, ge=1)
     body_max_bytes: int | None = Field(None, ge=1024)
     media_inline_bytes: int = Field(256 * 1024, ge=0)
     store_raw: bool = False

@@ -6,7 +6,8 @@ A process writes only to the folder that it made itself. Whoever finds a folder 
 lock with its process, however that ended; nobody has to judge by times or by process ids.
 
     <SPOOL_DIR>/<ms>-<pid>-<random>/
-        lock               held for as long as somebody works on the folder; its text is the pid
+        lock               held for as long as somebody works on the folder; says who, and for
+                           which PREFIX: what was spooled for other data is not ours to replay
         <number>.spool     records in the order in which they were written
         cursor             how far the first of them is in Redis
         refused            records that Redis refuses for their own sake, kept for a person
@@ -59,9 +60,9 @@ class HeldFolder:
         self._cursor_fd = -1
 
     @classmethod
-    def create(cls, root: Path) -> Self:
+    def create(cls, root: Path, prefix: str) -> Self:
         """
-        A new folder under ``root``.
+        A new folder under ``root``, for the data under ``prefix``.
 
         Raises:
             OSError: it cannot be made, or its name not be kept.
@@ -71,12 +72,12 @@ class HeldFolder:
             path.mkdir(mode=FOLDER_MODE)
             lock_fd = _try_lock(path)
             if lock_fd is not None:  # else somebody looked into it at this very moment
-                os.pwrite(lock_fd, f"{os.getpid()}\n".encode(), 0)
+                _sign(lock_fd, prefix)
                 sync_folder(root)
                 return cls(path, lock_fd)
 
     @classmethod
-    def adopt(cls, path: Path) -> Self | None:
+    def adopt(cls, path: Path, prefix: str) -> Self | None:
         """
         Take over what a process left behind; None: it still works, or somebody was faster.
 
@@ -86,8 +87,7 @@ class HeldFolder:
         if lock_fd is None:
             return None
         with suppress(OSError):
-            os.ftruncate(lock_fd, 0)
-            os.pwrite(lock_fd, f"{os.getpid()}\n".encode(), 0)
+            _sign(lock_fd, prefix)
         folder = cls(path, lock_fd)
         folder.backlog.extend(folder.survey())
         return folder
@@ -158,16 +158,21 @@ class HeldFolder:
             self._lock_fd = -1
 
 
-def abandoned(root: Path) -> list[Path]:
-    """Folders that hold something to replay, or nothing at all, the oldest first; held or not."""
-    found = []
+def folders_of(root: Path, prefix: str) -> list[Path]:
+    """The folders of the data under ``prefix``, the oldest first; also those that do not say."""
+    paths = []
     with suppress(OSError):
-        for path in sorted(root.iterdir()):
-            with suppress(OSError):
-                names = {entry.name for entry in os.scandir(path)}
-                if names <= {LOCK, CURSOR} or any(name.endswith(SUFFIX) for name in names):
-                    found.append(path)
-    return found
+        paths = sorted(path for path in root.iterdir() if path.is_dir())
+    return [path for path in paths if _signature(path)[1] in (prefix, "")]
+
+
+def may_be_adopted(path: Path) -> bool:
+    """Whether a folder holds something to replay, or nothing at all; whoever holds it."""
+    try:
+        names = {entry.name for entry in os.scandir(path)}
+    except OSError:
+        return False
+    return names <= {LOCK, CURSOR} or any(name.endswith(SUFFIX) for name in names)
 
 
 def survey_folder(path: Path) -> Iterator[Sealed]:
@@ -198,7 +203,7 @@ def scan_file(path: Path, cursor: tuple[str, int] | None = None) -> Scan:
 
 
 def read_cursor(path: Path) -> tuple[str, int] | None:
-    """The file's name and the offset of a folder's cursor; None: there is none, or a damaged one."""
+    """A folder's cursor: a file's name and an offset; None: there is none, or it is damaged."""
     try:
         text, _, crc = (path / CURSOR).read_text().strip().rpartition(" ")
         name, _, offset = text.partition(" ")
@@ -210,7 +215,7 @@ def read_cursor(path: Path) -> tuple[str, int] | None:
 
 
 def holder_of(path: Path) -> int | None:
-    """The pid of who works on a folder now; None: nobody."""
+    """The pid of who works on a folder now (0: it does not say); None: nobody."""
     try:
         fd = os.open(path / LOCK, os.O_RDONLY)
     except OSError:
@@ -218,11 +223,23 @@ def holder_of(path: Path) -> int | None:
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        text = os.pread(fd, 32, 0).strip()
-        return int(text) if text.isdigit() else 0
+        return _signature(path)[0]
     finally:
         os.close(fd)
     return None
+
+
+def _sign(lock_fd: int, prefix: str) -> None:
+    os.ftruncate(lock_fd, 0)
+    os.pwrite(lock_fd, f"{os.getpid()} {prefix}\n".encode(), 0)
+
+
+def _signature(path: Path) -> tuple[int, str]:
+    try:
+        pid, _, prefix = (path / LOCK).read_text(errors="replace").strip().partition(" ")
+    except OSError:
+        return 0, ""
+    return int(pid) if pid.isdecimal() else 0, prefix
 
 
 def _time_of(record: Record) -> int | None:

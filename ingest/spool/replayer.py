@@ -81,7 +81,8 @@ class Replayer:
             _raise_outage(error)
             await asyncio.to_thread(folder.set_aside, record.payload)
             self._metrics.spool_refused_total.inc()
-            log.error("spool.refused", error=type(error).__name__)
+            why = error.code if isinstance(error, BrokerRefused) else type(error).__name__
+            log.warning("spool.refused", code=why)
 
     async def _append(self, batch: Sequence[Record]) -> None:
         await self._appender.append([decode_spooled(record.payload).message for record in batch])

@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from ingest.spool.folder import FOLDER_MODE, HeldFolder, Sealed, abandoned
+from ingest.spool.folder import FOLDER_MODE, HeldFolder, Sealed, folders_of, may_be_adopted
 from ingest.spool.payload import Spooled, encode_spooled
 from ingest.spool.record import pack_record
 from ingest.spool.room import Room
@@ -31,10 +31,15 @@ class Spool:
     """
 
     def __init__(
-        self, root: Path, max_bytes: int, metrics: IngestMetrics, now_ms: Callable[[], int]
+        self,
+        root: Path,
+        prefix: str,
+        max_bytes: int,
+        metrics: IngestMetrics,
+        now_ms: Callable[[], int],
     ) -> None:
         """
-        Make ``root`` and a folder of our own in it.
+        Make ``root`` and a folder of our own in it; what it keeps is for the data of ``prefix``.
 
         Raises:
             StartRefused: it cannot be written.
@@ -42,7 +47,8 @@ class Spool:
         self._metrics = metrics
         self._now_ms = now_ms
         self._root = root
-        self._own = _make_own(root)
+        self._prefix = prefix
+        self._own = _make_own(root, prefix)
         self.room = Room(root, max_bytes)
         self._writer = SpoolWriter(self._own)
         self._adopted: list[HeldFolder] = []
@@ -130,10 +136,11 @@ class Spool:
 
     def _adopt(self) -> list[HeldFolder]:
         ours = {folder.path for folder in self._folders()}
-        paths = (path for path in abandoned(self._root) if path not in ours)
         adopted = []
-        for path in paths:
-            folder = HeldFolder.adopt(path)
+        for path in folders_of(self._root, self._prefix):
+            if path in ours or not may_be_adopted(path):
+                continue
+            folder = HeldFolder.adopt(path, self._prefix)
             if folder is None:
                 continue
             if folder.backlog:
@@ -148,15 +155,17 @@ class Spool:
         return max(0, self._now_ms() - min(oldest)) / 1000 if oldest else 0.0
 
 
-def _make_own(root: Path) -> HeldFolder:
+def _make_own(root: Path, prefix: str) -> HeldFolder:
     try:
         root.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         ignore = root / ".gitignore"
         if not ignore.exists():
             ignore.write_text("*\n")
-        return HeldFolder.create(root)
+        return HeldFolder.create(root, prefix)
     except OSError as error:
-        raise StartRefused([f"INTURN_SPOOL_DIR: cannot write in {root}: {error.strerror}"]) from error
+        raise StartRefused(
+            [f"INTURN_SPOOL_DIR: cannot write in {root}: {error.strerror}"]
+        ) from error
 
 
 def now_ms() -> int:

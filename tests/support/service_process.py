@@ -44,7 +44,8 @@ class ServiceProcess:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"{service}-{self.port}.log"
         port_name = "port" if service == "ingest" else "consumer_port"
-        self._env = environment(log_format="json", **settings, **{port_name: self.port})
+        settings = {"spool_dir": folder / "spool", **settings, port_name: self.port}
+        self._env = environment(log_format="json", **settings)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -99,6 +99,8 @@ async def system(
             "prefix": prefix,
             "handler": handler.url,
             "lease_ms": 2500,
+            # the naive cutter needs every entry id, and a spooled message is answered without
+            "on_outage": "reject",
             **settings,
         }
         redis = Redis.from_url(redis_url, protocol=2)

@@ -1,0 +1,106 @@
+"""The policy ``spool`` as ingest puts it together, on a Redis that a test may end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingest.append import RedisAppender
+from ingest.outage import SpoolingAppender, State
+from ingest.spool.replayer import Replayer
+from ingest.spool.spool import Spool, now_ms
+from shared.connect import Pipe, open_pipe
+from shared.keys import Keys
+from shared.metrics import IngestMetrics, InstanceLabels
+from shared.model import Message
+from shared.wire import FIELD, decode_message
+from tests.support.waiting import eventually
+
+INSTANCE = "shop"
+DEDUPE_MS = 3_600_000
+
+
+def message(number: int, user: str = "ann", text: str = "hi") -> Message:
+    """The ``number``-th message of a user."""
+    return Message(
+        instance=INSTANCE, user=user, message_id=f"{user}-{number}", text=text, received_at=number
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spooling:
+    """One process's policy; ``spool`` is its disk."""
+
+    appender: SpoolingAppender
+    spool: Spool
+    metrics: IngestMetrics
+
+    async def send(self, number: int, user: str = "ann") -> bool:
+        """Keep one message; whether it was spooled."""
+        [accepted] = await self.appender.append([message(number, user)])
+        assert (accepted.entry_id is None) == accepted.spooled
+        return accepted.spooled
+
+    async def online(self, limit_s: float = 20.0) -> None:
+        """Wait until everything is replayed and messages go to Redis again."""
+
+        def is_over() -> bool:
+            return self.appender.state is State.ONLINE and self.spool.messages == 0
+
+        await eventually(is_over, "an empty spool", limit_s)
+
+
+@asynccontextmanager
+async def spooling(
+    url: str,
+    keys: Keys,
+    folder: Path,
+    *,
+    max_bytes: int = 1 << 30,
+    probe: Callable[[Pipe], Awaitable[None]] | None = None,
+) -> AsyncIterator[Spooling]:
+    """A running policy; its spool's folder is left as a process leaves it that ends in order."""
+    metrics = IngestMetrics(InstanceLabels(10))
+    spool = Spool(folder, keys.prefix, max_bytes, metrics, now_ms)
+    try:
+        async with (
+            open_pipe(url, timeout_ms=500, name="append") as writes,
+            open_pipe(url, timeout_ms=5000, name="replay") as replays,
+        ):
+            redis = RedisAppender(writes, keys, DEDUPE_MS, metrics, 0.1)
+            patient = RedisAppender(replays, keys, DEDUPE_MS, metrics, 0)
+
+            async def touch() -> None:
+                await replays.call("HSET", keys.meta, "checked", "1")
+                if probe is not None:
+                    await probe(replays)
+
+            appender = SpoolingAppender(redis, spool, Replayer(spool, patient, metrics), touch)
+            await appender.start()
+            tasks = [
+                asyncio.create_task(appender.keep_draining()),
+                asyncio.create_task(spool.room.keep_measuring()),
+            ]
+            try:
+                yield Spooling(appender=appender, spool=spool, metrics=metrics)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+    finally:
+        spool.close()
+
+
+async def stored(url: str, keys: Keys) -> list[Message]:
+    """All messages of ``INSTANCE`` in the order of their entries, partition by partition."""
+    found = []
+    async with open_pipe(url, timeout_ms=5000, name="look") as pipe:
+        for number in range(keys.partitions):
+            stream = keys.partition(number).stream(INSTANCE)
+            for _, (name, value) in await pipe.call("XRANGE", stream, "-", "+"):
+                assert name == FIELD
+                found.append(decode_message(INSTANCE, value))
+    return found
