@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from ingest.accepted import Accepted
 from shared.connect import Pipe
-from shared.errors import BrokerUnavailable
+from shared.errors import BrokerUnavailable, NotConnected, NotDurable
 from shared.keys import GROUP, Keys, message_hash
 from shared.metrics import IngestMetrics
 from shared.model import Conversation, Message
@@ -22,8 +22,17 @@ from shared.probe import Point, reach
 from shared.scripts import load_script
 from shared.wire import encode_message
 
-DEADLINE_S = 2.0
-"""How long an append is retried: a provider waits for its answer, and sends again after a 503."""
+TIMEOUT_MS = 800
+"""
+How long an answer of Redis is waited for. A healthy one takes a few, a rewrite of its file or a
+slow disk some hundred; after it a new connection is tried while there is still time.
+"""
+
+DEADLINE_S = 1.2
+"""
+How long a message is tried in all where there is no spool: a provider waits for its answer, which
+must be there within 2 s whatever Redis does, and sends again after a 503.
+"""
 
 RETRY_S = 0.05
 
@@ -41,10 +50,15 @@ class RedisAppender:
         dedupe_ms: int,
         metrics: IngestMetrics,
         deadline_s: float = DEADLINE_S,
+        limit_s: float | None = None,
     ) -> None:
-        """``deadline_s``: how long an append that got no answer is tried again."""
+        """
+        ``deadline_s``: how long an append that got no answer is tried again. ``limit_s``: when one
+        is given up, also while it waits for its turn behind others; None: never.
+        """
         self._pipe = pipe
         self._deadline_s = deadline_s
+        self._limit_s = limit_s
         self._keys = keys
         self._dedupe_ms = dedupe_ms
         self._metrics = metrics
@@ -55,6 +69,8 @@ class RedisAppender:
 
         Raises:
             BrokerRefused: Redis does not take writes; nothing more was written.
+            NotConnected: of the message that failed nothing was sent.
+            NotDurable: it is in Redis, and not as durable as is set.
             BrokerUnavailable: no answer within the deadline; some may have been written, so the
                 sender should send all again.
         """
@@ -82,17 +98,7 @@ class RedisAppender:
 
     async def _append_message(self, message: Message) -> Accepted:
         began = time.perf_counter()
-        value = encode_message(message)
-        while True:
-            try:
-                code, entry_id = await self._append_value(message, value)
-                reach(Point.APPEND)
-                break
-            except BrokerUnavailable:
-                self._metrics.append_failures_total.labels(reason="unavailable").inc()
-                if time.perf_counter() - began > self._deadline_s:
-                    raise
-                await asyncio.sleep(RETRY_S * (1 + random.random()))
+        code, entry_id = await self._append_until_kept(message)
         self._metrics.append_seconds.observe(time.perf_counter() - began)
         return Accepted(
             message_id=message.message_id,
@@ -100,6 +106,34 @@ class RedisAppender:
             duplicate=code == _DUPLICATE,
             spooled=False,
         )
+
+    async def _append_until_kept(self, message: Message) -> tuple[int, bytes]:
+        value = encode_message(message)
+        began_s = asyncio.get_running_loop().time()
+        limit_s = None if self._limit_s is None else began_s + self._limit_s
+        may_be_there = False
+        while True:
+            try:
+                async with asyncio.timeout_at(limit_s):
+                    found = await self._append_value(message, value)
+                reach(Point.APPEND)
+                return found
+            except TimeoutError:
+                self._count("unavailable")
+                raise BrokerUnavailable(f"not taken within {self._limit_s:g} s") from None
+            except BrokerUnavailable as error:
+                self._count("not_durable" if isinstance(error, NotDurable) else "unavailable")
+                may_be_there |= not isinstance(error, NotConnected)
+                pause_s = RETRY_S * (1 + random.random())
+                if asyncio.get_running_loop().time() + pause_s < began_s + self._deadline_s:
+                    await asyncio.sleep(pause_s)
+                elif may_be_there and isinstance(error, NotConnected):
+                    raise BrokerUnavailable(str(error)) from error
+                else:
+                    raise
+
+    def _count(self, reason: str) -> None:
+        self._metrics.append_failures_total.labels(reason=reason).inc()
 
     async def _append_value(self, message: Message, value: bytes) -> tuple[int, bytes]:
         instance, user = message.instance, message.user

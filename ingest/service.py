@@ -11,13 +11,14 @@ from structlog.typing import FilteringBoundLogger
 
 from ingest.accepted import Appender
 from ingest.app import build_app, make_runner
-from ingest.append import RedisAppender
+from ingest.append import DEADLINE_S, TIMEOUT_MS, RedisAppender
 from ingest.conversations import Conversations
 from ingest.intake import Say
 from ingest.outage import SpoolingAppender
 from ingest.spool.replayer import Replayer
 from ingest.spool.spool import Spool, now_ms
-from shared.connect import Pipe
+from shared.connect import Pipe, open_pipe
+from shared.durability import Durability
 from shared.errors import BrokerRefused
 from shared.health import HealthCheck, Instead
 from shared.keys import Keys
@@ -28,10 +29,6 @@ from shared.service import in_background, listening, prepare_once, prepared, run
 from shared.settings import Settings
 from shared.survey import keep_surveying
 
-APPEND_TIMEOUT_MS = 2000
-"""A provider waits for its answer; what Redis has not answered by then is asked again."""
-
-SPOOLED_APPEND_TIMEOUT_MS = 1000
 SPOOLED_APPEND_DEADLINE_S = 0.3
 """Where there is a spool, a message is kept there rather than asked for again and again."""
 
@@ -111,9 +108,10 @@ async def _keeping_in_redis(
     settings: Settings, redis_url: str, keys: Keys, metrics: IngestMetrics, check: HealthCheck
 ) -> AsyncIterator[Keeping]:
     """The policy ``reject``."""
-    writes = Pipe(redis_url, timeout_ms=APPEND_TIMEOUT_MS, name="append")
+    durability = Durability.parse(settings.durability)
+    writes = Pipe(redis_url, timeout_ms=TIMEOUT_MS, name="append", durability=durability)
     writes.on_batch = metrics.append_batch_messages.observe
-    appender = RedisAppender(writes, keys, settings.dedupe_ms, metrics)
+    appender = RedisAppender(writes, keys, settings.dedupe_ms, metrics, limit_s=DEADLINE_S)
     async with in_background(append=writes.run()):
         yield appender, check, lambda: None
 
@@ -133,15 +131,18 @@ async def _keeping_in_spool(
     Messages go to the spool until the data were found to be made for this many partitions: in
     the wrong partition nobody would look for them.
     """
-    writes = Pipe(redis_url, timeout_ms=SPOOLED_APPEND_TIMEOUT_MS, name="append")
+    durable = Durability.parse(settings.durability)
+    writes = Pipe(redis_url, timeout_ms=TIMEOUT_MS, name="append", durability=durable)
     writes.on_batch = metrics.append_batch_messages.observe
-    replays = Pipe(redis_url, timeout_ms=REPLAY_TIMEOUT_MS, name="replay")
+    replays = Pipe(redis_url, timeout_ms=REPLAY_TIMEOUT_MS, name="replay", durability=durable)
     redis = RedisAppender(writes, keys, settings.dedupe_ms, metrics, SPOOLED_APPEND_DEADLINE_S)
     patient = RedisAppender(replays, keys, settings.dedupe_ms, metrics, deadline_s=0)
 
     async def probe() -> None:
         if not found.done():
-            found.set_result(await prepare_once(replays, settings))
+            # not on the durable one: it would not say that this Redis can never be
+            async with open_pipe(redis_url, timeout_ms=REPLAY_TIMEOUT_MS, name="start") as pipe:
+                found.set_result(await prepare_once(pipe, settings))
         await _touch(replays, keys)
 
     folder, prefix = settings.spool_dir, settings.prefix

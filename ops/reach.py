@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
-from urllib.parse import unquote, urlsplit
 
 from shared.connect import Pipe, open_pipe
 from shared.errors import StartRefused
@@ -23,14 +22,6 @@ from shared.settings import load_settings
 TIMEOUT_MS = 5000
 
 T = TypeVar("T")
-
-
-def place_of(url: str) -> str:
-    """Where a URL leads, for people: without user, password and options."""
-    parts = urlsplit(url)
-    if parts.scheme == "unix":
-        return unquote(parts.path)
-    return f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
 
 
 def reach_redis(url: str) -> AbstractAsyncContextManager[Pipe]:

@@ -136,7 +136,7 @@ class IngestMetrics(StoreMetrics):
             "append_batch_messages", "messages in one batch", _BATCH_BUCKETS
         )
         self.append_failures_total = self._counter(
-            "append_failures_total", "batches that Redis refused or did not answer", "reason"
+            "append_failures_total", "appends without an answer, or not durable enough", "reason"
         )
         self._count_spool()
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.connect import Pipe
+from shared.durability import Durability, durability_problems
 from shared.errors import BrokerRefused, BrokerUnavailable, StartRefused
 from shared.keys import LAYOUT, Keys
 from shared.server_info import ServerInfo, Version
@@ -105,7 +106,10 @@ def server_problems(info: ServerInfo) -> list[str]:
             "use a single primary"
         )
     if info.is_sentinel:
-        problems.append("INTURN_REDIS_URL is a Sentinel, which holds no data: use the primary's")
+        problems.append(
+            "INTURN_REDIS_URL is a Sentinel, which holds no data: use the primary's, or "
+            "redis+sentinel://host:port/name"
+        )
     return problems
 
 
@@ -133,6 +137,7 @@ async def _prepare(pipe: Pipe, settings: Settings) -> Prepared:
     problems = server_problems(info)
     if not info.holds_all_keys:
         raise StartRefused(problems)
+    problems += await durability_problems(Durability.parse(settings.durability), pipe.call)
     meta = await read_meta(pipe, keys)
     problems += meta_problems(meta, keys)
     if not problems and not meta.is_whole:

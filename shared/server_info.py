@@ -91,6 +91,12 @@ class ServerInfo:
         return self.text("role") in ("slave", "replica")
 
     @property
+    def append_only(self) -> bool | None:
+        """Whether it keeps an append-only file; None when it does not say."""
+        said = self.text("aof_enabled")
+        return None if not said else said == "1"
+
+    @property
     def eviction_policy(self) -> str:
         """``maxmemory_policy``, empty when it does not say."""
         return self.text("maxmemory_policy")

@@ -14,7 +14,6 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -34,9 +33,11 @@ from pydantic_settings import (
 )
 from typing_extensions import Annotated
 
+from shared.durability import Durability
 from shared.errors import StartRefused
 from shared.handlers.kinds import handler_kind
 from shared.keys import is_instance_name
+from shared.redis_url import check_redis_url
 
 MiB = 1024 * 1024
 
@@ -63,39 +64,17 @@ def follow_reference(value: str) -> str:
     return value
 
 
-def check_redis_url(value: str) -> None:
-    """
-    Refuse what the client would refuse later, or would read as another database.
-
-    Raises:
-        ValueError: without the URL, in which a password may stand.
-    """
-    # not at the top: the parent of `inturn up`, with its own Redis, does without the client
-    from redis.asyncio.connection import ConnectionPool  # noqa: PLC0415
-
-    try:
-        ConnectionPool.from_url(value).make_connection()  # type: ignore[no-untyped-call]
-        parts = urlsplit(value)
-        database = parts.path.strip("/")
-        is_whole = database if parts.scheme == "unix" else not database or database.isdecimal()
-    except (ValueError, TypeError) as error:  # TypeError: an option that it does not know
-        raise ValueError(_REDIS_URL_FORMS) from error
-    if not is_whole:
-        raise ValueError(_REDIS_URL_FORMS)
-
-
-_REDIS_URL_FORMS = (
-    "must have the form redis://[user:password@]host[:port][/database], rediss://... "
-    "or unix:///path, with options that redis-py knows"
-)
-
-
 def _follow_secret(value: Secret) -> Secret:
     return Secret(follow_reference(value.get_secret_value()))
 
 
 def _check_redis_secret(value: Secret) -> Secret:
     check_redis_url(value.get_secret_value())
+    return value
+
+
+def _check_durability(value: str) -> str:
+    Durability.parse(value)
     return value
 
 
@@ -115,6 +94,7 @@ def _check_provider(value: str) -> str:
 
 FollowedSecret = Annotated[Secret, AfterValidator(_follow_secret)]
 RedisUrl = Annotated[FollowedSecret, AfterValidator(_check_redis_secret)]
+DurabilityName = Annotated[str, AfterValidator(_check_durability)]
 HandlerName = Annotated[str, AfterValidator(_check_handler)]
 ProviderName = Annotated[str, AfterValidator(_check_provider)]
 Ms = Annotated[int, Field(ge=0)]
@@ -197,7 +177,7 @@ class Settings(BaseSettings):
     max_age_ms: PositiveMs = 21_600_000
     read_ahead: int = Field(2000, ge=1)
 
-    durability: Literal["memory"] = "memory"
+    durability: DurabilityName = "memory"
     on_outage: Literal["spool", "reject"] = "spool"
     spool_dir: Path = Path(".inturn/spool")
     spool_max_bytes: int = Field(1024 * MiB, ge=1)

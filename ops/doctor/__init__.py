@@ -18,9 +18,10 @@ from ops.doctor.examine import Examination, examine
 from ops.doctor.judge_data import judge_data, judge_meta
 from ops.doctor.judge_server import judge_append_only, judge_clock, judge_rights, judge_server
 from ops.doctor.point import Point, Verdict, fail, ok
-from ops.reach import place_of, reach_redis
+from ops.reach import reach_redis
 from shared.errors import BrokerRefused, BrokerUnavailable
 from shared.home import find_redis_url
+from shared.redis_url import place_of
 from shared.settings import Settings, load_settings
 
 _LABELS = {Verdict.OK: "ok  ", Verdict.WARN: "WARN", Verdict.FAIL: "FAIL"}

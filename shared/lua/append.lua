@@ -13,25 +13,32 @@
 --      5 group
 -- Returns {0 APPENDED | 1 DUPLICATE, entry id}
 --
--- XADD comes first: when Redis refuses it (out of memory), nothing was written.
+-- XADD comes first: when Redis refuses it (out of memory), nothing was written. A known id is
+-- written, too, the expiry that it has: WAIT and WAITAOF would else answer for nothing.
 
 local stream, streams, ready, bell = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local instance, hash, value = ARGV[1], ARGV[2], ARGV[3]
 local dedupe_ms, group = tonumber(ARGV[4]), ARGV[5]
 
-local known = redis.call('HGET', KEYS[5], hash) or redis.call('HGET', KEYS[6], hash)
-if known then
-  return {1, known}
-end
-
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local generation = math.floor(now_ms / dedupe_ms)
-local seen = KEYS[5 + generation % 2]
+local seen, before = KEYS[5 + generation % 2], KEYS[6 - generation % 2]
+
+local function expire(key, of)
+  redis.call('PEXPIREAT', key, string.format('%.0f', (of + 2) * dedupe_ms))
+end
+for i, key in ipairs({seen, before}) do
+  local known = redis.call('HGET', key, hash)
+  if known then
+    expire(key, generation + 1 - i)
+    return {1, known}
+  end
+end
 
 local id = redis.call('XADD', stream, '*', 'm', value)
 redis.call('HSET', seen, hash, id)
-redis.call('PEXPIREAT', seen, string.format('%.0f', (generation + 2) * dedupe_ms))
+expire(seen, generation)
 if redis.call('SADD', streams, instance) == 1 then
   redis.pcall('XGROUP', 'CREATE', stream, group, '0')
 end
