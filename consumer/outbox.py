@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 
 from shared.connect import Pipe
-from shared.errors import EntryUndecodable, Fenced
+from shared.errors import EntryUndecodable, Fenced, NotDurable
 from shared.keys import PartitionKeys, conversation_hash
 from shared.model import Conversation, EntryId, Token, WorkerId
 from shared.record import SendRecord, decode_send_record
@@ -42,10 +42,18 @@ class SendCode(IntEnum):
 
 
 class OutboxStore:
-    """The scripts of one partition's outbox, spoken for one worker."""
+    """
+    The scripts of one partition's outbox, spoken for one worker.
 
-    def __init__(self, pipe: Pipe, keys: PartitionKeys, worker: WorkerId) -> None:
+    ``send_pipe``: of a durability that the beginning of a send is to have, and with it everything
+    before it on that primary, the window's finish above all.
+    """
+
+    def __init__(
+        self, pipe: Pipe, keys: PartitionKeys, worker: WorkerId, send_pipe: Pipe | None = None
+    ) -> None:
         self._pipe = pipe
+        self._send_pipe = send_pipe or pipe
         self._keys = keys
         self._worker = worker
 
@@ -69,10 +77,20 @@ class OutboxStore:
 
         Raises:
             Fenced: the lease is not ours.
+            NotDurable: it is recorded, and a failover might still lose the window's finish: its
+                ``answer`` is what would have been returned; do not send.
         """
         keys = (self._keys.lease, self._keys.sending, self._keys.outbox)
         args = (self._worker, epoch, str(reply_id), replaces or "", token)
-        answer = await self._pipe.script(load_script("send"), keys, args)
+        try:
+            answer = await self._send_pipe.script(load_script("send"), keys, args)
+        except NotDurable as error:
+            if error.answer is None:
+                raise
+            raise NotDurable(str(error), self._began(error.answer)) from error
+        return self._began(answer)
+
+    def _began(self, answer: list[int]) -> tuple[SendCode, int, int]:
         code = SendCode(answer[0])
         if code is SendCode.FENCED:
             raise Fenced(self._keys.number)
@@ -86,11 +104,12 @@ class OutboxStore:
         *,
         held: str = "",
         sent: int | None = None,
+        counts: bool = True,
     ) -> bool:
         """Give a begun send back, for later or (``held``) for a person. False: not ours."""
         keys = (self._keys.sending, self._keys.lease, self._keys.bell)
-        count = "" if sent is None else sent
-        args = (str(reply_id), token, self._worker, delay_ms, held, count)
+        texts = "" if sent is None else sent
+        args = (str(reply_id), token, self._worker, delay_ms, held, texts, int(counts))
         return bool(await self._pipe.script(load_script("unsend"), keys, args) == 0)
 
     async def sent(

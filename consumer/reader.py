@@ -46,6 +46,11 @@ class BellReader:
     """
 
     def __init__(self, pipe: Pipe) -> None:
+        """
+        Raises:
+            ValueError: the pipe would give up before ``BLOCK_MS`` are over.
+        """
+        pipe.require_block(BLOCK_MS)
         self._pipe = pipe
         self._seen: dict[str, bytes] = {}
 

@@ -22,7 +22,7 @@ from consumer.outbox import Item, Outbox, OutboxStore, SendCode
 from consumer.owner import Owner
 from consumer.retry import backoff_ms
 from consumer.sends import Channel, Sends
-from shared.errors import BrokerRefused, BrokerUnavailable, Fenced
+from shared.errors import BrokerRefused, BrokerUnavailable, Fenced, NotDurable
 from shared.model import EntryId, Token, WorkerId
 from shared.probe import Point, reach
 from shared.providers import Address, SendRefused, SendResult, SendRetry
@@ -154,16 +154,18 @@ class PartitionSender:
         sends, joins = self._sends, self._sends.membership.joins
         try:
             async with sends.slots:
-                replaces = item.record.token if item.record else None
-                code, attempt, sent = await self._store.send(epoch, item.id, replaces, token)
+                (code, attempt, sent), is_covered = await self._record(epoch, item, token)
                 if code is not SendCode.SENDING:
                     owner.restart(f"send {code.name.lower()}")
                     return
                 if joins != sends.membership.joins:
                     # the others have taken us for dead meanwhile, and this reply for theirs
-                    await self._give_back(owner, item, token, attempt, NOT_SENT_DELAY_MS, sent)
+                    await self._leave_unsent(owner, item, token, attempt, sent)
                 elif hold or channel is None:
                     await self._hold(item, token, hold, sent)
+                elif not is_covered:
+                    log.warning("reply.not_durable", window=item.reply.window_id)
+                    await self._leave_unsent(owner, item, token, attempt, sent)
                 else:
                     await self._send_texts(owner, item, token, channel, attempt, sent)
         except Fenced:
@@ -175,6 +177,18 @@ class PartitionSender:
         finally:
             sends.in_hand.discard(token)
             owner.wake()
+
+    async def _record(
+        self, epoch: int, item: Item, token: Token
+    ) -> tuple[tuple[SendCode, int, int], bool]:
+        """Begin the send in Redis; False: replicas do not have the window's finish yet."""
+        replaces = item.record.token if item.record else None
+        try:
+            return await self._store.send(epoch, item.id, replaces, token), True
+        except NotDurable as error:
+            if error.answer is None:
+                raise
+            return error.answer, False
 
     async def _send_texts(
         self,
@@ -189,7 +203,7 @@ class PartitionSender:
         address = Address(instance=reply.instance, user=reply.user, reply_to=reply.reply_to)
         for text in reply.texts[sent:]:
             if not sends.membership.is_trusted(time.monotonic()):
-                await self._give_back(owner, item, token, attempt, NOT_SENT_DELAY_MS, sent)
+                await self._leave_unsent(owner, item, token, attempt, sent)
                 return
             result = await _send_text(channel, sends.session, address, text)
             if isinstance(result, SendRefused):
@@ -221,22 +235,38 @@ class PartitionSender:
         self.outbox.leave(item)
 
     async def _give_back(
-        self, owner: Owner, item: Item, token: Token, attempt: int, delay_ms: int, sent: int
+        self,
+        owner: Owner,
+        item: Item,
+        token: Token,
+        attempt: int,
+        delay_ms: int,
+        sent: int,
+        *,
+        counts: bool = True,
     ) -> None:
-        ours = await self._persist(lambda: self._store.unsend(item.id, token, delay_ms, sent=sent))
+        ours = await self._persist(
+            lambda: self._store.unsend(item.id, token, delay_ms, sent=sent, counts=counts)
+        )
         if not ours:
             owner.restart("unsend refused")
             return
         item.record = SendRecord(
             token=token,
             worker=WorkerId(""),
-            attempt=attempt,
+            attempt=attempt if counts else attempt - 1,
             sent=sent,
             held="",
             retry_at=0,
             delay_ms=0,
         )
         self.outbox.wait(item, time.monotonic() + delay_ms / 1000)
+
+    async def _leave_unsent(
+        self, owner: Owner, item: Item, token: Token, attempt: int, sent: int
+    ) -> None:
+        """The provider was not called: soon again, without counting."""
+        await self._give_back(owner, item, token, attempt, NOT_SENT_DELAY_MS, sent, counts=False)
 
     async def _hold(self, item: Item, token: Token, why: str, sent: int) -> None:
         """Leave the reply in the outbox for a person; the user's next one goes on."""

@@ -35,6 +35,7 @@ from consumer.store import PartitionStore
 from consumer.sweep import Sweeper
 from consumer.window import rules_for
 from shared.connect import BLOCK_MS, BLOCK_SLACK_MS, Pipe
+from shared.durability import Durability, Level
 from shared.errors import BrokerRefused, BrokerUnavailable
 from shared.keys import Keys
 from shared.metrics import ConsumerMetrics
@@ -76,6 +77,7 @@ class Worker:
         self._say: Say = say or log.debug
         lease_ms = settings.lease_ms
         self._pipe = Pipe(redis_url, timeout_ms=COMMAND_TIMEOUT_MS, name="work")
+        self._send_pipe = self._open_send_pipe(redis_url)
         self._keeper_pipe = Pipe(redis_url, timeout_ms=lease_ms // 4, name="lease")
         self._bell_pipe = Pipe(redis_url, timeout_ms=BLOCK_MS + BLOCK_SLACK_MS, name="bell")
         self._membership = Membership(self._keeper_pipe, keys, self.id, lease_ms)
@@ -90,8 +92,18 @@ class Worker:
             self._pipe, keys.partition(number), self.id
         )
         self._outbox_of: Callable[[int], OutboxStore] = lambda number: OutboxStore(
-            self._pipe, keys.partition(number), self.id
+            self._pipe, keys.partition(number), self.id, self._send_pipe
         )
+
+    def _open_send_pipe(self, redis_url: str) -> Pipe:
+        """
+        What sends begin on: at ``replicas:N`` one that waits for the replicas, and which holds
+        nothing else up; at ``memory`` and ``fsync`` the common one, for an answer is enough.
+        """
+        durability = Durability.parse(self._settings.durability)
+        if durability.level is not Level.REPLICAS:
+            return self._pipe
+        return Pipe(redis_url, timeout_ms=COMMAND_TIMEOUT_MS, name="send", durability=durability)
 
     def is_ready(self) -> bool:
         """Whether it has joined, and the others take it for alive."""
@@ -104,7 +116,7 @@ class Worker:
         take over when the leases have expired.
         """
         async with asyncio.TaskGroup() as outer, aiohttp.ClientSession() as session:
-            pipes = (self._pipe, self._keeper_pipe, self._bell_pipe)
+            pipes = {self._pipe, self._send_pipe, self._keeper_pipe, self._bell_pipe}
             kept = [outer.create_task(pipe.run(), name=f"pipe-{pipe.name}") for pipe in pipes]
             try:
                 await self._work_until_drained(outer, session, stop)

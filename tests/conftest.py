@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 
@@ -18,6 +19,7 @@ from tests.support.redis_server import (
     tested_binary,
     tested_choice,
 )
+from tests.support.valkey import find_valkey
 
 
 def pytest_sessionstart() -> None:
@@ -41,6 +43,17 @@ def pytest_report_header() -> str:
 def redis_binary() -> ServerBinary:
     """For tests that start servers of their own."""
     return tested_binary()
+
+
+@pytest.fixture(scope="session")
+def valkey() -> ServerBinary:
+    """A server with WAITAOF, and with 7.2's WAIT: for the last *write* of a connection."""
+    found = find_valkey()
+    if isinstance(found, str):
+        if os.environ.get("CI"):
+            pytest.fail(found)
+        pytest.skip(found)
+    return found
 
 
 @pytest.fixture(scope="session")

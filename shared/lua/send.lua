@@ -10,7 +10,8 @@
 --      5 new token
 -- Returns {0 SENDING, attempt, texts already sent} | {1 CONFLICT} | {2 GONE} | {3 FENCED}
 --
--- SENDING also when this token already stands there (a lost answer).
+-- SENDING also when this token already stands there (a lost answer); it is written again, for
+-- WAIT speaks of this connection's last write.
 -- PERSIST changes nothing; it is a write that is allowed while Redis is out of memory.
 
 local held = redis.call('HMGET', KEYS[1], 'owner', 'epoch')
@@ -22,6 +23,8 @@ local sending, worker, id, replaces, token = KEYS[2], ARGV[1], ARGV[3], ARGV[4],
 local found = redis.call('HGET', sending, id)
 local current = found and cjson.decode(found)
 if current and current.token == token and current.worker == worker then
+  redis.call('PERSIST', sending)
+  redis.call('HSET', sending, id, found)
   return {0, current.attempt, current.sent}
 end
 if (current and current.token or '') ~= replaces or token == replaces then

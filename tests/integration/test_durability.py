@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
 
@@ -24,7 +23,6 @@ from shared.settings import Settings
 from tests.support.pipes import running_pipe
 from tests.support.redis_server import RedisServer
 from tests.support.replicated_redis import ReplicatedRedis
-from tests.support.valkey import find_valkey
 from tests.support.waiting import eventually
 
 ONE_REPLICA = Durability.parse("replicas:1")
@@ -32,17 +30,6 @@ FSYNC = Durability.parse("fsync")
 TIMEOUT_MS = 800
 
 AOF = {"appendonly": "yes"}
-
-
-@pytest.fixture(scope="module")
-def valkey() -> ServerBinary:
-    """A server with WAITAOF, and with 7.2's WAIT: for the last *write* of a connection."""
-    found = find_valkey()
-    if isinstance(found, str):
-        if os.environ.get("CI"):
-            pytest.fail(found)
-        pytest.skip(found)
-    return found
 
 
 @pytest.fixture(scope="module", params=["tested", "valkey"])

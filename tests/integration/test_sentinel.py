@@ -45,9 +45,10 @@ async def test_sentinels_that_are_gone_or_silent_hold_nobody_up(
     """One that refuses, one that does not answer and one that does: the primary is found."""
     silent, living = deployed.sentinels[:2]
     places = f"127.0.0.1:{free_port()},127.0.0.1:{silent.port},127.0.0.1:{living.port}"
+    primary = deployed.primary
     silent.pause()
     try:
-        assert await port_of(f"redis+sentinel://{places}/{NAME}") == deployed.primary.port
+        assert await port_of(f"redis+sentinel://{places}/{NAME}") == primary.port
     finally:
         silent.resume()
 

@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from shared.lifeline import tie_to_this_process
 from shared.redis_binary import ServerBinary
@@ -69,7 +71,8 @@ class SentinelProcess:
     def primary(self) -> dict[str, Any] | None:
         """What it says of the primary; None: nothing."""
         try:
-            with Redis(port=self.port, protocol=2, socket_timeout=1) as client:
+            retry = Retry(NoBackoff(), 0)
+            with Redis(port=self.port, protocol=2, socket_timeout=1, retry=retry) as client:
                 found: dict[str, Any] = client.sentinel_master(NAME)
                 return found
         except RedisError:
