@@ -39,10 +39,11 @@ test: $(TEST_STAMP) ## unit, property, integration and end-to-end tests (REDIS=<
 test-fault: $(TEST_STAMP) ## fault tests: they kill, stop and starve servers of their own
 	$(PYTEST) tests/fault -m "not long"
 
-check: lint type ## lint, types, the tests, and the tests again on the second Redis
+check: lint type ## lint, types, the tests on both Redis versions, and a short choice of faults
 	@$(MAKE) test
 	@second="$$($(PYTHON) -m tests.support.second_redis)"; \
 	if [ -n "$$second" ]; then $(MAKE) test REDIS="$$second"; fi
+	$(PYTEST) tests/fault -m short_fault
 
 test-all: check ## all of check, and every fault test, the long ones too
 	$(PYTEST) tests/fault

@@ -1,9 +1,8 @@
-"""F1, F3 and F7 in small: workers killed and stopped, Redis killed, all under load."""
+"""F3 and F7 in small: a worker stopped, Redis killed, under load."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -21,19 +20,10 @@ from tests.support.system import System, system
 from tests.support.waiting import eventually
 
 LEASE_MS = 1500
-KILLS = 3
 USERS: list[Who] = [(f"shop-{number % 8}", f"user-{number}") for number in range(200)]
 ROUNDS = 20
 
 pytestmark = pytest.mark.timeout(180)
-
-
-@pytest.fixture
-def chance() -> random.Random:
-    """Of this run; ``TEST_SEED`` repeats one."""
-    seed = int(os.environ.get("TEST_SEED") or random.SystemRandom().randrange(10**9))
-    print(f"TEST_SEED={seed}")  # noqa: T201  a failure shows it
-    return random.Random(seed)
 
 
 @pytest.fixture
@@ -77,30 +67,6 @@ async def settled(made: System, sending: asyncio.Task[None], *, may_outlive: boo
     await made.all_handled(60.0, may_outlive=may_outlive)
     assert made.ledger.accepted_count == len(USERS) * ROUNDS
     await made.assert_one_reply_per_window()
-
-
-async def test_workers_killed_at_random_moments(
-    durable_redis: RedisServer, prefix: str, tmp_path: Path, chance: random.Random
-) -> None:
-    """Kill -9, three times, each worker replaced: only windows in flight come again, the same."""
-    async with loaded(durable_redis, prefix, tmp_path, chance) as made:
-        workers = [await made.consumer(), await made.consumer(), await made.consumer()]
-        sending = asyncio.create_task(made.send_rounds(USERS, ROUNDS, pause_s=0.2))
-        kills: list[float] = []
-        for _ in range(KILLS):
-            await some_in_hand(made, chance)
-            victim = chance.choice(workers)
-            victim.kill()
-            kills.append(time.monotonic())
-            workers.remove(victim)
-            workers.append(await made.consumer())
-        await settled(made, sending)
-        in_flight: set[str] = set()
-        for killed_s in kills:
-            in_flight |= made.ledger.in_flight(killed_s - 0.5, killed_s + 0.5)
-        repeated = made.ledger.repeated - made.ledger.failed
-        assert repeated, "void: no kill hit a window in hand"
-        assert repeated <= in_flight
 
 
 async def test_a_worker_stopped_for_two_leases(

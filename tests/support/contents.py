@@ -9,28 +9,12 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from ops.chaos.contents import keys_of, leftovers
+
+__all__ = ["age", "leftovers", "nothing_unfinished_expires", "replies", "wrongly_expiring"]
+
 MAY_EXPIRE = ("lease", "seen", "history")
 """Keys of a partition that may have a TTL: none of them holds an unfinished message."""
-
-
-async def keys_of(redis: Redis, prefix: str, kind: str) -> list[bytes]:
-    """The keys of all partitions whose name begins with ``kind``."""
-    return [key async for key in redis.scan_iter(f"{prefix}:{{*}}:{kind}*", count=1000)]
-
-
-async def unfinished(redis: Redis, prefix: str) -> int:
-    """Messages that are in a stream."""
-    return sum([await redis.xlen(key) for key in await keys_of(redis, prefix, "stream:")])
-
-
-async def leftovers(redis: Redis, prefix: str) -> dict[str, Any]:
-    """What must be empty when everything is done: entries, pending ones, records, sends."""
-    found: dict[str, Any] = {"entries": await unfinished(redis, prefix), "pending": 0}
-    for stream in await keys_of(redis, prefix, "stream:"):
-        found["pending"] += (await redis.xpending(stream, "workers"))["pending"]
-    for kind in ("running", "sending", "ready"):
-        found[kind] = len(await keys_of(redis, prefix, kind))
-    return {name: count for name, count in found.items() if count}
 
 
 async def replies(redis: Redis, prefix: str) -> list[bytes]:

@@ -25,8 +25,8 @@ import consumer.reader
 import consumer.takeover
 from consumer.store import FinishCode, StartRequest
 from consumer.window import Rules
+from ops.chaos.cutter import Raw, cut_naively
 from shared.model import Conversation, EntryId, Message, WindowId, WorkerId
-from tests.support.oracle import Raw, cut_naively
 from tests.support.owner import Owner
 
 USERS: tuple[Conversation, ...] = (("shop", "ann"), ("shop", "bob"), ("clinic", "ann"))

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from hypothesis import strategies as st
 
 from consumer.window import Rules
+from ops.chaos.cutter import Raw
 from shared.model import ClosedBy, Entry, EntryId, Message, Window, window_id
-from tests.support.oracle import Raw
 
 START_MS = 1_700_000_000_000
 INSTANCE = "shop"

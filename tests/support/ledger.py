@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
+from ops.chaos.cutter import Raw, cut_naively
 from tests.support.handler_server import Answer, HandlerCall
-from tests.support.oracle import Raw, cut_naively
 
 Who = tuple[str, str]
 """(instance, user)."""

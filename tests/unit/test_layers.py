@@ -63,3 +63,19 @@ def test_imports_are_seen_in_every_form() -> None:
     here = set(our_imports(Path(__file__).parents[1] / "conftest.py"))
     assert "shared.errors" in here
     assert "tests.support.redis_server" in here
+
+
+MAY_JUDGE_WITH = {"shared.embedded", "shared.lifeline", "shared.redis_binary"}
+"""What the fault bench may use of ``shared``: starting a Redis, and tying processes to it."""
+
+
+def test_fault_bench_imports_nothing_of_what_it_judges() -> None:
+    """The ledger, its cutter and its checks know neither service, nor how they write and read."""
+    wrong = {
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in sorted((ROOT / "ops" / "chaos").rglob("*.py"))
+        for name in our_imports(path)
+        if not name.startswith("ops.chaos")
+        and not any(name == known or name.startswith(f"{known}.") for known in MAY_JUDGE_WITH)
+    }
+    assert not wrong

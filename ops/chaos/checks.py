@@ -1,0 +1,368 @@
+"""
+Every check of the ledger: a pure function from the evidence to what is wrong, in words.
+
+``judge`` runs them all. What a fault may cause (a repeated call, a call that outlived its token,
+a reply sent twice) is a problem only where no disturbance explains it; how often it happened is
+counted by ``tally``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from math import inf
+from typing import NamedTuple
+
+from ops.chaos.cutter import cut_naively
+from ops.chaos.evidence import Call, Evidence, Who
+
+HEAL_S = 60.0
+"""After healing, everything must be drained within this."""
+
+FINISH_S = 1.0
+"""After the handler's answer a finish is on its way for so long, even on a busy machine."""
+
+
+CONSUMERS_PER_STREAM = 8
+PARTITIONS_AT_MOST = 16
+MEMORY_SLACK_BYTES = 16 * 1024 * 1024
+BYTES_PER_MESSAGE = 1200
+"""Dedupe keeps some 60 bytes per message, the journal some 500 per window for ``retention_ms``."""
+
+FILES_SLACK = 150
+"""Connections to handlers and providers that are just open."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """The settings that the checks depend on; ``quiet_ms`` 0 is off."""
+
+    max_wait_ms: int
+    max_messages: int = 5
+    quiet_ms: int = 0
+    pass_through: bool = False
+    max_attempts: int = 3
+    has_channel: bool = True
+    clocks_touched: bool = False
+
+
+class Problem(NamedTuple):
+    """A promise that was broken: the check's name, and what was found."""
+
+    check: str
+    text: str
+
+
+Check = Callable[[Evidence, Rules], Iterator[str]]
+
+
+def lost(evidence: Evidence, rules: Rules) -> Iterator[str]:
+    """Accepted, and in no finished window, dead letter or direct call."""
+    done = {letter.window_id for letter in evidence.dead}
+    done |= {reply.window_id for reply in evidence.delivered}
+    if not rules.has_channel:
+        done |= set(evidence.outbox)
+    kept = {member for letter in evidence.dead for member in letter.members}
+    for call in evidence.calls:
+        is_direct = call.closed_by == "bypass" and not call.failed and call.ended_s is not None
+        if call.window_id in done or is_direct:
+            kept.update(call.members)
+    for sent in evidence.sent.values():
+        if sent.is_accepted and sent.message_id not in kept:
+            yield f"{sent.message_id} of {sent.who} was accepted and never finished"
+
+
+def invented(evidence: Evidence, _rules: Rules) -> Iterator[str]:
+    """Handled, but never sent, or refused with 4xx."""
+    for call in evidence.calls:
+        for member in call.members:
+            sent = evidence.sent.get(member)
+            if sent is None:
+                yield f"{member} was handled in {call.window_id} and never sent"
+            elif sent.is_refused:
+                yield f"{member} was handled in {call.window_id} and refused with 4xx"
+            elif sent.who != call.who:
+                yield f"{member} of {sent.who} was handled as one of {call.who}"
+
+
+def entries(evidence: Evidence, _rules: Rules) -> Iterator[str]:
+    """More than one entry per message id."""
+    yield from evidence.mistakes
+    for who, raw in evidence.raw.items():
+        for message_id, count in Counter(entry.message_id for entry in raw).items():
+            if count > 1:
+                yield f"{message_id} of {who} has {count} entries"
+
+
+def windows(evidence: Evidence, _rules: Rules) -> Iterator[str]:
+    """More than one window per message."""
+    windows_of: dict[str, set[str]] = defaultdict(set)
+    for found in _by_user(evidence).values():
+        for window_id, members in found.items():
+            for member in members:
+                windows_of[member].add(window_id)
+    for member, ids in windows_of.items():
+        if len(ids) > 1:
+            yield f"{member} is in {sorted(ids)}"
+
+
+def extents(evidence: Evidence, _rules: Rules) -> Iterator[str]:
+    """More than one extent per window id, over every call, crashed ones too."""
+    seen: dict[str, tuple[str, ...]] = {}
+    for call in evidence.calls:
+        if seen.setdefault(call.window_id, call.members) != call.members:
+            yield f"{call.window_id} was {seen[call.window_id]}, then {call.members}"
+    for letter in evidence.dead:
+        if seen.setdefault(letter.window_id, letter.members) != letter.members:
+            yield f"{letter.window_id} was {seen[letter.window_id]}, dead as {letter.members}"
+
+
+def order(evidence: Evidence, _rules: Rules) -> Iterator[str]:
+    """A user's messages are not handled in the order of their sending."""
+    for who, found in _by_user(evidence).items():
+        numbers = [
+            evidence.sent[member].number
+            for members in found.values()
+            for member in members
+            if member in evidence.sent
+        ]
+        if any(b < a for a, b in pairwise(numbers)):
+            yield f"{who} was handled in the order {numbers}"
+
+
+def overlaps(evidence: Evidence, _rules: Rules) -> Iterator[str]:
+    """Two calls of a user at once, and nothing explains that the first had lost its token."""
+    for earlier, later in _overlapping(evidence):
+        if not _is_explained(evidence, earlier, later):
+            yield (
+                f"{earlier.who}: {later.window_id} was called by {later.worker} while "
+                f"{earlier.worker} had {earlier.window_id}"
+            )
+
+
+def replies(evidence: Evidence, _rules: Rules) -> Iterator[str]:
+    """Not exactly one reply in the outbox per window that is finished."""
+    dead = {letter.window_id for letter in evidence.dead}
+    handled = {call.window_id for call in evidence.calls}
+    for window_id, count in evidence.outbox.items():
+        if count > 1:
+            yield f"{window_id} has {count} replies in the outbox"
+        if window_id in dead:
+            yield f"{window_id} has a reply and a dead letter"
+        if window_id not in handled:
+            yield f"{window_id} has a reply and was never handled"
+    for letter, count in Counter(letter.window_id for letter in evidence.dead).items():
+        if count > 1:
+            yield f"{letter} has {count} dead letters"
+
+
+def sends(evidence: Evidence, rules: Rules) -> Iterator[str]:
+    """A reply never sent, or sent again though nothing explains it."""
+    arrived = defaultdict(list)
+    for reply in evidence.delivered:
+        arrived[reply.window_id].append(reply)
+    for window_id, times in arrived.items():
+        for a, b in pairwise(times):
+            until_s = min(b.at_s, a.at_s + FINISH_S)
+            touching = (d.touches(a.worker, a.at_s, until_s) for d in evidence.disturbances)
+            if not any(touching):
+                yield f"the reply of {window_id} was sent again by {b.worker}"
+    if rules.has_channel:
+        for window_id in evidence.outbox.keys() - arrived.keys():
+            yield f"the reply of {window_id} was never sent"
+
+
+def cuts(evidence: Evidence, rules: Rules) -> Iterator[str]:
+    """The windows are not those that the independent cutter cuts from the raw stream."""
+    if rules.clocks_touched:
+        return
+    handed = _by_user(evidence)
+    for who, raw in evidence.raw.items():
+        got = list(handed.get(who, {}).values())
+        cut = cut_naively(sorted(raw), rules)
+        wanted = [tuple(entry.message_id for entry in window.members) for window in cut]
+        if got != wanted:
+            yield f"{who} was cut {got}, not {wanted}"
+
+
+def repeats(evidence: Evidence, _rules: Rules) -> Iterator[str]:
+    """A window was handed over again, and neither an error nor a fault explains it."""
+    for earlier, later in _repeated(evidence):
+        if not earlier.failed and not _is_explained(evidence, earlier, later):
+            answered_s = later.began_s - (earlier.ended_s or later.began_s)
+            yield (
+                f"{later.window_id} was called again by {later.worker}, attempt {later.attempt}, "
+                f"{answered_s:.2f} s after {earlier.worker} had answered it, attempt "
+                f"{earlier.attempt}"
+            )
+
+
+def attempts(evidence: Evidence, rules: Rules) -> Iterator[str]:
+    """An attempt was counted that nobody made, or a window was given up before its last one."""
+    made: Counter[str] = Counter()
+    for call in evidence.calls:
+        first = evidence.sent.get(call.members[0])
+        since_s = first.posts[0].began_s if first and first.posts else 0.0
+        kills = _kills(evidence, since_s, call.began_s)
+        if call.attempt > 1 + made[call.window_id] + kills:
+            yield f"{call.window_id} had attempt {call.attempt} after {made[call.window_id]} calls"
+        made[call.window_id] += 1
+    kills = _kills(evidence, 0.0, inf)
+    for letter in evidence.dead:
+        if made[letter.window_id] + kills < rules.max_attempts:
+            yield f"{letter.window_id} was given up after {made[letter.window_id]} calls"
+
+
+def undrained(evidence: Evidence, _rules: Rules) -> Iterator[str]:
+    """After healing something is unread, pending, begun, unsent or spooled."""
+    yield from (f"{count} {what} after {HEAL_S:g} s" for what, count in evidence.left.items())
+
+
+def growth(evidence: Evidence, _rules: Rules) -> Iterator[str]:
+    """Streams, consumers, seen keys, memory or file handles have grown without bound."""
+    before, after = evidence.before, evidence.after
+    if before is None or after is None:
+        return
+    users = len({sent.who for sent in evidence.sent.values()})
+    instances = len({sent.who[0] for sent in evidence.sent.values()})
+    if after.stream_entries:
+        yield f"{after.stream_entries} entries are left in the streams"
+    if after.consumers > CONSUMERS_PER_STREAM * max(instances, 1) * PARTITIONS_AT_MOST:
+        yield f"{after.consumers} consumers"
+    if after.seen_keys > 2 * users:
+        yield f"{after.seen_keys} seen keys of {users} users"
+    grown = after.memory_bytes - before.memory_bytes
+    allowed = MEMORY_SLACK_BYTES + BYTES_PER_MESSAGE * len(evidence.sent)
+    if grown > allowed:
+        yield f"Redis has grown by {grown} bytes, more than {allowed}"
+    for name, count in after.files.items():
+        if count > before.files.get(name, count) + FILES_SLACK:
+            yield f"{name} has {count} files open, {before.files[name]} at first"
+
+
+def leaks(evidence: Evidence, _rules: Rules) -> Iterator[str]:
+    """A planted phone number, text or secret stands where none may stand."""
+    yield from evidence.leaks
+
+
+CHECKS: dict[str, Check] = {
+    check.__name__: check
+    for check in (
+        lost,
+        invented,
+        entries,
+        windows,
+        extents,
+        order,
+        overlaps,
+        replies,
+        sends,
+        cuts,
+        repeats,
+        attempts,
+        undrained,
+        growth,
+        leaks,
+    )
+}
+
+
+def judge(evidence: Evidence, rules: Rules) -> list[Problem]:
+    """Everything that the promises forbid."""
+    return [
+        Problem(name, text) for name, check in CHECKS.items() for text in check(evidence, rules)
+    ]
+
+
+class Tally(NamedTuple):
+    """How often what is allowed under faults has happened."""
+
+    sent: int
+    accepted: int
+    handled: int
+    calls: int
+    repeated: int
+    outlived: int
+    resent: int
+    dead: int
+
+
+def tally(evidence: Evidence) -> Tally:
+    """Count; ``repeated`` leaves out the calls that the handler's own errors caused."""
+    again = [pair for pair in _repeated(evidence) if not pair[0].failed]
+    windows_sent = Counter(reply.window_id for reply in evidence.delivered)
+    return Tally(
+        sent=len(evidence.sent),
+        accepted=sum(sent.is_accepted for sent in evidence.sent.values()),
+        handled=len({member for call in evidence.calls for member in call.members}),
+        calls=len(evidence.calls),
+        repeated=len(again),
+        outlived=sum(1 for _ in _overlapping(evidence)),
+        resent=sum(count - 1 for count in windows_sent.values()),
+        dead=len(evidence.dead),
+    )
+
+
+# What the checks share
+
+
+def _by_user(evidence: Evidence) -> dict[Who, dict[str, tuple[str, ...]]]:
+    """
+    Each user's windows with their members, in the order of their first calls.
+
+    A dead window that no call was made for (each attempt died before it) stands where its first
+    message was sent.
+    """
+    found: dict[Who, dict[str, tuple[str, ...]]] = defaultdict(dict)
+    for call in evidence.calls:
+        found[call.who].setdefault(call.window_id, call.members)
+    for letter in evidence.dead:
+        if letter.window_id not in found[letter.who]:
+            found[letter.who][letter.window_id] = letter.members
+            found[letter.who] = dict(
+                sorted(found[letter.who].items(), key=lambda pair: _number(evidence, pair[1]))
+            )
+    return found
+
+
+def _number(evidence: Evidence, members: tuple[str, ...]) -> int:
+    sent = evidence.sent.get(members[0]) if members else None
+    return sent.number if sent else 0
+
+
+def _repeated(evidence: Evidence) -> Iterator[tuple[Call, Call]]:
+    """Each call of a window with the one before it."""
+    last: dict[str, Call] = {}
+    for call in evidence.calls:
+        if call.window_id in last:
+            yield last[call.window_id], call
+        last[call.window_id] = call
+
+
+def _overlapping(evidence: Evidence) -> Iterator[tuple[Call, Call]]:
+    """Pairs of calls of one user, the later of which began while the earlier was in hand."""
+    at_work: dict[Who, list[Call]] = defaultdict(list)
+    for call in evidence.calls:
+        others = [c for c in at_work[call.who] if _in_hand_until(evidence, c) > call.began_s]
+        for earlier in others:
+            yield earlier, call
+        at_work[call.who] = [*others, call]
+
+
+def _in_hand_until(evidence: Evidence, call: Call) -> float:
+    """When the call's answer was given or its worker was killed, whichever came first."""
+    ends = [d.began_s for d in evidence.disturbances if d.kills and call.worker in d.victims]
+    return min([call.ended_s if call.ended_s is not None else inf, *ends])
+
+
+def _is_explained(evidence: Evidence, earlier: Call, later: Call) -> bool:
+    """Whether a disturbance of the earlier call's worker can have revoked its token."""
+    ended_s = inf if earlier.ended_s is None else earlier.ended_s
+    until_s = min(later.began_s, ended_s + FINISH_S)
+    return any(d.touches(earlier.worker, earlier.began_s, until_s) for d in evidence.disturbances)
+
+
+def _kills(evidence: Evidence, since_s: float, until_s: float) -> int:
+    return sum(d.kills and since_s <= d.began_s <= until_s for d in evidence.disturbances)
