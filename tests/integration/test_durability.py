@@ -28,6 +28,8 @@ from tests.support.waiting import eventually
 ONE_REPLICA = Durability.parse("replicas:1")
 FSYNC = Durability.parse("fsync")
 TIMEOUT_MS = 800
+PATIENT_MS = 10_000
+"""Where the replica is there: a busy machine may wake it late."""
 
 AOF = {"appendonly": "yes"}
 
@@ -78,7 +80,10 @@ async def entries(url: str, keys: Keys) -> int:
 
 async def test_a_batch_costs_one_more_command(in_step: ReplicatedRedis, keys: Keys) -> None:
     """A hundred messages of one turn share a WAIT, or a few: never one each."""
-    async with durable_pipe(in_step.url, ONE_REPLICA) as pipe, running_pipe(in_step.url) as other:
+    async with (
+        durable_pipe(in_step.url, ONE_REPLICA, PATIENT_MS) as pipe,
+        running_pipe(in_step.url) as other,
+    ):
         await appender_of(pipe, keys).append([message()])
         await other.call("CONFIG", "RESETSTAT")
         many = [
@@ -111,7 +116,7 @@ async def test_what_was_sent_again_is_not_accepted_before_the_replica_has_it(
             with pytest.raises(BrokerUnavailable):
                 await appender_of(pipe, keys).append([message()])
     in_step.replicas[0].resume()
-    async with durable_pipe(in_step.url, ONE_REPLICA, 10_000) as pipe:
+    async with durable_pipe(in_step.url, ONE_REPLICA, PATIENT_MS) as pipe:
         (accepted,) = await appender_of(pipe, keys).append([message()])
     assert accepted.duplicate
     assert await entries(in_step.url, keys) == 1
@@ -146,7 +151,7 @@ async def test_a_duplicate_that_writes_nothing_would_be_a_lie(
 
 async def test_an_error_reply_stays_one(in_step: ReplicatedRedis, keys: Keys) -> None:
     """What Redis refused is refused, whatever WAIT says; its neighbour is judged by WAIT."""
-    async with durable_pipe(in_step.url, ONE_REPLICA) as pipe:
+    async with durable_pipe(in_step.url, ONE_REPLICA, PATIENT_MS) as pipe:
         await pipe.call("SET", f"{keys.prefix}:text", "x")
         answers = await asyncio.gather(
             pipe.call("LPUSH", f"{keys.prefix}:text", "x"),

@@ -112,12 +112,12 @@ class RedisServer:
         assert self._process is not None, "it was not started"
         return self._process.pid
 
-    def start(self) -> Self:
-        """Start it and wait until it takes commands."""
+    def start(self, *, wait: bool = True) -> Self:
+        """Start it and wait until it takes commands; ``wait=False``: it may still load."""
         command = [str(self.binary.path.absolute()), "--port", str(self.port)]
         command += ["--unixsocket", str(self.socket), "--bind", "127.0.0.1"]
         for name, value in self._options.items():
-            command += [f"--{name}", value]
+            command += [f"--{name}", *(value.split() or [""])]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command,
@@ -129,7 +129,8 @@ class RedisServer:
                 process_group=0,
                 preexec_fn=tie_to_this_process(),  # noqa: PLW1509  pytest's main thread forks
             )
-        wait_until(self._is_up, f"a Redis that answers: {self.log.read_text()[-500:]}")
+        if wait:
+            wait_until(self._is_up, f"a Redis that answers: {self.log.read_text()[-500:]}")
         return self
 
     def stop(self) -> None:
