@@ -38,11 +38,14 @@ class Running:
     """
     A window under a token of ours, from before its start script leaves.
 
+    ``held`` is what the owner's memory has of it, maybe bare; ``window`` is whole once the start
+    script leaves. ``bulk_bytes`` is what it takes of the room for bulky windows.
     ``joins`` is how often this worker had joined by then: when it had to join again since, the
     others may have taken it for dead and the window for theirs.
     """
 
     window: Window
+    held: Window
     token: Token
     partition: int
     store: PartitionStore
@@ -54,6 +57,7 @@ class Running:
     started_ms: int = 0
     started_s: float = 0.0
     error: str = ""
+    bulk_bytes: int = 0
     deadline: asyncio.Timeout | None = None
     cut_short: bool = False
 

@@ -18,6 +18,7 @@ from dataclasses import replace
 import structlog
 
 from consumer.attempt import Attempts, DispatchSettings, Running, encode_outcome, kind_of_error
+from consumer.bodies import BULKY_BYTES, HAND_BYTES, is_bare, load_window
 from consumer.membership import Membership
 from consumer.memory import Memory, Phase, State
 from consumer.owner import Owner
@@ -64,6 +65,7 @@ class Dispatcher:
         self._tasks = tasks
         self._owner_of = owner_of
         self._free = settings.slots
+        self._bulk_in_hand = 0
         self._orphan_running = False
         self._hungry: dict[int, Owner] = {}
         self._serial = 0
@@ -72,7 +74,8 @@ class Dispatcher:
         """Start what may start, as far as there are slots; the rest waits for one."""
         while owner.is_trusted():
             limit = min(self._free, START_BATCH)
-            states = owner.memory.take_startable(limit, orphan=not self._orphan_running)
+            room_bytes = HAND_BYTES - self._bulk_in_hand
+            states = owner.memory.take_startable(limit, room_bytes, orphan=not self._orphan_running)
             if not states:
                 break
             begun = [(state, self._begin(owner, state)) for state in states]
@@ -103,8 +106,11 @@ class Dispatcher:
             token = Token(f"{self._worker}:{owner.epoch}:{self._serial}")
         window = owner.memory.window_to_start(state)
         joins = self._membership.joins
-        running = Running(window, token, owner.number, owner.store, state.orphaned, joins)
+        running = Running(window, window, token, owner.number, owner.store, state.orphaned, joins)
         running.error = record.error if record is not None else ""
+        size = state.window_bytes
+        running.bulk_bytes = size if size > BULKY_BYTES else 0
+        self._bulk_in_hand += running.bulk_bytes
         self._orphan_running = self._orphan_running or state.orphaned
         self.running[token] = running
         return running
@@ -113,6 +119,7 @@ class Dispatcher:
         """Give slot and token back; whoever waits for a slot turns."""
         self.running.pop(running.token, None)
         self._free += 1
+        self._bulk_in_hand -= running.bulk_bytes
         if running.orphaned:
             self._orphan_running = False
         hungry, self._hungry = self._hungry, {}
@@ -122,16 +129,17 @@ class Dispatcher:
     async def _start(
         self, owner: Owner, epoch: int, memory: Memory, begun: list[tuple[State, Running]]
     ) -> None:
-        requests = [
-            StartRequest(
-                window=running.window,
-                replaces=state.record.token if state.record else None,
-                token=running.token,
-                error=running.error,
-            )
-            for state, running in begun
-        ]
         try:
+            begun = await self._load(owner, memory, begun)
+            requests = [
+                StartRequest(
+                    window=running.window,
+                    replaces=state.record.token if state.record else None,
+                    token=running.token,
+                    error=running.error,
+                )
+                for state, running in begun
+            ]
             answers = await owner.store.start(epoch, requests)
             reach(Point.START)
         except (BrokerUnavailable, BrokerRefused, Fenced) as error:
@@ -152,6 +160,25 @@ class Dispatcher:
                 log.info("start.refused", window=running.window.id, code=answer.code.name)
                 if owner.memory is memory:
                     owner.restart("start refused")
+
+    async def _load(
+        self, owner: Owner, memory: Memory, begun: list[tuple[State, Running]]
+    ) -> list[tuple[State, Running]]:
+        """Fetch what memory holds bare; gives those that are whole and may start."""
+        absent = [one for one in begun if is_bare(one[1].held)]
+        if not absent:
+            return begun
+        loads = (load_window(owner.store, running.held) for _, running in absent)
+        for one, window in zip(absent, await asyncio.gather(*loads), strict=True):
+            if window is not None:
+                one[1].window = window
+                continue
+            begun.remove(one)
+            self._end(one[1])
+            log.warning("window.incomplete", window=one[1].held.id)
+            if owner.memory is memory:
+                owner.restart("entries of a window are not there")
+        return begun
 
     def _restart(self, owner: Owner, reason: str) -> None:
         """Whoever owns the partition now may wait for a token that has no handler any more."""
@@ -181,7 +208,7 @@ class Dispatcher:
                 late_s = max(0, answer.now_ms - window.closed_at) / 1000
                 self._metrics.window_lateness_seconds.observe(late_s)
         if owner.memory is memory:
-            memory.started(state, window, running.record(self._worker))
+            memory.started(state, running.held, running.record(self._worker))
         self._tasks.create_task(self._run(running), name=f"window-{window.id}")
 
     async def _run(self, running: Running) -> None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from consumer.bodies import HELD_BYTES, cost_bytes, size_bytes, strip
+from consumer.startable import Startable
 from consumer.window import Cut, Rules, first_cut, freeze
 from shared.model import ClosedBy, Conversation, Entry, EntryId, Token, Window
 from shared.record import Record
@@ -59,6 +60,17 @@ class State:
     orphaned: bool = False
     queued_behind: bool = False
 
+    @property
+    def window_bytes(self) -> int:
+        """What the window that may start takes in the stream."""
+        if self.window is not None:
+            return size_bytes(self.window.entries)
+        return size_bytes(self.entries[: self.cut[0]]) if self.cut is not None else 0
+
+
+Due = tuple[int, int, State]
+"""When a window is due in Redis's ms, a serial number, and whose it is."""
+
 
 @dataclass(slots=True)
 class StreamMemory:
@@ -74,9 +86,15 @@ class StreamMemory:
 
 
 class Memory:
-    """The conversations of one partition, as its owner has read them."""
+    """
+    The conversations of one partition, as its owner has read them.
 
-    def __init__(self, rules_of: Callable[[str], Rules]) -> None:
+    ``held_bytes``: what the entries that are not bare cost, at most ``limit_bytes``.
+    """
+
+    def __init__(self, rules_of: Callable[[str], Rules], limit_bytes: int = HELD_BYTES) -> None:
+        self.held_bytes = 0
+        self._limit_bytes = limit_bytes
         self.states: dict[Conversation, State] = {}
         self.streams: dict[str, StreamMemory] = {}
         self.unread: set[str] = set()
@@ -84,13 +102,12 @@ class Memory:
         self.open: dict[Conversation, State] = {}
         self.on_opened: Callable[[Entry], None] = _say_nothing
         self._rules_of = rules_of
-        self._startable: deque[State] = deque()
-        self._orphans: deque[State] = deque()
-        self._due: list[tuple[int, int, State]] = []
+        self._startable: Startable[State] = Startable()
+        self._due: list[Due] = []
         self._backoff: list[tuple[float, int, State, Token]] = []
         self._serial = itertools.count()
         self._now_ms = 0
-        self._held_back: list[tuple[int, int, State]] = []
+        self._behind: dict[str, list[Due]] = {}
         self._peeked_s = 0.0
         self._drained_s = 0.0
         self._fallback_s = 0.0
@@ -115,7 +132,10 @@ class Memory:
         self._state(conversation).record = record
 
     def learn(self, entry: Entry, now_s: float) -> None:
-        """Add an entry that was read or claimed; one that is known already changes nothing."""
+        """
+        Add an entry that was read or claimed, bare where the budget is used up; one that is
+        known already changes nothing.
+        """
         message = entry.message
         state = self._state((message.instance, message.user))
         record = state.record
@@ -126,7 +146,7 @@ class Memory:
             at -= 1
         if at and entry.id == state.entries[at - 1].id:
             return
-        state.entries.insert(at, entry)
+        state.entries.insert(at, self._fit(entry, state.entries[at - 1] if at else None))
         state.read_at_s.insert(at, now_s)
         stream = self.stream(message.instance)
         stream.held += 1
@@ -139,13 +159,13 @@ class Memory:
 
     def attach(self, conversation: Conversation, members: Iterable[Entry]) -> bool:
         """
-        Give a placed record its entries: its window, as it was frozen.
+        Give a placed record its entries: its window, as it was frozen, and bare.
 
         False: none of them is there any more.
         """
         state = self._state(conversation)
         record = state.record
-        entries = tuple(members)
+        entries = tuple(strip(entry) for entry in members)
         if record is None or not entries:
             return False
         state.window = Window(
@@ -164,17 +184,19 @@ class Memory:
         """
         Move the watermark: a peek from ``began_s`` to ``peeked_s`` said ``now_ms``, and what it
         named has been read, but for what is left in ``unread``. Closes what is due.
+
+        What is due and not closed waits by its stream, so that it is not looked at each time
+        while that stream's watermark stays behind: a flood may hold a million windows open.
         """
         self._now_ms, self._peeked_s, self._drained_s = now_ms, peeked_s, began_s
-        for held_back in self._held_back:
-            heapq.heappush(self._due, held_back)
-        self._held_back.clear()
-        while self._due and self._due[0][0] <= now_ms:
-            due = heapq.heappop(self._due)
-            state = due[2]
-            stale = due[0] != state.due_ms or state.phase is not Phase.OPEN
-            if not stale and not self._look(state):
-                self._held_back.append(due)
+        for due in _pop_until(self._due, now_ms):
+            heapq.heappush(self._behind.setdefault(due[2].key[0], []), due)
+        for instance, behind in list(self._behind.items()):
+            for due_ms, _, state in _pop_until(behind, self.watermark_ms(instance)):
+                if due_ms == state.due_ms and state.phase is Phase.OPEN:
+                    self._look(state)
+            if not behind:
+                del self._behind[instance]
         if peeked_s >= self._fallback_s + FALLBACK_CHECK_S:
             self._fallback_s = peeked_s
             for state in list(self.open.values()):
@@ -189,27 +211,26 @@ class Memory:
             if state.phase is Phase.WAITING and state.record and state.record.token == token:
                 self._queue(state)
 
-    def take_startable(self, limit: int, *, orphan: bool) -> list[State]:
+    def take_startable(
+        self, limit: int, room_bytes: int = HELD_BYTES, *, orphan: bool
+    ) -> list[State]:
         """
         Up to ``limit`` conversations whose window may start now; their phase is STARTING.
 
-        ``orphan``: one that died with its worker, and runs alone, may be among them.
+        ``room_bytes`` are for the bulky ones. ``orphan``: one that died with its worker, and
+        runs alone, may be among them.
         """
-        taken: list[State] = []
-        if orphan and self._orphans and limit > 0:
-            taken.append(self._orphans.popleft())
-        while self._startable and len(taken) < limit:
-            taken.append(self._startable.popleft())
+        taken = self._startable.take(limit, room_bytes, orphan=orphan)
         for state in taken:
             state.phase = Phase.STARTING
         return taken
 
     def has_startable(self) -> bool:
         """Whether anything waits for a handler slot."""
-        return bool(self._startable or self._orphans)
+        return len(self._startable) > 0
 
     def window_to_start(self, state: State) -> Window:
-        """The frozen window of a taken conversation."""
+        """The frozen window of a taken conversation; its entries may be bare."""
         if state.window is not None:
             return state.window
         assert state.cut is not None
@@ -217,7 +238,11 @@ class Memory:
         return freeze(state.entries[:size], closed_by, due_ms)
 
     def started(self, state: State, window: Window, record: Record) -> None:
-        """The record stands: its entries leave the conversation's open ones."""
+        """
+        The record stands: its entries leave the conversation's open ones.
+
+        ``window`` is what ``window_to_start`` gave; what was fetched for it is not kept here.
+        """
         if state.window is None:
             size = len(window.entries)
             del state.entries[:size]
@@ -261,6 +286,7 @@ class Memory:
         """The window is finished: the user's next one may open, close and start."""
         if state.window is not None:
             self.stream(state.key[0]).held -= len(state.window.entries)
+            self.held_bytes -= cost_bytes(state.window.entries)
         state.window = state.record = None
         self.foreign.pop(state.key, None)
         self.set_phase(state, Phase.OPEN)
@@ -313,6 +339,13 @@ class Memory:
         if stream is not None and not stream.held and not stream.busy:
             del self.streams[instance]
 
+    def _fit(self, entry: Entry, before: Entry | None) -> Entry:
+        cost = cost_bytes((entry,))
+        if self.held_bytes + cost > self._limit_bytes:
+            return strip(entry, before)
+        self.held_bytes += cost
+        return entry
+
     def _state(self, conversation: Conversation) -> State:
         state = self.states.get(conversation)
         if state is None:
@@ -341,7 +374,7 @@ class Memory:
     def _queue(self, state: State) -> None:
         state.queued_behind = False
         self.set_phase(state, Phase.STARTABLE)
-        (self._orphans if state.orphaned else self._startable).append(state)
+        self._startable.add(state)
 
     def _close_by_local_clock(self, state: State) -> None:
         rules = state.rules
@@ -353,6 +386,11 @@ class Memory:
         cut = self._cut(state)
         state.cut = (cut.size, ClosedBy.CLOCK, cut.due_ms)
         self._queue(state)
+
+
+def _pop_until(heap: list[Due], limit_ms: int) -> Iterator[Due]:
+    while heap and heap[0][0] <= limit_ms:
+        yield heapq.heappop(heap)
 
 
 def _say_nothing(_entry: Entry) -> None:

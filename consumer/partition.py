@@ -52,6 +52,7 @@ class Partition:
         metrics: ConsumerMetrics,
         *,
         read_ahead: int,
+        held_bytes: int,
         retention_ms: int,
         rules_of: Callable[[str], Rules],
         acquire: Callable[[int], Awaitable[Lease | None]],
@@ -62,13 +63,14 @@ class Partition:
         self.lease = lease
         self.store = store
         self.sender = sender
-        self.memory = Memory(rules_of)
+        self.memory = Memory(rules_of, held_bytes)
         self.loaded = False
         self.stopped = False
         self._dispatcher = dispatcher
         self._membership = membership
         self._metrics = metrics
         self._read_ahead = read_ahead
+        self._held_bytes = held_bytes
         self._retention_ms = retention_ms
         self._rules_of = rules_of
         self._acquire = acquire
@@ -174,7 +176,10 @@ class Partition:
     async def _take_over(self, reason: str) -> None:
         began = time.perf_counter()
         self.loaded, self._restart_reason = False, None
-        memory = Memory(self._rules_of)
+        # What was known is forgotten first: both would be twice what a worker may hold.
+        self.memory = Memory(self._rules_of, self._held_bytes)
+        self._reader = self._new_reader()
+        memory = Memory(self._rules_of, self._held_bytes)
         empty = await rebuild_memory(self.store, self.epoch, memory, self._metrics)
         await self.sender.rebuild()
         live = await self._membership.survey()

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from consumer.memory import Memory
-from consumer.store import PartitionStore, ReadCode, StreamRead
+from consumer.store import PAGE_BYTES, PartitionStore, ReadCode, StreamRead
 from shared import wire
 from shared.connect import BLOCK_MS, Pipe
 from shared.errors import EntryUndecodable
@@ -27,6 +27,9 @@ READ_COUNT = 250
 
 STREAMS_PER_READ = 64
 """Streams in one read script: Redis answers nobody else while it runs."""
+
+SHARE_MIN_BYTES = 64 * 1024
+"""A stream's share of one read, however many there are: a hundred short messages."""
 
 FAILED_PAUSE_S = 1.0
 """How long a stream whose read failed is left alone."""
@@ -132,6 +135,7 @@ class Reader:
 
         ``READ_AHEAD`` counts what is closed or in hand and what waits behind it. Entries of open
         windows never stop the read that closes them: else they would wait for others' handlers.
+        How large entries are makes no difference: what the budget has no room for is kept bare.
         """
         wanted = []
         for instance in instances:
@@ -152,7 +156,8 @@ class Reader:
         """
         drained, failed = set(), set()
         asked = {instance for instance, _ in wanted}
-        reads = await self._store.read(epoch, wanted)
+        share = max(PAGE_BYTES // len(wanted), SHARE_MIN_BYTES)
+        reads = await self._store.read(epoch, wanted, share)
         reach(Point.READ)
         for stream_read in reads:
             await self._learn(epoch, stream_read)

@@ -103,12 +103,13 @@ class PartitionSender:
 
     def _keep(self, item: Item) -> None:
         """No channel: the reply stays readable for ``retention_ms``."""
-        self.outbox.kept.append(item)
         self.outbox.leave(item)
+        reply = item.reply
+        item.reply = replace(reply, texts=(), message_ids=())  # they stand in the outbox
+        self.outbox.kept.append(item)
         if not item.fresh:
             return
         self._sends.metrics.replies_held_total.labels(reason="no_channel").inc()
-        reply = item.reply
         self._sends.settings.say(
             "reply.kept", window=reply.window_id, instance=reply.instance, user=reply.user
         )

@@ -21,6 +21,9 @@ from shared.model import Conversation, EntryId, Token, Window, WorkerId
 from shared.record import Record, decode_record, encode_extent
 from shared.scripts import load_script
 
+PAGE_BYTES = 4 * 1024 * 1024
+"""Of entries in one answer: Redis forms it while it answers nobody else."""
+
 _FENCED = 0
 _NO_GROUP = 2
 
@@ -35,6 +38,7 @@ class ReadCode(IntEnum):
     NO_STREAM = 1
     NO_GROUP = 2
     FAILED = 3
+    MORE = 4
 
 
 class StartCode(IntEnum):
@@ -64,7 +68,7 @@ class Peek:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamRead:
-    """What one stream gave. ``drained``: fewer entries than asked for, so nothing is left."""
+    """What one stream gave. ``drained``: nothing is left in it."""
 
     instance: str
     code: ReadCode
@@ -122,9 +126,13 @@ class PartitionStore:
         unread = tuple(name.decode() for name in names)
         return Peek(now_ms=now_ms, unread=unread, last_reply=last)
 
-    async def read(self, epoch: int, wanted: Sequence[tuple[str, int]]) -> list[StreamRead]:
+    async def read(
+        self, epoch: int, wanted: Sequence[tuple[str, int]], max_bytes: int = PAGE_BYTES
+    ) -> list[StreamRead]:
         """
         Read up to so many entries of each named instance into our pending list.
+
+        Of each no more than ``max_bytes`` and a page of at most sixteen entries.
 
         Raises:
             Fenced: nothing was read.
@@ -132,18 +140,17 @@ class PartitionStore:
         streams = [self.keys.stream(instance) for instance, _ in wanted]
         pairs = [part for pair in wanted for part in pair]
         answer = await self._fenced(
-            "read", (self.keys.lease, self.keys.ready, *streams), epoch, (GROUP, *pairs)
+            "read", (self.keys.lease, self.keys.ready, *streams), epoch, (GROUP, max_bytes, *pairs)
         )
         reads = []
-        for (instance, count), (code, body) in zip(wanted, answer[1:], strict=True):
+        for (instance, _), (code, body) in zip(wanted, answer[1:], strict=True):
             failed = code == ReadCode.FAILED
             reads.append(
                 StreamRead(
                     instance=instance,
                     code=ReadCode(code),
                     entries=[] if failed else body,
-                    drained=code == ReadCode.NO_STREAM
-                    or (code == ReadCode.READ and len(body) < count),
+                    drained=code in (ReadCode.NO_STREAM, ReadCode.READ),
                     error=body.decode() if failed else "",
                 )
             )
@@ -170,15 +177,25 @@ class PartitionStore:
         values = await self._pipe.call("HMGET", self.keys.running, *fields)
         return [None if value is None else decode_record(value) for value in values]
 
-    async def claim(self, epoch: int, instance: str, cursor: bytes, count: int) -> ClaimPage:
+    async def claim(
+        self,
+        epoch: int,
+        instance: str,
+        cursor: bytes,
+        count: int,
+        max_bytes: int = PAGE_BYTES,
+    ) -> ClaimPage:
         """
-        Take a page of pending entries over, whoever read them.
+        Take a page of pending entries over, whoever read them: ``count`` at most, and no more
+        than ``max_bytes`` and sixteen entries.
 
         Raises:
             Fenced: nothing was claimed.
         """
         keys = (self.keys.lease, self.keys.stream(instance), self.keys.ready)
-        answer = await self._fenced("claim", keys, epoch, (GROUP, cursor, count, instance))
+        answer = await self._fenced(
+            "claim", keys, epoch, (GROUP, cursor, count, max_bytes, instance)
+        )
         code, next_cursor, entries, missing = answer
         return ClaimPage(
             cursor=next_cursor, entries=entries, missing=missing, lost_group=code == _NO_GROUP

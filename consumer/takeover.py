@@ -15,9 +15,10 @@ from collections.abc import Callable, Collection, Mapping
 
 import structlog
 
+from consumer.bodies import strip
 from consumer.memory import Memory, State
 from consumer.reader import decode_or_bury
-from consumer.store import PartitionStore
+from consumer.store import PAGE_BYTES, PartitionStore
 from shared.errors import BrokerRefused
 from shared.metrics import ConsumerMetrics
 from shared.model import Conversation, Entry, EntryId, Token, WorkerId
@@ -47,49 +48,56 @@ async def rebuild_memory(
         memory.place_record(conversation, record)
     members: dict[Conversation, dict[EntryId, Entry]] = {c: {} for c in records}
     instances = await store.streams()
+
+    def learn(entry: Entry, now_s: float) -> None:
+        conversation = (entry.message.instance, entry.message.user)
+        if conversation in records and entry.id in records[conversation].ids:
+            members[conversation][entry.id] = strip(entry)
+        else:
+            memory.learn(entry, now_s)
+
     for at in range(0, len(instances), CLAIMS_AT_ONCE):
         chunk = instances[at : at + CLAIMS_AT_ONCE]
-        claimed = await asyncio.gather(
-            *(_claim_stream(store, epoch, instance, metrics) for instance in chunk)
-        )
-        now_s = time.monotonic()
-        for entry in (entry for entries in claimed for entry in entries):
-            conversation = (entry.message.instance, entry.message.user)
-            if conversation in records and entry.id in records[conversation].ids:
-                members[conversation][entry.id] = entry
-            else:
-                memory.learn(entry, now_s)
+        share = PAGE_BYTES // len(chunk)
+        claims = (_claim_stream(store, epoch, i, share, learn, metrics) for i in chunk)
+        await asyncio.gather(*claims)
     await _add_missing(store, epoch, records, members, metrics)
     return _attach(memory, records, members)
 
 
 async def _claim_stream(
-    store: PartitionStore, epoch: int, instance: str, metrics: ConsumerMetrics
-) -> list[Entry]:
-    entries: list[Entry] = []
+    store: PartitionStore,
+    epoch: int,
+    instance: str,
+    page_bytes: int,
+    learn: Callable[[Entry, float], None],
+    metrics: ConsumerMetrics,
+) -> None:
+    """Claim page after page, and let go of each before the next."""
     cursor = b"0-0"
     while True:
         try:
-            page = await store.claim(epoch, instance, cursor, CLAIM_COUNT)
+            page = await store.claim(epoch, instance, cursor, CLAIM_COUNT, page_bytes)
             reach(Point.CLAIM)
         except BrokerRefused as error:
             if error.code != "WRONGTYPE":
                 raise
             log.warning("claim.failed", instance=instance, error=str(error))
-            return entries
+            return
         if page.lost_group:
             metrics.groups_recreated_total.inc()
             log.error("group.recreated", instance=instance)
         if page.missing:
             metrics.entries_missing_total.inc(page.missing)
             log.error("entry.missing", instance=instance, count=page.missing)
+        now_s = time.monotonic()
         for raw_id, values in page.entries:
             entry = await decode_or_bury(store, epoch, instance, raw_id, values, metrics)
             if entry is not None:
-                entries.append(entry)
+                learn(entry, now_s)
         cursor = page.cursor
         if cursor == b"0-0":
-            return entries
+            return
 
 
 async def _add_missing(
@@ -113,7 +121,7 @@ async def _add_missing(
         for raw_id, values in await store.entries(instance, absent):
             entry = await decode_or_bury(store, epoch, instance, raw_id, values, metrics)
             if entry is not None:
-                members[conversation][entry.id] = entry
+                members[conversation][entry.id] = strip(entry)
 
 
 def _attach(

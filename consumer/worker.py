@@ -17,6 +17,7 @@ import aiohttp
 import structlog
 
 from consumer.attempt import DispatchSettings, Say
+from consumer.bodies import HELD_BYTES
 from consumer.channels import channel_of
 from consumer.dispatch import Dispatcher
 from consumer.handlers import Handlers
@@ -209,6 +210,7 @@ class Worker:
             self._membership,
             self._metrics,
             read_ahead=self._settings.read_ahead,
+            held_bytes=HELD_BYTES // self._keys.partitions,
             retention_ms=self._settings.retention_ms,
             rules_of=self._rules_of,
             acquire=self._keeper.acquire,

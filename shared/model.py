@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NewType
 
@@ -120,12 +120,15 @@ class Entry:
     A message's record in a stream.
 
     An entry of a replay carries the dead window whole in ``replayed``; ``message`` is then its
-    first member.
+    first member. ``size_bytes`` is what its value takes in the stream; 0: not known. Of one that
+    ``is_bare`` only id, size, conversation and replay are true: the rest stands in the stream.
     """
 
     id: EntryId
     message: Message
     replayed: Window | None = None
+    size_bytes: int = field(default=0, compare=False)
+    is_bare: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

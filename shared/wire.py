@@ -152,15 +152,19 @@ def decode_entry(instance: str, entry_id: bytes, values: list[bytes]) -> Entry:
             raise EntryUndecodable("the entry does not have exactly the field m")
         body = _open_body(values[1], "entry")
         window = body.pop("window", None)
+        replayed: Window | None = None
         if window is not None:
             _check_types(body, {})
             replayed = window_from_dict(window)
             if replayed.instance != instance:
                 raise EntryUndecodable("the window is another instance's")
             message = replayed.entries[0].message
-            return Entry(id=EntryId.parse(entry_id), message=message, replayed=replayed)
-        message = _message_from_dict(instance, body)
-        return Entry(id=EntryId.parse(entry_id), message=message)
+        else:
+            message = _message_from_dict(instance, body)
+        size = len(values[1])
+        return Entry(
+            id=EntryId.parse(entry_id), message=message, replayed=replayed, size_bytes=size
+        )
     except _DAMAGE as error:
         raise EntryUndecodable(f"the entry cannot be read: {type(error).__name__}") from error
 

@@ -8,52 +8,52 @@
 --      3 group
 --      4 cursor: '0-0' first, then what the last page returned
 --      5 how many entries at most
---      6 instance
+--      6 it ends after so many bytes
+--      7 instance
 -- Returns {0 FENCED} or {code, next cursor ('0-0': the last page), entries, how many were missing}:
 --      1 CLAIMED   also when there is no stream
---      2 NO_GROUP  the group was lost and is there again from 0; the instance is ready to be read
+--      2 NO_GROUP  the group was lost and is there again from 0; the instance is ready
 --
--- A pending entry that somebody deleted is acknowledged and counted as missing (6.2 returns nil
--- for it). After the last page, consumers that have nothing pending are removed. Min-idle 0: idle
--- times lie after a clock step. PERSIST is a write that is allowed while Redis is out of memory.
-
+-- A pending entry that somebody deleted is acknowledged and counted as missing (6.2 returns nil).
+-- After the last page, consumers that have nothing pending are removed. Min-idle 0: idle times lie
+-- after a clock step. PERSIST is a write that is allowed while Redis is out of memory.
 local held = redis.call('HMGET', KEYS[1], 'owner', 'epoch')
 if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then
   return {0}
 end
-local stream, consumer, group, cursor, count = KEYS[2], ARGV[1], ARGV[3], ARGV[4], ARGV[5]
-
-local page = redis.pcall('XAUTOCLAIM', stream, group, consumer, '0', cursor, 'COUNT', count)
-if page.err and not string.find(page.err, 'NOGROUP', 1, true) then
-  return page
-elseif page.err and redis.call('EXISTS', stream) == 0 then
-  return {1, '0-0', {}, 0}
-elseif page.err then
-  redis.call('PERSIST', stream)
-  redis.call('XGROUP', 'CREATE', stream, group, '0')
-  redis.call('ZADD', KEYS[3], 'NX', redis.call('TIME')[1] * 1000, ARGV[6])
-  return {2, '0-0', {}, 0}
-end
-
-local entries, missing = {}, page[3] and #page[3] or 0
-for _, entry in ipairs(page[2]) do
-  if entry and entry[2] and #entry[2] > 0 then
-    entries[#entries + 1] = entry
+local stream, consumer, group, cursor = KEYS[2], ARGV[1], ARGV[3], ARGV[4]
+local most, max_bytes = tonumber(ARGV[5]), tonumber(ARGV[6])
+local entries, missing, asked, bytes, step = {}, 0, 0, 0, 1
+repeat
+  local count, before = math.min(step, most - asked), #entries
+  local page = redis.pcall('XAUTOCLAIM', stream, group, consumer, '0', cursor, 'COUNT', count)
+  if page.err and not string.find(page.err, 'NOGROUP', 1, true) then
+    return page
+  elseif page.err and redis.call('EXISTS', stream) == 0 then
+    return {1, '0-0', {}, 0}
+  elseif page.err then
+    redis.call('PERSIST', stream)
+    redis.call('XGROUP', 'CREATE', stream, group, '0')
+    redis.call('ZADD', KEYS[3], 'NX', redis.call('TIME')[1] * 1000, ARGV[7])
+    return {2, '0-0', {}, 0}
   end
-end
-if #entries < #page[2] then
-  for _, pending in ipairs(redis.call('XPENDING', stream, group, cursor, '+', count)) do
-    if #redis.call('XRANGE', stream, pending[1], pending[1]) == 0 then
-      missing = missing + redis.call('XACK', stream, group, pending[1])
+  missing = missing + (page[3] and #page[3] or 0)
+  for _, entry in ipairs(page[2]) do
+    if entry and entry[2] and #entry[2] > 0 then
+      entries[#entries + 1], bytes = entry, bytes + #(entry[2][2] or '')
     end
   end
-end
-
-if page[1] == '0-0' then
-  for _, info in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
-    if info[4] == 0 and info[2] ~= consumer then
-      redis.call('XGROUP', 'DELCONSUMER', stream, group, info[2])
+  if #entries - before < #page[2] then
+    for _, row in ipairs(redis.call('XPENDING', stream, group, cursor, '+', count)) do
+      local is_gone = #redis.call('XRANGE', stream, row[1], row[1]) == 0
+      missing = missing + (is_gone and redis.call('XACK', stream, group, row[1]) or 0)
     end
   end
+  cursor, asked, step = page[1], asked + count, math.min(2 * step, 16)
+until cursor == '0-0' or asked >= most or bytes >= max_bytes
+for _, info in ipairs(cursor == '0-0' and redis.call('XINFO', 'CONSUMERS', stream, group) or {}) do
+  if info[4] == 0 and info[2] ~= consumer then
+    redis.call('XGROUP', 'DELCONSUMER', stream, group, info[2])
+  end
 end
-return {1, page[1], entries, missing}
+return {1, cursor, entries, missing}

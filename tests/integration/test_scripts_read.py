@@ -27,7 +27,7 @@ async def test_read_takes_entries_into_our_pending_list(scripts: Scripts) -> Non
     appended = [str((await scripts.append(name))[1]) for name in "ABC"]
     epoch = await scripts.acquire()
     (first,) = await scripts.us.read(epoch, [(SHOP, 2)])
-    assert (first.code, ids(first.entries), first.drained) == (ReadCode.READ, appended[:2], False)
+    assert (first.code, ids(first.entries), first.drained) == (ReadCode.MORE, appended[:2], False)
     assert (await scripts.us.peek()).unread == (SHOP,)
     (second,) = await scripts.us.read(epoch, [(SHOP, 2)])
     assert (ids(second.entries), second.drained) == (appended[2:], True)
@@ -230,3 +230,35 @@ async def test_what_is_asked_of_a_partition_is_answered(scripts: Scripts) -> Non
         records[window.conversation],
         None,
     ]
+
+
+async def test_a_read_ends_after_so_many_bytes(scripts: Scripts) -> None:
+    """However large entries are, one answer is about what was asked for, and nothing is lost."""
+    big = "x" * 10_000
+    appended = [str((await scripts.append(f"{n}", text=big))[1]) for n in range(40)]
+    epoch = await scripts.acquire()
+    got: list[str] = []
+    for most in (1, 2, 3):
+        (page,) = await scripts.us.read(epoch, [(SHOP, 100)], max_bytes=10_000 * most)
+        assert page.code is ReadCode.MORE
+        assert most <= len(page.entries) < most + 2
+        got += ids(page.entries)
+    (page,) = await scripts.us.read(epoch, [(SHOP, 100)], max_bytes=10**9)
+    assert (page.code, page.drained) == (ReadCode.READ, True)
+    assert got + ids(page.entries) == appended
+
+
+async def test_a_claim_ends_after_so_many_bytes(scripts: Scripts) -> None:
+    """A takeover of large entries comes page by page, each of them once."""
+    big = "x" * 10_000
+    appended = [str((await scripts.append(f"{n}", text=big))[1]) for n in range(40)]
+    epoch = await scripts.acquire()
+    await scripts.us.read(epoch, [(SHOP, 100)], max_bytes=10**9)
+    epoch = await take_over(scripts, epoch)
+    cursor, got, pages = b"0-0", list[str](), 0
+    while pages == 0 or cursor != b"0-0":
+        page = await scripts.them.claim(epoch, SHOP, cursor, 100, max_bytes=30_000)
+        assert len(page.entries) <= 3
+        cursor, pages = page.cursor, pages + 1
+        got += ids(page.entries)
+    assert got == appended

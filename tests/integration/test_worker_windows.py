@@ -267,11 +267,11 @@ async def test_a_stream_that_becomes_ready_during_a_read(
     """What comes between look and read, in another stream of the partition, rings no bell."""
     read, came = PartitionStore.read, asyncio.Event()
 
-    async def read_late(store: PartitionStore, epoch: int, wanted: Any) -> list[StreamRead]:
+    async def read_late(store: PartitionStore, *args: Any) -> list[StreamRead]:
         if not came.is_set():
             came.set()
             await shop.say("bob", "3", "4", instance="bakery")
-        return await read(store, epoch, wanted)
+        return await read(store, *args)
 
     async with (
         HandlerServer() as server,

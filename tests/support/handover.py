@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 
 import consumer.reader
 import consumer.takeover
+from consumer.bodies import load_window
 from consumer.store import FinishCode, StartRequest
 from consumer.window import Rules
 from ops.chaos.cutter import Raw, cut_naively
@@ -32,6 +33,9 @@ from tests.support.owner import Owner
 USERS: tuple[Conversation, ...] = (("shop", "ann"), ("shop", "bob"), ("clinic", "ann"))
 SMALL = {
     (consumer.reader, "READ_COUNT"): 2,
+    (consumer.reader, "PAGE_BYTES"): 150,
+    (consumer.reader, "SHARE_MIN_BYTES"): 1,
+    (consumer.takeover, "PAGE_BYTES"): 150,
     (consumer.reader, "ROUNDS"): 2,
     (consumer.takeover, "CLAIM_COUNT"): 2,
 }
@@ -113,6 +117,7 @@ class HandoverMachine(RuleBasedStateMachine):
         max_messages=st.sampled_from([1, 2, 3, 4, 50]),
         quiet_ms=st.sampled_from([0, 0, 1, 3]),
         read_ahead=st.sampled_from([1, 4, 100]),
+        held_bytes=st.sampled_from([0, 2500, 10**9]),
         pass_through=st.sampled_from([False] * 7 + [True]),
     )
     def begin(
@@ -121,6 +126,7 @@ class HandoverMachine(RuleBasedStateMachine):
         max_messages: int,
         quiet_ms: int,
         read_ahead: int,
+        held_bytes: int,
         pass_through: bool,
     ) -> None:
         """Two workers are up; the first owns the partition."""
@@ -132,7 +138,7 @@ class HandoverMachine(RuleBasedStateMachine):
             grace_ms=10_000_000,
             pass_through=pass_through,
         )
-        self.read_ahead = read_ahead
+        self.read_ahead, self.held_bytes = read_ahead, held_bytes
         self.workers = [self.new_worker(), self.new_worker()]
         self.own(0)
 
@@ -279,7 +285,8 @@ class HandoverMachine(RuleBasedStateMachine):
         """A process that never was: its id is new."""
         self.worker_count += 1
         worker = WorkerId(f"worker-{self.worker_count}")
-        return Owner(worker, self.make_store(worker), lambda _: self.cutting, self.read_ahead)
+        store = self.make_store(worker)
+        return Owner(worker, store, lambda _: self.cutting, self.read_ahead, self.held_bytes)
 
     def live(self) -> set[WorkerId]:
         """Who has a worker key."""
@@ -306,6 +313,10 @@ class HandoverMachine(RuleBasedStateMachine):
         assert len(naive) > done, "a window has started before it was closed"
         members, reason, due_ms = naive[done]
         assert extent == tuple(f"{raw.ms}-{raw.seq}" for raw in members)
+        whole = self.run(load_window(self.workers[0].store, window))
+        assert whole is not None
+        texts = tuple(entry.message.message_id for entry in whole.members)
+        assert texts == tuple(raw.message_id for raw in members), "it is not what they wrote"
         assert (window.closed_by.value, window.closed_at) == (reason, due_ms)
 
     def drain(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
+from consumer.bodies import cost_bytes
 from consumer.memory import Memory, Phase, State
 from consumer.reader import Reader
 from consumer.store import FinishCode, StartAnswer, StartCode, StartRequest
@@ -27,7 +28,12 @@ class Owner:
     """One worker and one partition. ``in_hand``: the windows whose handlers run, by token."""
 
     def __init__(
-        self, worker: WorkerId, store: Any, rules_of: Callable[[str], Rules], read_ahead: int
+        self,
+        worker: WorkerId,
+        store: Any,
+        rules_of: Callable[[str], Rules],
+        read_ahead: int,
+        held_bytes: int,
     ) -> None:
         self.worker = worker
         self.store = store
@@ -37,13 +43,14 @@ class Owner:
         self.in_hand: dict[Token, Window] = {}
         self._rules_of = rules_of
         self._read_ahead = read_ahead
+        self._held_bytes = held_bytes
         self._reader: Reader | None = None
         self._serial = 0
 
     async def take_over(self, epoch: int, live: Collection[WorkerId], now_s: float) -> None:
         """Forget everything and rebuild it from records and pending entries."""
         self.memory, self.epoch = None, epoch
-        memory = Memory(self._rules_of)
+        memory = Memory(self._rules_of, self._held_bytes)
         try:
             empty = await rebuild_memory(self.store, epoch, memory, METRICS)
         except Fenced:
@@ -176,7 +183,7 @@ class Owner:
                 await self.store.postpone(conversation, record.token, 0, counts=False)
 
     def check_counters(self) -> None:
-        """Held, busy, open and queued are what the conversations add up to."""
+        """Held, busy, open, queued and bytes are what the conversations add up to."""
         memory = self.memory
         if memory is None:
             return
@@ -186,11 +193,16 @@ class Owner:
             assert stream.held == held
             assert stream.busy == sum(state.phase is not Phase.OPEN for state in states)
             assert stream.open == sum(len(s.entries) for s in states if s.phase is Phase.OPEN)
+        windows = [state.window.entries for state in memory.states.values() if state.window]
+        parts = [*windows, *(state.entries for state in memory.states.values())]
+        assert memory.held_bytes == sum(cost_bytes(entries) for entries in parts)
+        assert memory.held_bytes <= self._held_bytes
         open_keys = {key for key, s in memory.states.items() if s.phase is Phase.OPEN and s.entries}
         assert set(memory.open) == open_keys
         watched = {key for key, s in memory.states.items() if s.phase is Phase.FOREIGN}
         assert set(memory.foreign) == watched
-        queued = [*memory._startable, *memory._orphans]
+        waiting = memory._startable
+        queued = [*waiting._orphans, *waiting._bulky, *waiting._others]
         assert len({id(state) for state in queued}) == len(queued), "queued twice"
         assert {state.phase for state in queued} <= {Phase.STARTABLE}
         startable = [s for s in memory.states.values() if s.phase is Phase.STARTABLE]

@@ -36,6 +36,15 @@ class ModelStream:
     pending: set[EntryId] = field(default_factory=set)
     read_to: EntryId = NOTHING_READ
 
+    def fitting(self, ids: Sequence[EntryId], max_bytes: int) -> int:
+        """How many of ``ids`` are asked for until ``max_bytes`` are passed: pages of one."""
+        size = 0
+        for count, entry_id in enumerate(ids, 1):
+            size += len(self.entries[entry_id])
+            if size >= max_bytes:
+                return count
+        return len(ids) + 1
+
 
 class ModelPartition:
     """The data of one partition, and Redis's clock."""
@@ -78,23 +87,25 @@ class ModelStore:
         ready = tuple(sorted(self._partition.ready))
         return Peek(now_ms=self._partition.now_ms, unread=ready, last_reply=b"")
 
-    async def read(self, epoch: int, wanted: Sequence[tuple[str, int]]) -> list[StreamRead]:
+    async def read(
+        self, epoch: int, wanted: Sequence[tuple[str, int]], max_bytes: int
+    ) -> list[StreamRead]:
         """Fenced; a stream that gives fewer entries than asked for leaves ``ready``."""
         self._fence(epoch)
         reads = []
         for instance, count in wanted:
             stream = self._partition.streams[instance]
             unread = [entry_id for entry_id in stream.entries if entry_id > stream.read_to]
-            taken = unread[:count]
+            asked = min(count, stream.fitting(unread, max_bytes))
+            taken = unread[:asked]
             stream.pending.update(taken)
             stream.read_to = taken[-1] if taken else stream.read_to
-            drained = len(taken) < count
+            drained = len(taken) < asked
             if drained:
                 self._partition.ready.discard(instance)
             rows = [self._row(stream, entry_id) for entry_id in taken]
-            reads.append(
-                StreamRead(instance=instance, code=ReadCode.READ, entries=rows, drained=drained)
-            )
+            code = ReadCode.READ if drained else ReadCode.MORE
+            reads.append(StreamRead(instance=instance, code=code, entries=rows, drained=drained))
         return reads
 
     async def streams(self) -> list[str]:
@@ -109,11 +120,14 @@ class ModelStore:
         """The records of some conversations."""
         return [self._partition.running.get(conversation) for conversation in conversations]
 
-    async def claim(self, epoch: int, instance: str, cursor: bytes, count: int) -> ClaimPage:
+    async def claim(
+        self, epoch: int, instance: str, cursor: bytes, count: int, max_bytes: int
+    ) -> ClaimPage:
         """A page of what is pending."""
         self._fence(epoch)
         stream = self._partition.streams[instance]
         pending = sorted(p for p in stream.pending if p >= EntryId.parse(cursor))
+        count = min(count, stream.fitting(pending, max_bytes))
         rest = pending[count:]
         rows = [self._row(stream, entry_id) for entry_id in pending[:count]]
         return ClaimPage(cursor=str(rest[0]).encode() if rest else b"0-0", entries=rows, missing=0)

@@ -46,10 +46,17 @@ class Scripts:
         return await self.pipe.script(load_script(name), keys, args)
 
     async def append(
-        self, message_id: str, user: str = ANN, instance: str = SHOP, dedupe_ms: int = DEDUPE_MS
+        self,
+        message_id: str,
+        user: str = ANN,
+        instance: str = SHOP,
+        dedupe_ms: int = DEDUPE_MS,
+        text: str = "",
     ) -> tuple[int, EntryId]:
         """Append one message: code and entry id."""
-        message = Message(instance=instance, user=user, message_id=message_id, received_at=1)
+        message = Message(
+            instance=instance, user=user, message_id=message_id, received_at=1, text=text
+        )
         p = self.p
         seen = (p.seen(0, instance, user), p.seen(1, instance, user))
         code, entry_id = await self.run(

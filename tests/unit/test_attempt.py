@@ -14,7 +14,8 @@ from tests.support.windows import make_window
 async def test_shutdown_may_meet_a_time_limit_that_has_just_passed() -> None:
     """The call's timer has fired and its task does not know yet: ending it is no error."""
     store = cast("PartitionStore", None)
-    running = Running(make_window(), Token("t"), 0, store, orphaned=False, joins=1)
+    window = make_window()
+    running = Running(window, window, Token("t"), 0, store, orphaned=False, joins=1)
 
     async def call() -> None:
         async with asyncio.timeout(60) as running.deadline:

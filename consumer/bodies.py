@@ -1,0 +1,109 @@
+"""
+How much of what users wrote a worker holds in memory, and where the rest is.
+
+Cutting and starting need of an entry only its id and whose it is. So beyond a budget an owner
+keeps entries *bare*: what the user wrote stays in the stream, where it stands anyway until the
+window is finished, and is fetched when the window starts. Reading, watermark and order know
+nothing of it: neither a flood nor an open window of huge entries ever stops a read.
+
+A worker's memory is then bounded by what ``HELD_BYTES`` and ``HAND_BYTES`` say, by one answer of
+Redis (``PAGE_BYTES``), and by some 400 bytes for each bare entry: at most ``READ_AHEAD`` per
+stream that are closed or in hand, and whatever its users sent within ``max_wait_ms``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from consumer.store import RawEntry
+from shared.errors import EntryUndecodable
+from shared.model import Entry, EntryId, Message, Window
+from shared.wire import decode_entry
+
+HELD_BYTES = 128 * 1024 * 1024
+"""
+Of all entries that a worker has read and not started, with ``ENTRY_COST_BYTES`` each. Partitions
+have equal shares, for a worker may own them all: 85,000 short messages.
+"""
+
+ENTRY_COST_BYTES = 1000
+"""What a decoded message takes in memory beyond the texts in it; measured."""
+
+HAND_BYTES = 32 * 1024 * 1024
+"""
+Of bulky windows that handlers have at once: a call holds what it sends up to four times. Others
+go by the number of slots alone, so that nobody's photographs keep a short message waiting.
+"""
+
+BULKY_BYTES = 32 * 1024
+"""From here a window is bulky: 256 slots of smaller ones are 8 MiB."""
+
+
+class EntryStore(Protocol):
+    """Where the bodies are."""
+
+    async def entries(self, instance: str, ids: Sequence[EntryId]) -> list[RawEntry]:
+        """Those of ``ids`` that are in the instance's stream."""
+        ...
+
+
+def cost_bytes(entries: Iterable[Entry]) -> int:
+    """What holding these takes of the budget; bare ones cost nothing."""
+    return sum(entry.size_bytes + ENTRY_COST_BYTES for entry in entries if not entry.is_bare)
+
+
+def size_bytes(entries: Iterable[Entry]) -> int:
+    """What these take in the stream, bare or not."""
+    return sum(entry.size_bytes for entry in entries)
+
+
+def strip(entry: Entry, neighbour: Entry | None = None) -> Entry:
+    """
+    The entry, bare. A bare ``neighbour`` of the same user lends its message, to save memory.
+
+    Of a replay the window's id and times stay, and how many messages it holds.
+    """
+    if entry.is_bare:
+        return entry
+    whose = entry.message
+    if neighbour is not None and neighbour.is_bare:
+        message = neighbour.message
+    else:
+        message = Message(instance=whose.instance, user=whose.user, message_id="", received_at=0)
+    replayed = entry.replayed
+    if replayed is not None:
+        members = tuple(Entry(id=e.id, message=message, is_bare=True) for e in replayed.entries)
+        replayed = replace(replayed, entries=members)
+    return Entry(
+        id=entry.id,
+        message=message,
+        replayed=replayed,
+        size_bytes=entry.size_bytes,
+        is_bare=True,
+    )
+
+
+def is_bare(window: Window) -> bool:
+    """Whether something of the window is only in its stream."""
+    return any(entry.is_bare for entry in window.entries)
+
+
+async def load_window(store: EntryStore, window: Window) -> Window | None:
+    """
+    The window with everything that its users wrote; None: some of it is not there any more.
+
+    Raises:
+        BrokerUnavailable, BrokerRefused: nothing was found out.
+    """
+    absent = [entry.id for entry in window.entries if entry.is_bare]
+    rows = await store.entries(window.instance, absent)
+    try:
+        found = [decode_entry(window.instance, raw_id, values) for raw_id, values in rows]
+    except EntryUndecodable:
+        return None
+    if len(found) < len(absent):
+        return None
+    loaded = {entry.id: entry for entry in found}
+    return replace(window, entries=tuple(loaded.get(e.id, e) for e in window.entries))
