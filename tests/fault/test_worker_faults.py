@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,8 +48,10 @@ async def loaded(
     async def hold(call: HandlerCall) -> None:
         await asyncio.sleep(chance.uniform(0.005, 0.08))
 
-    settings = {"max_wait_ms": 600, "max_attempts": 10, "retry_base_ms": 50, "partitions": 8}
-    async with system(redis.url, prefix, folder, lease_ms=LEASE_MS, **settings) as made:
+    settings: dict[str, Any] = {"max_wait_ms": 600, "max_attempts": 10, "retry_base_ms": 50}
+    async with system(
+        redis.url, prefix, folder, lease_ms=LEASE_MS, partitions=8, **settings
+    ) as made:
         made.ledger.hold = hold
         made.ledger.fails = lambda call: call.json["attempt"] == 1 and chance.random() < 0.02
         made.ledger.sends_again = lambda: chance.random() < 0.1

@@ -88,9 +88,13 @@ class System:
 
 @asynccontextmanager
 async def system(
-    redis_url: str, prefix: str, folder: Path, **settings: Any
+    redis_url: str, prefix: str, folder: Path, *, look_at: str | None = None, **settings: Any
 ) -> AsyncIterator[System]:
-    """A running ingest and the handler; everything is killed at the end."""
+    """
+    A running ingest and the handler; everything is killed at the end.
+
+    ``look_at``: where to look into Redis, if ``redis_url`` names Sentinels.
+    """
     ledger = Ledger()
     async with AsyncExitStack() as stack:
         handler = await stack.enter_async_context(HandlerServer(ledger.answer))
@@ -103,7 +107,7 @@ async def system(
             "on_outage": "reject",
             **settings,
         }
-        redis = Redis.from_url(redis_url, protocol=2)
+        redis = Redis.from_url(look_at or redis_url, protocol=2)
         stack.push_async_callback(redis.aclose)
         session = await stack.enter_async_context(aiohttp.ClientSession())
 

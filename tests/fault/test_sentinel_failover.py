@@ -1,0 +1,149 @@
+"""F8, with Sentinels: the primary is killed under load, a replica takes its place."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from shared.redis_binary import ServerBinary
+from tests.support.contents import leftovers
+from tests.support.handler_server import HandlerCall
+from tests.support.ledger import Ledger, Who
+from tests.support.sentinel import SentinelDeployment
+from tests.support.system import system
+from tests.support.waiting import eventually
+
+USERS: list[Who] = [(f"shop-{number % 8}", f"user-{number}") for number in range(150)]
+ROUNDS = 25
+RESUME_S = 15.0
+UNREPLICATED_S = 0.3
+SETTLE_S = 5.0
+"""So long nothing is handled any more: what is missing then was lost."""
+
+pytestmark = pytest.mark.timeout(180)
+
+
+class Recovery:
+    """When messages were accepted and handled again after a moment."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._began_s = time.monotonic()
+        self._accepted, self._handled = ledger.accepted_count, ledger.handled_count
+        self.accepted_s = self.handled_s = float("inf")
+
+    def is_over(self) -> bool:
+        """Both again: some were accepted, and more were handled than had been accepted."""
+        now_s = time.monotonic() - self._began_s
+        if self._ledger.accepted_count > self._accepted + len(USERS):
+            self.accepted_s = min(self.accepted_s, now_s)
+        if self._ledger.handled_count > self._handled + len(USERS):
+            self.handled_s = min(self.handled_s, now_s)
+        return max(self.accepted_s, self.handled_s) < float("inf")
+
+
+def lost_of(ledger: Ledger) -> set[tuple[Who, str]]:
+    """What was accepted and is in no call of the handler."""
+    accepted = {(who, raw.message_id) for who, rows in ledger.accepted.items() for raw in rows}
+    return accepted - {(call.who, member) for call in ledger.calls for member in call.members}
+
+
+async def lose_the_replicas(url: str) -> None:
+    """From now on a primary's writes reach nobody; whoever is connected besides stays so."""
+    async with Redis.from_url(url, protocol=2) as redis:
+        await redis.config_set("maxclients", 1)
+        assert await redis.client_kill_filter(_type="replica") == 2
+
+
+async def nothing_more_comes(ledger: Ledger, url: str, prefix: str) -> None:
+    """Wait until the new primary is empty, and stays so while nothing is handled."""
+    seen, since_s = -1, time.monotonic()
+    redis = Redis.from_url(url, protocol=2)
+
+    async def is_quiet() -> bool:
+        nonlocal seen, since_s
+        try:
+            busy = bool(await leftovers(redis, prefix))
+        except RedisError:
+            busy = True
+        if busy or len(ledger.calls) != seen:
+            seen, since_s = len(ledger.calls), time.monotonic()
+        return time.monotonic() - since_s > SETTLE_S or not (busy or lost_of(ledger))
+
+    try:
+        await eventually(is_quiet, "an end of the work", 60.0)
+    finally:
+        await redis.aclose()
+
+
+@pytest.mark.parametrize("durability", ["replicas:1", "memory"])
+async def test_a_killed_primary_is_replaced_under_load(
+    redis_binary: ServerBinary,
+    prefix: str,
+    tmp_path: Path,
+    chance: random.Random,
+    durability: str,
+) -> None:
+    """
+    At ``replicas:1`` nothing that was accepted is lost, at ``memory`` losses are counted.
+
+    For its last moments its replicas are cut off, so that it dies with writes that nobody has.
+    Nobody crashes, and within 15 s messages are accepted and handled again. Windows may be
+    handled again with other members: what the old primary alone knew is gone.
+    """
+
+    async def hold(call: HandlerCall) -> None:
+        await asyncio.sleep(chance.uniform(0.005, 0.08))
+
+    with SentinelDeployment(redis_binary) as redis:
+        old = redis.primary
+        async with system(
+            redis.url,
+            prefix,
+            tmp_path,
+            look_at=old.url,
+            max_wait_ms=600,
+            partitions=8,
+            max_attempts=10,
+            lease_ms=1500,
+            retry_base_ms=50,
+            durability=durability,
+        ) as made:
+            ledger = made.ledger
+            ledger.hold = hold
+            services = [made.ingest, await made.consumer(), await made.consumer()]
+            sending = asyncio.create_task(made.send_rounds(USERS, ROUNDS, pause_s=0.2))
+            await eventually(lambda: ledger.handled_count > 2 * len(USERS), "handled messages")
+            await asyncio.sleep(chance.uniform(0.1, 0.6))
+            await eventually(lambda: len(ledger.in_hand) >= 5, "windows in hand")
+            await lose_the_replicas(old.url)
+            await asyncio.sleep(UNREPLICATED_S)
+            old.kill()
+            recovery = Recovery(ledger)
+            failover = asyncio.create_task(asyncio.to_thread(redis.wait_for_failover, old))
+            await eventually(recovery.is_over, "messages accepted and handled again", RESUME_S)
+            failover_s = await failover
+            await asyncio.wait_for(sending, 60)
+            new = redis.primary
+            assert new.port != old.port, "void: no failover"
+            await nothing_more_comes(ledger, new.url, prefix)
+            lost = lost_of(ledger)
+            print(  # noqa: T201  the counts are the outcome at memory
+                f"{durability}: accepted {ledger.accepted_count}, lost {len(lost)}, "
+                f"windows handled again {len(ledger.repeated)} of {len(ledger.window_ids)}, "
+                f"failover {failover_s:.1f} s, accepted again after {recovery.accepted_s:.1f} s, "
+                f"handled again after {recovery.handled_s:.1f} s"
+            )
+            assert ledger.accepted_count == len(USERS) * ROUNDS
+            if durability == "memory":
+                assert lost, "void: the replicas had everything"
+            else:
+                assert not lost
+            for service in services:
+                assert service.is_running(), f"it ended: {service.log}"
