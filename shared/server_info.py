@@ -7,12 +7,15 @@ what follows.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shared.redis_binary import OLDEST
 
 NO_EVICTION = "noeviction"
+
+_REPLICA = re.compile(r"slave\d+")
 
 Version = tuple[int, int, int]
 
@@ -89,6 +92,12 @@ class ServerInfo:
     def is_replica(self) -> bool:
         """Whether it takes no writes, or only such as are lost with the next synchronisation."""
         return self.text("role") in ("slave", "replica")
+
+    @property
+    def online_replicas(self) -> int:
+        """How many replicas follow it and are not being synchronised for the first time."""
+        rows = (text for name, text in self.values.items() if _REPLICA.fullmatch(name))
+        return sum("state=online" in row.split(",") for row in rows)
 
     @property
     def append_only(self) -> bool | None:

@@ -3,7 +3,8 @@
 
 Each point is a sentence; a failing one says what it costs and what to do. Nothing is changed.
 
-``examine`` asks, ``judge_server`` and ``judge_data`` say what the answers mean: a ``point`` each.
+``examine`` asks, ``judge_server``, ``judge_durability`` and ``judge_data`` say what the answers
+mean: a ``point`` each.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ import orjson
 
 from ops.doctor.examine import Examination, examine
 from ops.doctor.judge_data import judge_data, judge_meta
+from ops.doctor.judge_durability import judge_durability
 from ops.doctor.judge_server import judge_append_only, judge_clock, judge_rights, judge_server
 from ops.doctor.point import Point, Verdict, fail, ok
 from ops.reach import reach_redis
+from shared.durability import Durability, SyncState
 from shared.errors import BrokerRefused, BrokerUnavailable
 from shared.home import find_redis_url
 from shared.redis_url import place_of
@@ -54,6 +57,12 @@ def judge(found: Examination, settings: Settings) -> list[Point]:
     if found.info is not None:
         points += judge_server(found.info)
         points.append(judge_append_only(found.info, found.fsync))
+        sync = SyncState(
+            has_waitaof=found.has_waitaof,
+            append_only=found.info.append_only,
+            appendfsync=found.fsync,
+        )
+        points.append(judge_durability(Durability.parse(settings.durability), found.info, sync))
     points.append(judge_clock(found.skew_ms))
     points.append(judge_meta(found.meta, found.meta_problems, settings.prefix))
     if found.data is not None:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared.broker_errors import OUTAGES
 from shared.connect import Pipe
 from shared.errors import BrokerRefused
 from shared.keys import GROUP, Keys
@@ -26,7 +27,6 @@ from shared.survey import Kept, StoreSurvey, count_kept, survey_store
 PROBE_TTL_MS = 60_000
 
 _NOT_LET_IN = ("NOAUTH", "WRONGPASS")
-_WRITE_REFUSALS = ("OOM", "READONLY", "MISCONF", "NOREPLICAS", "MASTERDOWN", "LOADING")
 
 _SCRIPT = "return 1"
 _SCRIPT_SHA = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
@@ -67,6 +67,7 @@ class Examination:
     meta: Meta | None
     meta_problems: tuple[str, ...] = ()
     data: DataState | None = None
+    has_waitaof: bool = False
 
 
 async def examine(pipe: Pipe, settings: Settings) -> Examination:
@@ -89,6 +90,7 @@ async def examine(pipe: Pipe, settings: Settings) -> Examination:
         meta=meta,
         meta_problems=tuple(meta_problems(meta, keys)) if meta is not None else (),
         data=await _data(pipe, settings.prefix, meta),
+        has_waitaof=await _has_waitaof(pipe),
     )
 
 
@@ -134,6 +136,7 @@ def probes(key: str) -> list[Command]:
         ("GET", number),
         ("PERSIST", number),
         ("PTTL", number),
+        ("WAIT", 0, 1),
         ("EXISTS", number),
         ("PEXPIREAT", number, int(time.time() * 1000) + PROBE_TTL_MS),
         *(("PEXPIRE", name, PROBE_TTL_MS) for name in made),
@@ -147,7 +150,7 @@ def judge_refusals(refusals: Sequence[tuple[str, BrokerRefused]]) -> Rights:
     for name, error in refusals:
         if is_not_permitted(error) or "unknown command" in str(error).lower():
             denied.append(name)
-        elif error.code in _WRITE_REFUSALS:
+        elif error.code in OUTAGES:
             writes_refused = f"{error.code} {error}"
     return Rights(denied=tuple(dict.fromkeys(denied)), writes_refused=writes_refused)
 
@@ -186,6 +189,14 @@ async def _fsync(pipe: Pipe) -> str | None:
     except BrokerRefused:
         return None
     return answer[1].decode() if len(answer) == 2 else None
+
+
+async def _has_waitaof(pipe: Pipe) -> bool:
+    try:
+        await pipe.call("WAITAOF", 0, 0, 1)
+    except BrokerRefused:
+        return False
+    return True
 
 
 async def _skew_ms(pipe: Pipe) -> int:

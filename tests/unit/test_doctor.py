@@ -67,7 +67,37 @@ def test_healthy_server_passes_every_point() -> None:
     """Nothing is found where nothing is wrong."""
     found = verdicts()
     assert set(found.values()) == {Verdict.OK}
-    assert len(found) == 14
+    assert len(found) == 15
+
+
+ONLINE = {f"slave{n}": f"ip=10.0.0.{n},port=6379,state=online,offset=9,lag=0" for n in range(2)}
+SYNCING = {"slave0": "ip=10.0.0.1,port=6379,state=wait_bgsave,offset=0,lag=0"}
+
+
+@pytest.mark.parametrize(
+    "durability, info, changes, verdict",
+    [
+        ("memory", {"aof_enabled": "0"}, {}, Verdict.OK),
+        ("replicas:1", {}, {}, Verdict.FAIL),
+        ("replicas:1", SYNCING, {}, Verdict.FAIL),
+        ("replicas:2", ONLINE, {}, Verdict.WARN),
+        ("replicas:1", ONLINE, {}, Verdict.OK),
+        ("fsync", {}, {}, Verdict.OK),
+        ("fsync", {}, {"fsync": None}, Verdict.FAIL),
+        ("fsync", {}, {"fsync": None, "has_waitaof": True}, Verdict.OK),
+        ("fsync", {}, {"fsync": "everysec"}, Verdict.FAIL),
+        ("fsync", {}, {"fsync": "everysec", "has_waitaof": True}, Verdict.WARN),
+        ("fsync", {}, {"fsync": "no", "has_waitaof": True}, Verdict.FAIL),
+        ("fsync", {"aof_enabled": "0"}, {"has_waitaof": True}, Verdict.FAIL),
+        ("fsync", {"aof_enabled": ""}, {"has_waitaof": True}, Verdict.OK),
+        ("fsync", {"aof_enabled": ""}, {}, Verdict.FAIL),
+    ],
+)
+def test_durability_is_judged_against_the_setting(
+    durability: str, info: dict[str, str], changes: dict[str, object], verdict: Verdict
+) -> None:
+    """What was promised is compared with what this server can keep."""
+    assert verdicts(info, Settings(durability=durability), **changes)["durability"] is verdict
 
 
 @pytest.mark.parametrize(
