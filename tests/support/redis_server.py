@@ -127,6 +127,7 @@ class RedisServer:
                 stdout=log,
                 stderr=log,
                 process_group=0,
+                restore_signals=False,  # SIGXFSZ stays ignored: a file's limit is an error
                 preexec_fn=tie_to_this_process(),  # noqa: PLW1509  pytest's main thread forks
             )
         if wait:

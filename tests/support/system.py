@@ -10,7 +10,7 @@ inturn as processes around a ledger: one ingest, as many consumers as a test sta
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,11 @@ USERS_PER_REQUEST = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """What runs, and the ledger of what went in and came out. ``consumer`` starts one more."""
+    """
+    What runs, and the ledger of what went in and came out.
+
+    ``consumer`` starts one more, with options of ``ServiceProcess``.
+    """
 
     redis: Redis
     prefix: str
@@ -39,7 +43,7 @@ class System:
     ledger: Ledger
     rules: LedgerRules
     session: aiohttp.ClientSession
-    consumer: Callable[[], Awaitable[ServiceProcess]]
+    consumer: Callable[..., Coroutine[Any, Any, ServiceProcess]]
 
     async def send(self, whom: Sequence[Who]) -> None:
         """One message of each of ``whom``, in one request."""
@@ -88,12 +92,19 @@ class System:
 
 @asynccontextmanager
 async def system(
-    redis_url: str, prefix: str, folder: Path, *, look_at: str | None = None, **settings: Any
+    redis_url: str,
+    prefix: str,
+    folder: Path,
+    *,
+    look_at: str | None = None,
+    ingest_command: Sequence[str] = (),
+    **settings: Any,
 ) -> AsyncIterator[System]:
     """
     A running ingest and the handler; everything is killed at the end.
 
-    ``look_at``: where to look into Redis, if ``redis_url`` names Sentinels.
+    ``look_at``: where to look into Redis, if ``redis_url`` names Sentinels. ``ingest_command``:
+    runs ingest through a program of the caller's own.
     """
     ledger = Ledger()
     async with AsyncExitStack() as stack:
@@ -111,10 +122,14 @@ async def system(
         stack.push_async_callback(redis.aclose)
         session = await stack.enter_async_context(aiohttp.ClientSession())
 
-        async def consumer() -> ServiceProcess:
-            return await stack.enter_async_context(ServiceProcess("consumer", folder, settings))
+        async def consumer(**options: Any) -> ServiceProcess:
+            return await stack.enter_async_context(
+                ServiceProcess("consumer", folder, settings, **options)
+            )
 
-        ingest = await stack.enter_async_context(ServiceProcess("ingest", folder, settings))
+        ingest = await stack.enter_async_context(
+            ServiceProcess("ingest", folder, settings, command=ingest_command)
+        )
         yield System(
             redis=redis,
             prefix=prefix,

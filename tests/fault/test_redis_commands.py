@@ -1,0 +1,210 @@
+"""F9: what one command of an operator does to a running system: FLUSHALL, XGROUP DESTROY, ..."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.support.contents import keys_of, leftovers
+from tests.support.ledger import Ledger
+from tests.support.loaded import (
+    alive_again,
+    begin_sending,
+    loaded,
+    settled,
+    some_in_hand,
+)
+from tests.support.redis_server import RedisServer
+from tests.support.service_process import ServiceProcess
+from tests.support.system import System
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.timeout(180)
+
+Effect = Callable[[System, list[ServiceProcess]], Awaitable[float]]
+
+
+async def destroy_groups(made: System) -> Effect:
+    """XGROUP DESTROY on every stream; seen by whoever makes them again."""
+    for stream in await keys_of(made.redis, made.prefix, "stream:"):
+        await made.redis.xgroup_destroy(stream, "workers")
+
+    async def effect(_made: System, workers: list[ServiceProcess]) -> float:
+        return sum([await worker.metric("groups_recreated_total") for worker in workers])
+
+    return effect
+
+
+async def flush_scripts(made: System) -> Effect:
+    """SCRIPT FLUSH; seen by scripts that are there again."""
+    assert await cached_scripts(made.redis) > 0
+    await made.redis.script_flush()
+
+    async def effect(made: System, _workers: list[ServiceProcess]) -> float:
+        return await cached_scripts(made.redis)
+
+    return effect
+
+
+async def kill_clients(made: System) -> Effect:
+    """CLIENT KILL of every connection but ours; seen by partitions that were rebuilt."""
+    killed = await made.redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")  # type: ignore[no-untyped-call]
+    assert killed >= 3 * 2 + 2, "void: services have more connections than that"
+
+    async def effect(_made: System, workers: list[ServiceProcess]) -> float:
+        counts = [await w.metric("takeovers_total", reason="disconnected") for w in workers]
+        return sum(counts)
+
+    return effect
+
+
+async def cached_scripts(redis: Redis) -> int:
+    """How many scripts the server knows by hash."""
+    return int((await redis.info("memory"))["number_of_cached_scripts"])
+
+
+@pytest.mark.parametrize("harm", [destroy_groups, flush_scripts, kill_clients])
+async def test_nothing_is_lost_to_a_command(
+    own_redis: RedisServer,
+    prefix: str,
+    tmp_path: Path,
+    chance: random.Random,
+    harm: Callable[[System], Awaitable[Effect]],
+) -> None:
+    """Under load, twice: alive at once, nothing lost, no window handed over in two extents."""
+    async with loaded(own_redis.url, prefix, tmp_path, chance) as made:
+        workers = [await made.consumer(), await made.consumer()]
+        sending = begin_sending(made)
+        for number in range(2):
+            await some_in_hand(made, chance)
+            effect = await harm(made)
+            took_s = await alive_again(made, f"after-{number}")
+            print(f"{harm.__name__}: alive after {took_s:.2f} s")  # noqa: T201
+            assert await effect(made, workers) > 0, "void: the command had no effect"
+        await settled(made, sending)
+
+
+async def test_flushall_loses_what_was_there_and_is_told(
+    own_redis: RedisServer, prefix: str, tmp_path: Path, chance: random.Random
+) -> None:
+    """What came before may be gone, and every service says so; what comes after is all handled."""
+    async with loaded(own_redis.url, prefix, tmp_path, chance) as made:
+        made.ledger.sends_again = lambda: False  # nobody knows the ids from before any more
+        workers = [await made.consumer(), await made.consumer()]
+        sending = begin_sending(made)
+        await some_in_hand(made, chance)
+        flushed_ms = await flush_all(made.redis)
+        took_s = await alive_again(made, "after")
+        print(f"FLUSHALL: alive after {took_s:.2f} s")  # noqa: T201
+        await sending
+        before, after = split(made.ledger, flushed_ms)
+        await eventually(lambda: handles(made.ledger) >= ids(after), "all that came after", 60.0)
+        await drained(made)
+        before, after = split(made.ledger, flushed_ms)
+        assert not after.problems(made.rules)
+        mixed = [c for c in made.ledger.calls if set(c.members) & ids(before) & ids(after)]
+        assert not mixed
+        lost = ids(before) - handles(made.ledger)
+        print(f"FLUSHALL: {len(lost)} of {len(ids(before))} lost")  # noqa: T201
+        assert lost, "void: nothing was unfinished"
+        for service in (made.ingest, *workers):
+            assert await service.metric("data_lost_total") == 1
+            assert "data.lost" in events(service)
+        meta: Any = await made.redis.hgetall(f"{prefix}:meta")
+        assert meta[b"partitions"] == b"8"
+
+
+async def test_connections_beyond_maxclients_are_refused_and_tried_again(
+    own_redis: RedisServer, prefix: str, tmp_path: Path, chance: random.Random
+) -> None:
+    """Who is connected goes on, whoever is not says why and waits, and all is well afterwards."""
+    async with loaded(own_redis.url, prefix, tmp_path, chance) as made:
+        workers = [await made.consumer(), await made.consumer()]
+        sending = begin_sending(made)
+        await some_in_hand(made, chance)
+        clients = (await made.redis.info("clients"))["connected_clients"]
+        await made.redis.config_set("maxclients", clients)
+        joining = asyncio.create_task(made.consumer(), name="joining")
+        await alive_again(made, "while-full")
+        assert not joining.done()
+        assert [await w.metric("takeovers_total", reason="disconnected") for w in workers] == [0, 0]
+        # ingest's own connections are lost, and there is no room for new ones
+        gone = await clients_named(made.redis, "inturn-append", "inturn-status")
+        await made.redis.config_set("maxclients", clients - len(gone))
+        for client in gone:
+            await made.redis.client_kill_filter(_id=client)
+        await is_unready(made, "MAXCLIENTS")
+        assert (await made.redis.info("stats"))["rejected_connections"] > 0
+        await made.redis.config_set("maxclients", 1000)
+        took_s = await alive_again(made, "room-again")
+        print(f"maxclients: alive after {took_s:.2f} s")  # noqa: T201
+        await joining
+        await settled(made, sending)
+
+
+async def flush_all(redis: Redis) -> int:
+    """FLUSHALL; in which ms of Redis's clock."""
+    pipe = redis.pipeline(transaction=True)
+    pipe.flushall()
+    pipe.time()
+    _, (seconds, us) = await pipe.execute()
+    return int(seconds) * 1000 + int(us) // 1000
+
+
+def split(ledger: Ledger, at_ms: int) -> tuple[Ledger, Ledger]:
+    """What was accepted before that ms, and after it; what came in it is in neither."""
+    before, after = Ledger(), Ledger()
+    for who, entries in ledger.accepted.items():
+        before.accepted[who] = [raw for raw in entries if raw.ms < at_ms]
+        after.accepted[who] = [raw for raw in entries if raw.ms > at_ms]
+    for half in (before, after):
+        half.calls = [call for call in ledger.calls if set(call.members) & ids(half)]
+    return before, after
+
+
+def ids(ledger: Ledger) -> set[str]:
+    """The message ids that were accepted."""
+    return {raw.message_id for entries in ledger.accepted.values() for raw in entries}
+
+
+def handles(ledger: Ledger) -> set[str]:
+    """The message ids that some call held."""
+    return {member for call in ledger.calls for member in call.members}
+
+
+async def drained(made: System) -> None:
+    """Wait until nothing unfinished is in Redis."""
+
+    async def is_so() -> bool:
+        return not await leftovers(made.redis, made.prefix)
+
+    await eventually(is_so, "an empty Redis", 60.0)
+
+
+def events(service: ServiceProcess) -> list[str]:
+    """The names of the lines that a service logged at error."""
+    lines = [json.loads(line) for line in service.log.read_text().splitlines() if line[:1] == "{"]
+    return [line["event"] for line in lines if line.get("level") == "error"]
+
+
+async def clients_named(redis: Redis, *names: str) -> list[str]:
+    """The ids of the connections that bear one of these names."""
+    clients: Any = await redis.client_list()
+    return [client["id"] for client in clients if client["name"] in names]
+
+
+async def is_unready(made: System, reason: str) -> None:
+    """Wait until ingest's probe says that it is not ready, and why."""
+
+    async def says_so() -> bool:
+        async with made.session.get(f"{made.ingest.url}/readyz") as answer:
+            return answer.status == 503 and reason in await answer.text()
+
+    await eventually(says_so, f"an ingest that says {reason}")

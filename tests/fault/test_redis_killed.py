@@ -1,0 +1,128 @@
+"""F7: kill -9 of Redis under load, by how it syncs its file."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import resource
+import time
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from tests.support.contents import leftovers
+from tests.support.loaded import (
+    LEASE_MS,
+    ROUNDS,
+    USERS,
+    begin_sending,
+    loaded,
+    settled,
+    some_in_hand,
+)
+from tests.support.lost_writes import Kill, judge_with_lost_writes
+from tests.support.redis_server import RedisServer
+from tests.support.service_process import ServiceProcess
+from tests.support.system import System
+from tests.support.waiting import eventually
+
+KILLS = 3
+SINGLES = 20
+"""Messages in requests of their own: one of several is accepted only when all of them are."""
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.mark.parametrize("kills", [pytest.param(1, marks=pytest.mark.short_fault), KILLS])
+async def test_with_always_nothing_is_lost(
+    durable_redis: RedisServer, prefix: str, tmp_path: Path, chance: random.Random, kills: int
+) -> None:
+    """``appendfsync always``: what was accepted is handled, in one window, answered once."""
+    async with loaded(durable_redis.url, prefix, tmp_path, chance) as made:
+        workers = [await made.consumer(), await made.consumer()]
+        sending = begin_sending(made)
+        for _ in range(kills):
+            await some_in_hand(made, chance)
+            await kill_and_restart(durable_redis, chance)
+        await settled(made, sending)
+        await assert_disconnected(workers)
+
+
+async def test_with_everysec_the_last_two_seconds_may_be_lost(
+    lazy_redis: RedisServer, prefix: str, tmp_path: Path, chance: random.Random
+) -> None:
+    """``everysec``: nothing older than two seconds is lost; what is lost is counted."""
+    async with loaded(lazy_redis.url, prefix, tmp_path, chance) as made:
+        made.ledger.sends_again = lambda: False  # the first one may be lost between the two
+        workers = [await made.consumer(), await made.consumer()]
+        sending = begin_sending(made)
+        kills: list[Kill] = []
+        async with asyncio.TaskGroup() as group:
+            for number in range(KILLS):
+                await some_in_hand(made, chance)
+                if number > 0:
+                    lazy_redis.pause()
+                    for user in range(SINGLES):
+                        group.create_task(made.send([("alone", f"user-{number}-{user}")]))
+                    await let_writes_fail(lazy_redis, made.redis)
+                kills.append(await kill_and_restart(lazy_redis, chance))
+            await sending
+        assert made.ledger.accepted_count == len(USERS) * ROUNDS + (KILLS - 1) * SINGLES
+        await drained(made)
+        await assert_disconnected(workers)
+        found = judge_with_lost_writes(made.ledger, made.rules, kills)
+        print(  # noqa: T201
+            f"everysec: {len(found.lost)} of {made.ledger.accepted_count} lost by Redis, "
+            f"{len(found.exempt)} of {len(USERS)} users exempt from the comparison"
+        )
+        assert not found.problems, "\n".join(found.problems[:20])
+
+
+async def kill_and_restart(redis: RedisServer, chance: random.Random) -> Kill:
+    """SIGKILL; up again after up to two leases."""
+    redis.kill()
+    killed = Kill(time.time_ns() // 1_000_000, time.monotonic())
+    await asyncio.sleep(chance.uniform(0.0, 2 * LEASE_MS / 1000))
+    redis.start()
+    return killed
+
+
+async def let_writes_fail(redis: RedisServer, client: Redis) -> None:
+    """
+    A disk that is full: what Redis answered before it noticed is in its memory alone.
+
+    The kill of a process otherwise takes nothing along: the kernel has what was written. It was
+    stopped, so that commands wait for it, which it all answers before it notices.
+    """
+    await asyncio.sleep(0.3)
+    resource.prlimit(redis.pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+    redis.resume()
+
+    async def is_refused() -> bool:
+        try:
+            await client.set("disk", "full")
+        except RedisError as error:
+            return "MISCONF" in str(error)
+        return False
+
+    await eventually(is_refused, "a Redis that cannot write")
+
+
+async def drained(made: System) -> None:
+    """Wait until nothing unfinished is in Redis."""
+
+    async def is_so() -> bool:
+        try:
+            return not await leftovers(made.redis, made.prefix)
+        except RedisError:
+            return False
+
+    await eventually(is_so, "an empty Redis", 60.0)
+
+
+async def assert_disconnected(workers: list[ServiceProcess]) -> None:
+    """The fault was felt: every worker has rebuilt its partitions at least once."""
+    for worker in workers:
+        assert await worker.metric("takeovers_total") > await worker.metric("owned_partitions")

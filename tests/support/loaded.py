@@ -1,0 +1,96 @@
+"""
+The load of the fault tests, in small: 200 users who write in turn while something breaks.
+
+    async with loaded(redis.url, prefix, tmp_path, chance) as made:
+        workers = [await made.consumer(), await made.consumer()]
+        sending = begin_sending(made)
+        ...  # break something
+        await settled(made, sending)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from shared.settings import Settings
+from tests.support.handler_server import HandlerCall
+from tests.support.ledger import Who
+from tests.support.system import System, system
+from tests.support.waiting import eventually
+
+LEASE_MS = 1500
+USERS: list[Who] = [(f"shop-{number % 8}", f"user-{number}") for number in range(200)]
+ROUNDS = 15
+ALIVE_S = 5.0
+"""The goal; tests wait three times as long."""
+
+
+@asynccontextmanager
+async def loaded(
+    redis_url: str, prefix: str, folder: Path, chance: random.Random, **settings: Any
+) -> AsyncIterator[System]:
+    """
+    A system whose handler takes 5 to 80 ms and fails 2 % of first attempts.
+
+    One request in ten is sent twice. What Redis does not take is refused, so that the ledger
+    knows by each answer what was accepted.
+    """
+
+    async def hold(call: HandlerCall) -> None:
+        await asyncio.sleep(chance.uniform(0.005, 0.08))
+
+    wanted: dict[str, Any] = {
+        "max_wait_ms": 600,
+        "max_attempts": 10,
+        "retry_base_ms": 50,
+        "partitions": 8,
+    }
+    wanted |= {"lease_ms": LEASE_MS, **reject_in_an_outage()}
+    async with system(redis_url, prefix, folder, **(wanted | settings)) as made:
+        made.ledger.hold = hold
+        made.ledger.fails = lambda call: call.json["attempt"] == 1 and chance.random() < 0.02
+        made.ledger.sends_again = lambda: chance.random() < 0.1
+        yield made
+
+
+def reject_in_an_outage() -> dict[str, str]:
+    """The setting that answers 503 while Redis takes nothing, where there is another choice."""
+    return {"on_outage": "reject"} if "on_outage" in Settings.model_fields else {}
+
+
+def begin_sending(made: System, rounds: int = ROUNDS) -> asyncio.Task[None]:
+    """Every user writes ``rounds`` times, 0.2 s after each answer."""
+    return asyncio.create_task(made.send_rounds(USERS, rounds, pause_s=0.2), name="sending")
+
+
+async def some_in_hand(made: System, chance: random.Random) -> None:
+    """A random moment at which handlers run."""
+    await asyncio.sleep(chance.uniform(0.1, 0.6))
+    await eventually(lambda: len(made.ledger.in_hand) >= 10, "windows in hand")
+
+
+async def settled(made: System, sending: asyncio.Task[None], rounds: int = ROUNDS) -> None:
+    """Let the load end, then compare everything."""
+    await sending
+    await made.all_handled(60.0)
+    assert made.ledger.accepted_count >= len(USERS) * rounds
+    await made.assert_one_reply_per_window()
+
+
+async def alive_again(made: System, user: str) -> float:
+    """Seconds until the message of a user who is new has been handled, its wait taken off."""
+    who = ("probe", user)
+    began_s = time.monotonic()
+    await made.send([who])
+    await eventually(
+        lambda: any(call.who == who for call in made.ledger.calls),
+        "a window handled after the fault",
+        3 * ALIVE_S,
+    )
+    return time.monotonic() - began_s - made.rules.max_wait_ms / 1000
