@@ -19,6 +19,12 @@ from structlog.typing import FilteringBoundLogger
 from ingest.accepted import Appender
 from ingest.auth import ApiGuard, api_token_of, refuse_exposed, warn_of_open_webhooks
 from ingest.body import BodyReader
+from ingest.connections import (
+    Connections,
+    LimitedRunner,
+    connection_limit,
+    open_files_limit,
+)
 from ingest.intake import Intake, Say
 from ingest.messages import MessagesApi
 from ingest.middleware import answer_errors, observe_requests, require_token
@@ -37,6 +43,8 @@ LINGERING_S = 2.0
 
 HEADER_MAX_BYTES = 8190
 HEADERS_MAX = 64
+
+CONNECTIONS: web.AppKey[Connections] = web.AppKey("connections", Connections)
 
 log: FilteringBoundLogger = structlog.get_logger()
 
@@ -69,13 +77,16 @@ def build_app(
     clock = now_ms or _now_ms
     reader = bodies or BodyReader()
     intake = Intake(appender, metrics, say)
+    connections = Connections(connection_limit(open_files_limit()), metrics)
     app = web.Application(
         middlewares=[
+            connections.track(),
             observe_requests(metrics),
             answer_errors(metrics),
             require_token(ApiGuard(api_token_of(settings))),
         ]
     )
+    app[CONNECTIONS] = connections
     app.add_routes(Health(health, metrics, instead=instead).routes())
     app.add_routes(MessagesApi(settings, intake, reader, clock).routes())
     app.add_routes(Webhooks(settings, providers, intake, reader, metrics, clock).routes())
@@ -92,8 +103,9 @@ def make_runner(
     Bytes that are no HTTP are answered 400 by aiohttp itself and only counted: its own log
     would quote them, as an error.
     """
-    return web.AppRunner(
+    return LimitedRunner(
         app,
+        app[CONNECTIONS],
         access_log=None,
         logger=_server_logger(metrics),
         auto_decompress=False,

@@ -126,6 +126,11 @@ class IngestMetrics(StoreMetrics):
         self.requests_refused_total = self._counter(
             "requests_refused_total", "requests answered 4xx or 503", "reason"
         )
+        self.connections_dropped_total = self._counter(
+            "connections_dropped_total", "connections closed because there were too many", "kind"
+        )
+        for kind in ("idle", "slow", "new"):
+            self.connections_dropped_total.labels(kind=kind)
         self.request_seconds = self._histogram(
             "request_seconds", "from a request's headers to its answer", _REQUEST_BUCKETS, "route"
         )

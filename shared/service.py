@@ -11,6 +11,7 @@ import errno
 import faulthandler
 import gc
 import os
+import resource
 import signal
 import sys
 import threading
@@ -35,6 +36,9 @@ CONNECT_TIMEOUT_MS = 2000
 CONNECT_RETRY_S = 1.0
 END_LIMIT_S = 5.0
 """How long what a service left behind may hold its process up: a call that ignores its end."""
+
+FILES_MAX = 65_536
+"""Files that a service may open, where the system lets it."""
 
 WATCHDOG_EXIT_CODE = 70
 """EX_SOFTWARE: the loop stood still, a supervisor should start the process again."""
@@ -86,6 +90,7 @@ def run_service(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
     2: it refused to start, with every problem printed at once.
     """
     _calm_garbage_collection()
+    _raise_file_limit()
 
     async def run() -> None:
         stop = asyncio.Event()
@@ -142,6 +147,18 @@ def _calm_garbage_collection() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 10, 10)
+
+
+def _raise_file_limit() -> None:
+    """
+    Open as many files as the system allows, to a bound: shells and systemd give 1024 to begin
+    with, for the sake of programs that use select(), and each connection is one.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, FILES_MAX)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):  # a container's or a mac's own bound
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def refuse_start(problems: tuple[str, ...] | list[str]) -> int:

@@ -18,7 +18,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from shared.settings import Settings
 from tests.support.handler_server import HandlerCall
 from tests.support.ledger import Who
 from tests.support.system import System, system
@@ -51,17 +50,12 @@ async def loaded(
         "retry_base_ms": 50,
         "partitions": 8,
     }
-    wanted |= {"lease_ms": LEASE_MS, **reject_in_an_outage()}
+    wanted |= {"lease_ms": LEASE_MS, "on_outage": "reject"}
     async with system(redis_url, prefix, folder, **(wanted | settings)) as made:
         made.ledger.hold = hold
         made.ledger.fails = lambda call: call.json["attempt"] == 1 and chance.random() < 0.02
         made.ledger.sends_again = lambda: chance.random() < 0.1
         yield made
-
-
-def reject_in_an_outage() -> dict[str, str]:
-    """The setting that answers 503 while Redis takes nothing, where there is another choice."""
-    return {"on_outage": "reject"} if "on_outage" in Settings.model_fields else {}
 
 
 def begin_sending(made: System, rounds: int = ROUNDS) -> asyncio.Task[None]:

@@ -1,0 +1,137 @@
+"""
+How many connections ingest holds, and which one goes when there is one too many.
+
+aiohttp takes whatever the kernel gives it. With every file handle in a client's hand, Redis could
+not be connected to again, the spool opens no file, and no probe gets an answer. So the server
+stops in time: a new connection takes the place of the one that was silent longest. Whoever holds
+thousands open without a word loses them first; a request whose body has come whole is never cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from shared.metrics import IngestMetrics
+
+MOST = 16_384
+"""Connections at most, however many files may be open: idle ones cost about 10 KiB each."""
+
+RESERVED_FILES = 1024
+"""Handles kept for Redis, the spool, handlers and providers (``up``), and a burst of accepts."""
+
+_FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n"
+    b"Connection: close\r\n\r\n"
+)
+
+
+def connection_limit(files: int) -> int:
+    """How many connections a process may hold that may open ``files`` files; always some."""
+    return max(1, min(files - min(RESERVED_FILES, files // 2), MOST))
+
+
+def open_files_limit() -> int:
+    """How many files this process may open now."""
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST + RESERVED_FILES if soft == resource.RLIM_INFINITY else soft
+
+
+class Connections:
+    """
+    The open connections of one server.
+
+    Those without a request are in the order of their last use, with the last answer, which may
+    still be on its way.
+    """
+
+    def __init__(self, limit: int, metrics: IngestMetrics) -> None:
+        self._limit = limit
+        self._metrics = metrics
+        self._idle: dict[web.RequestHandler, web.StreamResponse | None] = {}
+        self._busy: dict[web.RequestHandler, web.BaseRequest] = {}
+
+    def __len__(self) -> int:
+        return len(self._idle) + len(self._busy)
+
+    def enter(self, protocol: web.RequestHandler, transport: asyncio.Transport) -> None:
+        """A client has connected; another one goes if there are too many, or this one."""
+        if len(self) >= self._limit and not self._make_room():
+            self._metrics.connections_dropped_total.labels(kind="new").inc()
+            transport.write(_FULL)
+            protocol.force_close()
+            return
+        self._idle[protocol] = None
+
+    def leave(self, protocol: web.RequestHandler) -> None:
+        """It is closed."""
+        self._idle.pop(protocol, None)
+        self._busy.pop(protocol, None)
+
+    def track(self) -> Middleware:
+        """The outermost middleware: knows which connections have a request in hand."""
+
+        @web.middleware
+        async def track(request: web.Request, handler: Handler) -> web.StreamResponse:
+            protocol = request.protocol
+            if protocol in self._idle:
+                del self._idle[protocol]
+                self._busy[protocol] = request
+            answer: web.StreamResponse | None = None
+            try:
+                answer = await handler(request)
+            finally:
+                if self._busy.pop(protocol, None) is not None:
+                    self._idle[protocol] = answer
+            return answer
+
+        return track
+
+    def _make_room(self) -> bool:
+        """Close the one that was silent longest, else the oldest whose body still comes."""
+        for protocol, answer in self._idle.items():
+            if answer is None or answer.prepared:
+                return self._drop(protocol, "idle")
+        for protocol, request in self._busy.items():
+            if not request.content.is_eof():
+                return self._drop(protocol, "slow")
+        return False
+
+    def _drop(self, protocol: web.RequestHandler, kind: str) -> bool:
+        self._metrics.connections_dropped_total.labels(kind=kind).inc()
+        self.leave(protocol)
+        protocol.force_close()
+        return True
+
+
+class LimitedRunner(web.AppRunner):
+    """An ``AppRunner`` whose server tells ``connections`` of each that comes and goes."""
+
+    __slots__ = ("_connections",)
+
+    def __init__(self, app: web.Application, connections: Connections, **options: object) -> None:
+        super().__init__(app, **options)  # type: ignore[arg-type]
+        self._connections = connections
+
+    async def setup(self) -> None:
+        """As usual; aiohttp has no hook for this but the methods that it calls itself."""
+        await super().setup()
+        server, connections = self.server, self._connections
+        assert server is not None
+        made, lost = server.connection_made, server.connection_lost
+
+        def connection_made(protocol: web.RequestHandler, transport: asyncio.Transport) -> None:
+            made(protocol, transport)
+            connections.enter(protocol, transport)
+
+        def connection_lost(
+            protocol: web.RequestHandler, error: BaseException | None = None
+        ) -> None:
+            connections.leave(protocol)
+            lost(protocol, error)
+
+        server.connection_made = connection_made  # type: ignore[assignment, method-assign]
+        server.connection_lost = connection_lost  # type: ignore[assignment, method-assign]
