@@ -24,6 +24,7 @@ Redis's own words are a ``BrokerRefused`` whose ``code`` is the first of them, n
 
 from __future__ import annotations
 
+import os
 import re
 
 from redis.exceptions import (
@@ -86,7 +87,7 @@ def classify(error: BaseException) -> BrokerRefused | BrokerUnavailable:
         inner = _SCRIPT_ERROR.search(text) if "script" in text else None
         match = inner or _LEADING_CODE.search(text)
         return BrokerRefused(match.group(1) if match else "ERR", text)
-    return BrokerUnavailable(f"no answer from Redis: {type(error).__name__}")
+    return BrokerUnavailable(f"no answer from Redis: {type(error).__name__}{_system_says(error)}")
 
 
 def is_outage(error: BaseException) -> bool:
@@ -99,6 +100,14 @@ def is_outage(error: BaseException) -> bool:
     if isinstance(error, BrokerUnavailable):
         return True
     return isinstance(error, BrokerRefused) and error.code in OUTAGES
+
+
+def _system_says(error: BaseException) -> str:
+    """The system's reason (connection refused, too many open files), by number: no addresses."""
+    for seen in (error, error.__cause__, error.__context__):
+        if isinstance(seen, OSError) and seen.errno is not None and seen.errno > 0:
+            return f" ({os.strerror(seen.errno)})"
+    return ""
 
 
 def _code_of(error: BaseException | None) -> str | None:

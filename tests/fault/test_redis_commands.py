@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from tests.support.contents import keys_of, leftovers
+from ops.chaos.contents import keys_of
 from tests.support.ledger import Ledger
 from tests.support.loaded import (
     alive_again,
     begin_sending,
+    drained,
+    is_unready,
     loaded,
     settled,
     some_in_hand,
@@ -121,6 +123,21 @@ async def test_flushall_loses_what_was_there_and_is_told(
         assert meta[b"partitions"] == b"8"
 
 
+async def test_other_data_in_the_place_of_ours_end_the_services(
+    own_redis: RedisServer, prefix: str, tmp_path: Path, chance: random.Random
+) -> None:
+    """With other partitions nobody would look where the others put messages: exit 2, and why."""
+    async with loaded(own_redis.url, prefix, tmp_path, chance) as made:
+        worker = await made.consumer()
+        pipe = made.redis.pipeline(transaction=True)
+        pipe.flushall()
+        pipe.hset(f"{prefix}:meta", mapping={"partitions": 4, "layout": 1})
+        await pipe.execute()
+        for service in (worker, made.ingest):
+            assert await service.ended() == 2
+            assert "INTURN_PARTITIONS is 8, but the data" in service.log.read_text()
+
+
 async def test_connections_beyond_maxclients_are_refused_and_tried_again(
     own_redis: RedisServer, prefix: str, tmp_path: Path, chance: random.Random
 ) -> None:
@@ -179,15 +196,6 @@ def handles(ledger: Ledger) -> set[str]:
     return {member for call in ledger.calls for member in call.members}
 
 
-async def drained(made: System) -> None:
-    """Wait until nothing unfinished is in Redis."""
-
-    async def is_so() -> bool:
-        return not await leftovers(made.redis, made.prefix)
-
-    await eventually(is_so, "an empty Redis", 60.0)
-
-
 def events(service: ServiceProcess) -> list[str]:
     """The names of the lines that a service logged at error."""
     lines = [json.loads(line) for line in service.log.read_text().splitlines() if line[:1] == "{"]
@@ -198,13 +206,3 @@ async def clients_named(redis: Redis, *names: str) -> list[str]:
     """The ids of the connections that bear one of these names."""
     clients: Any = await redis.client_list()
     return [client["id"] for client in clients if client["name"] in names]
-
-
-async def is_unready(made: System, reason: str) -> None:
-    """Wait until ingest's probe says that it is not ready, and why."""
-
-    async def says_so() -> bool:
-        async with made.session.get(f"{made.ingest.url}/readyz") as answer:
-            return answer.status == 503 and reason in await answer.text()
-
-    await eventually(says_so, f"an ingest that says {reason}")

@@ -12,12 +12,12 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from tests.support.contents import leftovers
 from tests.support.loaded import (
     LEASE_MS,
     ROUNDS,
     USERS,
     begin_sending,
+    drained,
     loaded,
     settled,
     some_in_hand,
@@ -25,7 +25,6 @@ from tests.support.loaded import (
 from tests.support.lost_writes import Kill, judge_with_lost_writes
 from tests.support.redis_server import RedisServer
 from tests.support.service_process import ServiceProcess
-from tests.support.system import System
 from tests.support.waiting import eventually
 
 KILLS = 3
@@ -108,18 +107,6 @@ async def let_writes_fail(redis: RedisServer, client: Redis) -> None:
         return False
 
     await eventually(is_refused, "a Redis that cannot write")
-
-
-async def drained(made: System) -> None:
-    """Wait until nothing unfinished is in Redis."""
-
-    async def is_so() -> bool:
-        try:
-            return not await leftovers(made.redis, made.prefix)
-        except RedisError:
-            return False
-
-    await eventually(is_so, "an empty Redis", 60.0)
 
 
 async def assert_disconnected(workers: list[ServiceProcess]) -> None:

@@ -18,6 +18,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from redis.exceptions import RedisError
+
+from tests.support.contents import leftovers
 from tests.support.handler_server import HandlerCall
 from tests.support.ledger import Who
 from tests.support.system import System, system
@@ -69,10 +72,16 @@ async def some_in_hand(made: System, chance: random.Random) -> None:
     await eventually(lambda: len(made.ledger.in_hand) >= 10, "windows in hand")
 
 
-async def settled(made: System, sending: asyncio.Task[None], rounds: int = ROUNDS) -> None:
-    """Let the load end, then compare everything."""
+async def settled(
+    made: System,
+    sending: asyncio.Task[None],
+    rounds: int = ROUNDS,
+    *,
+    may_outlive: bool = False,
+) -> None:
+    """Let the load end, then compare everything; ``may_outlive`` as in ``all_handled``."""
     await sending
-    await made.all_handled(60.0)
+    await made.all_handled(60.0, may_outlive=may_outlive)
     assert made.ledger.accepted_count >= len(USERS) * rounds
     await made.assert_one_reply_per_window()
 
@@ -88,3 +97,25 @@ async def alive_again(made: System, user: str) -> float:
         3 * ALIVE_S,
     )
     return time.monotonic() - began_s - made.rules.max_wait_ms / 1000
+
+
+async def drained(made: System) -> None:
+    """Wait until nothing unfinished is in Redis."""
+
+    async def is_so() -> bool:
+        try:
+            return not await leftovers(made.redis, made.prefix)
+        except RedisError:
+            return False
+
+    await eventually(is_so, "an empty Redis", 60.0)
+
+
+async def is_unready(made: System, reason: str) -> None:
+    """Wait until ingest's probe says that it is not ready, and why."""
+
+    async def says_so() -> bool:
+        async with made.session.get(f"{made.ingest.url}/readyz") as answer:
+            return answer.status == 503 and reason in await answer.text()
+
+    await eventually(says_so, f"an ingest that says {reason}")

@@ -112,6 +112,10 @@ class RedisServer:
         assert self._process is not None, "it was not started"
         return self._process.pid
 
+    def is_running(self) -> bool:
+        """Whether it has not ended (a stopped one has not)."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self, *, wait: bool = True) -> Self:
         """Start it and wait until it takes commands; ``wait=False``: it may still load."""
         command = [str(self.binary.path.absolute()), "--port", str(self.port)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 from redis._parsers.base import BaseParser
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -100,3 +102,17 @@ def test_a_refused_password_is_seen_behind_a_failed_connection() -> None:
 
     assert isinstance(meaning, BrokerRefused)
     assert meaning.code == "WRONGPASS"
+
+
+def test_no_answer_bears_the_reason_of_the_system() -> None:
+    """Refused, or no file left to open: told apart, and without the server's address."""
+    try:
+        try:
+            raise OSError(errno.EMFILE, "Too many open files, connecting to redis.example")
+        except OSError as error:
+            raise RedisConnectionError(f"Error connecting: {error}")  # noqa: B904  as redis-py does
+    except RedisConnectionError as error:
+        meaning = classify(error)
+
+    assert isinstance(meaning, BrokerUnavailable)
+    assert str(meaning) == "no answer from Redis: ConnectionError (Too many open files)"
