@@ -18,7 +18,8 @@ import secrets
 import sys
 import traceback
 from collections.abc import MutableMapping
-from typing import Any, Literal, TextIO
+from contextlib import suppress
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 from structlog.typing import Processor
@@ -58,13 +59,36 @@ def configure_logging(
     _masking = masking
     chain: list[Processor] = [_render_exception, masking, *_rendering(format, stream)]
     number = logging.getLevelNamesMapping()[level.upper()]
+    kept = _Unfailing(stream)
     structlog.configure(
         processors=[structlog.contextvars.merge_contextvars, _add_level, *chain],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", kept)),
         cache_logger_on_first_use=cache_loggers,
     )
-    _route_standard_logging(number, stream, chain)
+    _route_standard_logging(number, kept, chain)
+
+
+class _Unfailing:
+    """
+    A stream whose lines are lost where they cannot be written, and nobody hears of it.
+
+    A full disk under the log, or a reader that has gone, is no reason to refuse a message.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """``text``, or nothing."""
+        with suppress(OSError, ValueError):  # ValueError: it was closed
+            return self._stream.write(text)
+        return 0
+
+    def flush(self) -> None:
+        """What can be flushed."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def hash_users_with(user_key: bytes) -> None:
@@ -76,7 +100,7 @@ def hash_users_with(user_key: bytes) -> None:
         _masking.hash_users_with(user_key)
 
 
-def _route_standard_logging(number: int, stream: TextIO, chain: list[Processor]) -> None:
+def _route_standard_logging(number: int, stream: _Unfailing, chain: list[Processor]) -> None:
     """Libraries (aiohttp, asyncio, redis) and warnings leave through the same formatter."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(

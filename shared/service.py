@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import prometheus_client
 import structlog
@@ -133,8 +133,15 @@ class _Ending:
             self._timer.cancel()
 
     def _end(self, code: int) -> None:
-        sys.stderr.write("inturn: a handler's call does not end, ending the process\n")
-        os._exit(code)
+        end_process("inturn: a handler's call does not end, ending the process\n", code)
+
+
+def end_process(why: str, code: int) -> NoReturn:
+    """At once, also where ``why`` cannot be written: on a full disk, to a reader that is gone."""
+    with suppress(OSError, ValueError):
+        sys.stderr.write(why)
+        sys.stderr.flush()
+    os._exit(code)
 
 
 def _calm_garbage_collection() -> None:
@@ -265,8 +272,9 @@ async def watch_loop(limit_ms: int, observe_lag: Callable[[float], None]) -> Non
             missed += 1
             if missed > LOOP_BEAT_PARTS:
                 faulthandler.dump_traceback(all_threads=True)
-                sys.stderr.write("inturn: the loop stood still, ending the process\n")
-                os._exit(WATCHDOG_EXIT_CODE)
+                end_process(
+                    "inturn: the loop stood still, ending the process\n", WATCHDOG_EXIT_CODE
+                )
 
     threading.Thread(target=watch, name="watchdog", daemon=True).start()
     try:

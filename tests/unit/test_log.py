@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -270,3 +271,40 @@ def test_masking_takes_bounded_time(text: str) -> None:
     mask_text(text, keep_lines=True)
 
     assert time.perf_counter() - begun < 1.0
+
+
+class FullDisk(io.StringIO):
+    """Takes nothing, until there is ``room``."""
+
+    room = False
+
+    def write(self, text: str) -> int:
+        """Refused by the system."""
+        if not self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(text)
+
+    def flush(self) -> None:
+        """The same."""
+        if not self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_costs_lines_and_nothing_else(stream: io.StringIO) -> None:
+    """Neither our lines nor the libraries' raise, and they are written again once there is room."""
+    full = FullDisk()
+    log = start_log(full)
+    log.info("message.accepted")
+    logging.getLogger("library").warning("unwritten")
+    full.room = True
+    log.info("message.accepted", count=2)
+    logging.getLogger("library").warning("written")
+    events = [json.loads(line)["event"] for line in full.getvalue().splitlines()]
+    assert events == ["message.accepted", "written"]
+
+
+def test_a_stream_that_was_closed_costs_lines_and_nothing_else(stream: io.StringIO) -> None:
+    """What still runs at the end of a process may log."""
+    log = start_log(stream)
+    stream.close()
+    log.info("worker.stopped")

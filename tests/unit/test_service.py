@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -43,3 +46,18 @@ async def test_a_refusal_inside_comes_out() -> None:
         async with in_background(work=asyncio.sleep(60)):
             raise StartRefused(["INTURN_PORT: in use"])
     assert refused.group_contains(StartRefused)
+
+
+ON_A_FULL_DISK = """
+import sys
+from shared.service import end_process
+with open("/dev/full", "w") as sys.stderr:
+    end_process("the loop stood still", 70)
+"""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+def test_a_process_ends_though_its_log_is_full() -> None:
+    """The watchdog's word is lost, and its deed is not: others take over."""
+    ended = subprocess.run([sys.executable, "-c", ON_A_FULL_DISK], check=False, timeout=30)
+    assert ended.returncode == 70
