@@ -71,7 +71,9 @@ async def test_thousands_of_silent_and_slow_clients(
             await settled(made, sending, ROUNDS)
             await is_healthy(made)
 
-        await eventually(lambda: made.ingest.open_files() < before + 100, "files closed again", 20.0)
+        await eventually(
+            lambda: made.ingest.open_files() < before + 100, "files closed again", 20.0
+        )
 
 
 async def test_more_clients_than_there_are_files(
