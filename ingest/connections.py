@@ -18,7 +18,7 @@ from aiohttp.typedefs import Handler, Middleware
 from shared.metrics import IngestMetrics
 
 MOST = 16_384
-"""Connections at most, however many files may be open: idle ones cost about 10 KiB each."""
+"""Connections at most, however many files may be open: an idle one costs 5 KiB."""
 
 RESERVED_FILES = 1024
 """Handles kept for Redis, the spool, handlers and providers (``up``), and a burst of accepts."""

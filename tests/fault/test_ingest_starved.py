@@ -124,8 +124,11 @@ async def test_no_file_can_be_opened(
             await eventually(tells_why, "a probe that says why")
             async with probe.get(f"{made.ingest.url}/healthz") as answer:
                 assert answer.status == 200
+            with pytest.raises((aiohttp.ClientError, TimeoutError)):
+                await is_healthy(made)  # a client that is new gets no answer
             resource.prlimit(made.ingest.pid, resource.RLIMIT_NOFILE, (soft, hard))
             await eventually(lambda: is_ready(probe, made.ingest), "ready again", 15.0)
+            await is_healthy(made)
         await settled(made, sending, ROUNDS)
 
 
