@@ -58,7 +58,7 @@ async def flush_scripts(made: System) -> Effect:
 async def kill_clients(made: System) -> Effect:
     """CLIENT KILL of every connection but ours; seen by partitions that were rebuilt."""
     killed = await made.redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")  # type: ignore[no-untyped-call]
-    assert killed >= 3 * 2 + 2, "void: services have more connections than that"
+    assert killed >= 3, "void: each of three services has one at least"
 
     async def effect(_made: System, workers: list[ServiceProcess]) -> float:
         counts = [await w.metric("takeovers_total", reason="disconnected") for w in workers]
