@@ -74,7 +74,7 @@ async def serve_ingest(
         return await _what_is_wrong(reads, keys)
 
     if settings.on_outage == "reject":
-        keeping = _keeping_in_redis(settings, redis_url, keys, metrics, check)
+        keeping = _keeping_in_redis(settings, redis_url, keys, metrics)
     else:
         keeping = _keeping_in_spool(settings, redis_url, keys, metrics, check, found)
     async with keeping as (appender, health, instead):
@@ -105,15 +105,19 @@ Keeping = tuple[Appender, HealthCheck, Instead]
 
 @asynccontextmanager
 async def _keeping_in_redis(
-    settings: Settings, redis_url: str, keys: Keys, metrics: IngestMetrics, check: HealthCheck
+    settings: Settings, redis_url: str, keys: Keys, metrics: IngestMetrics
 ) -> AsyncIterator[Keeping]:
-    """The policy ``reject``."""
+    """The policy ``reject``: ready is who can write as durably as is set."""
     durability = Durability.parse(settings.durability)
     writes = Pipe(redis_url, timeout_ms=TIMEOUT_MS, name="append", durability=durability)
     writes.on_batch = metrics.append_batch_messages.observe
     appender = RedisAppender(writes, keys, settings.dedupe_ms, metrics, limit_s=DEADLINE_S)
+
+    async def health() -> str | None:
+        return await _what_is_wrong(writes, keys)
+
     async with in_background(append=writes.run()):
-        yield appender, check, lambda: None
+        yield appender, health, lambda: None
 
 
 @asynccontextmanager

@@ -84,7 +84,11 @@ def up() -> None:
     from shared.home import home_folder
     from shared.settings import load_settings
 
-    url = load_settings().redis_url
+    settings = load_settings()
+    url = settings.redis_url
+    if url is None and settings.durability.startswith("replicas"):
+        problem = f"INTURN_DURABILITY is {settings.durability}, but the embedded Redis has none"
+        raise StartRefused([f"{problem}: set fsync, which it keeps, or INTURN_REDIS_URL"])
     code = supervise(
         _serve_up,
         folder=home_folder(),

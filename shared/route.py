@@ -2,8 +2,8 @@
 The way to a connection to Redis: what every one of them has, and the plain way to one server.
 
 redis-py's own retries are off and its protocol is 2: a repeated write may run twice, and on RESP3
-it does not heal an idle connection that the server has closed. It is given no timeout for answers:
-whoever uses the connection has one.
+it does not heal an idle connection that the server has closed. It is given no timeout for answers
+and no health checks: whoever uses the connection has a timeout, and calls again on a new one.
 """
 
 from __future__ import annotations

@@ -34,6 +34,16 @@ async def post(service: ServiceProcess, message_id: str) -> tuple[int, dict[str,
         return answer.status, accepted, time.monotonic() - began_s
 
 
+async def why_not_ready(service: ServiceProcess) -> str:
+    """What ``/readyz`` says of a service that is not."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{service.url}/readyz") as answer,
+    ):
+        assert answer.status == 503
+        return str((await answer.json())["error"]["message"])
+
+
 @pytest.mark.parametrize("on_outage", ["spool", "reject"])
 async def test_a_message_that_no_replica_has_is_kept_elsewhere_or_refused(
     redis_binary: ServerBinary, prefix: str, tmp_path: Path, on_outage: str
@@ -55,6 +65,8 @@ async def test_a_message_that_no_replica_has_is_kept_elsewhere_or_refused(
             assert took_s < ANSWER_WITHIN_S
             assert status == (202 if on_outage == "spool" else 503)
             assert accepted.get("spooled", True)
+            if on_outage == "reject":
+                assert "replicas" in await why_not_ready(ingest)
             made.replicas[0].resume()
 
             async def is_in_redis() -> bool:

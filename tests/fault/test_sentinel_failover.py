@@ -82,18 +82,23 @@ async def nothing_more_comes(ledger: Ledger, url: str, prefix: str) -> None:
         await redis.aclose()
 
 
-@pytest.mark.parametrize("durability", ["replicas:1", "memory"])
-async def test_a_killed_primary_is_replaced_under_load(
+@pytest.mark.parametrize(
+    "durability, fault",
+    [("replicas:1", "killed"), ("memory", "killed"), ("replicas:1", "paused")],
+)
+async def test_a_primary_that_goes_is_replaced_under_load(
     redis_binary: ServerBinary,
     prefix: str,
     tmp_path: Path,
     chance: random.Random,
     durability: str,
+    fault: str,
 ) -> None:
     """
     At ``replicas:1`` nothing that was accepted is lost, at ``memory`` losses are counted.
 
-    For its last moments its replicas are cut off, so that it dies with writes that nobody has.
+    For its last moments its replicas are cut off, so that it goes with writes that nobody has. One
+    that was only paused comes back as a primary of yesterday, and answers what it was asked.
     Nobody crashes, and within 15 s messages are accepted and handled again. Windows may be
     handled again with other members: what the old primary alone knew is gone.
     """
@@ -124,18 +129,23 @@ async def test_a_killed_primary_is_replaced_under_load(
             await eventually(lambda: len(ledger.in_hand) >= 5, "windows in hand")
             await lose_the_replicas(old.url)
             await asyncio.sleep(UNREPLICATED_S)
-            old.kill()
+            if fault == "killed":
+                old.kill()
+            else:
+                old.pause()
             recovery = Recovery(ledger)
             failover = asyncio.create_task(asyncio.to_thread(redis.wait_for_failover, old))
             await eventually(recovery.is_over, "messages accepted and handled again", RESUME_S)
             failover_s = await failover
+            if fault == "paused":
+                old.resume()
             await asyncio.wait_for(sending, 60)
             new = redis.primary
             assert new.port != old.port, "void: no failover"
             await nothing_more_comes(ledger, new.url, prefix)
             lost = lost_of(ledger)
             print(  # noqa: T201  the counts are the outcome at memory
-                f"{durability}: accepted {ledger.accepted_count}, lost {len(lost)}, "
+                f"{durability}, {fault}: accepted {ledger.accepted_count}, lost {len(lost)}, "
                 f"windows handled again {len(ledger.repeated)} of {len(ledger.window_ids)}, "
                 f"failover {failover_s:.1f} s, accepted again after {recovery.accepted_s:.1f} s, "
                 f"handled again after {recovery.handled_s:.1f} s"

@@ -212,3 +212,14 @@ def test_reading_help_imports_no_redis_client() -> None:
     """The parent of ``up`` and every help page stay small."""
     code = "import sys, ops.cli; sys.exit('redis' in sys.modules or 'aiohttp' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_up_refuses_to_wait_for_replicas_of_its_own_redis(shell: pytest.MonkeyPatch) -> None:
+    """The embedded Redis has none: every message would wait for them for ever."""
+    shell.delenv("INTURN_REDIS_URL")
+    shell.setenv("INTURN_DURABILITY", "replicas:1")
+
+    result = run("up")
+
+    assert result.exit_code == 2
+    assert "INTURN_DURABILITY is replicas:1, but the embedded Redis has none" in result.output
