@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import secrets
 import time
 import zlib
@@ -36,6 +37,9 @@ from shared.errors import EntryUndecodable
 FOLDER_MODE = 0o700
 LOCK, CURSOR, REFUSED = "lock", "cursor", "refused"
 DAMAGED_SUFFIX = ".damaged"
+
+_NAME = re.compile(r"\d{13}-\d+-[0-9a-f]{6}")
+"""What is called otherwise is not ours."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -162,7 +166,7 @@ def folders_of(root: Path, prefix: str) -> list[Path]:
     """The folders of the data under ``prefix``, the oldest first; also those that do not say."""
     paths = []
     with suppress(OSError):
-        paths = sorted(path for path in root.iterdir() if path.is_dir())
+        paths = sorted(path for path in root.iterdir() if _NAME.fullmatch(path.name))
     return [path for path in paths if _signature(path)[1] in (prefix, "")]
 
 

@@ -1,0 +1,97 @@
+"""What is read back from a spool file, whatever has happened to its bytes."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.spool.payload import Spooled, decode_spooled, encode_spooled
+from ingest.spool.record import HEADER_BYTES, MAGIC, pack_record, scan_records
+from shared.model import Message
+
+messages = st.builds(
+    Message,
+    instance=st.text(min_size=1, max_size=8),
+    user=st.text(min_size=1, max_size=8),
+    message_id=st.text(min_size=1, max_size=8),
+    text=st.text(max_size=40),
+    received_at=st.integers(0, 2**45),
+)
+payloads = st.lists(
+    st.builds(
+        lambda message, at: encode_spooled(Spooled(message=message, at=at)),
+        messages,
+        st.integers(0, 2**45),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(messages, st.integers(0, 2**45))
+def test_a_message_comes_back_as_it_was(message: Message, at: int) -> None:
+    """What is replayed is what was accepted."""
+    spooled = Spooled(message=message, at=at)
+    assert decode_spooled(encode_spooled(spooled)) == spooled
+
+
+@given(payloads)
+def test_nobody_can_write_a_record_into_a_message(given_payloads: list[bytes]) -> None:
+    """No byte of the magic occurs in a payload, whatever people write."""
+    for payload in given_payloads:
+        assert not set(MAGIC) & set(payload)
+
+
+@given(payloads, st.data())
+def test_a_cut_costs_what_it_hits(given_payloads: list[bytes], data: st.DataObject) -> None:
+    """Of a file that was cut off anywhere, every record before the cut is read."""
+    records = [pack_record(payload) for payload in given_payloads]
+    ends = list(accumulate(len(record) for record in records))
+    cut = data.draw(st.integers(0, ends[-1]))
+
+    scan = scan_records(b"".join(records)[:cut])
+
+    whole = sum(end <= cut for end in ends)
+    assert [record.payload for record in scan.records] == given_payloads[:whole]
+    assert [record.end for record in scan.records] == ends[:whole]
+    assert scan.damaged == (cut not in (0, *ends))
+
+
+@given(payloads, st.data())
+def test_flipped_bits_cost_the_records_that_they_hit(
+    given_payloads: list[bytes], data: st.DataObject
+) -> None:
+    """Every record without a flipped bit is read, no other is, and the damage is counted."""
+    records = [pack_record(payload) for payload in given_payloads]
+    ends = list(accumulate(len(record) for record in records))
+    bits = data.draw(st.sets(st.integers(0, ends[-1] * 8 - 1), min_size=1, max_size=5))
+    damaged = bytearray(b"".join(records))
+    for bit in bits:
+        damaged[bit // 8] ^= 1 << bit % 8
+    hit = {next(n for n, end in enumerate(ends) if bit // 8 < end) for bit in bits}
+
+    scan = scan_records(bytes(damaged))
+
+    found = [record.payload for record in scan.records]
+    assert found == [payload for n, payload in enumerate(given_payloads) if n not in hit]
+    runs = sum(1 for n in hit if n - 1 not in hit)
+    assert scan.damaged == runs
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_read_without_an_error(data: bytes) -> None:
+    """A file that was never ours starts nothing and stops nothing."""
+    assert scan_records(data).records == ()
+
+
+@given(st.integers(0, 2**32 - 1), st.binary(max_size=40))
+def test_a_length_that_leads_beyond_the_file_is_damage(length: int, rest: bytes) -> None:
+    """A damaged length does not make a reader wait for gigabytes, nor skip what follows."""
+    good = pack_record(b"{}\n{}")
+    broken = MAGIC + length.to_bytes(4, "big") + b"\0\0\0\0" + rest.replace(MAGIC, b"")
+    scan = scan_records(broken + good)
+    assert [record.payload for record in scan.records] == [b"{}\n{}"]
+    assert scan.damaged == 1
+    assert HEADER_BYTES == 12

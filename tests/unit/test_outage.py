@@ -1,0 +1,318 @@
+"""Where a message goes in each state of the policy ``spool``, told by a Redis under control."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+import structlog
+
+from ingest.accepted import Accepted
+from ingest.outage import SpoolingAppender, State
+from ingest.spool.replayer import Replayer
+from ingest.spool.spool import Spool
+from shared.errors import BrokerRefused, BrokerUnavailable, InturnError, SpoolUnavailable
+from shared.metrics import IngestMetrics, InstanceLabels
+from shared.model import Message
+from tests.support.spooling import message
+from tests.support.waiting import eventually
+
+
+class Store:
+    """
+    Takes messages, once each, while it ``is_up``; ``hold`` is awaited before.
+
+    ``refuses``: message ids whose key has the wrong type.
+    """
+
+    def __init__(self) -> None:
+        self.is_up = True
+        self.error: InturnError = BrokerUnavailable("away")
+        self.order: list[str] = []
+        self.refuses: set[str] = set()
+        self.calls = 0
+        self.hold = asyncio.Event()
+        self.hold.set()
+
+    async def append(self, messages: Sequence[Message]) -> list[Accepted]:
+        """As Redis would."""
+        self.calls += 1
+        await self.hold.wait()
+        await self.touch()
+        accepted = []
+        for one in messages:
+            if one.message_id in self.refuses:
+                raise BrokerRefused("WRONGTYPE", "of one stream")
+            known = one.message_id in self.order
+            if not known:
+                self.order.append(one.message_id)
+            accepted.append(
+                Accepted(message_id=one.message_id, entry_id="1-0", duplicate=known, spooled=False)
+            )
+        return accepted
+
+    async def touch(self) -> None:
+        """As the probe does."""
+        if not self.is_up:
+            raise self.error
+
+
+class Policy:
+    """One process's policy: ``store`` is asked by requests, ``patient`` by the replayer."""
+
+    def __init__(self, folder: Path, max_bytes: int = 1 << 30) -> None:
+        self.store, self.patient = Store(), Store()
+        self.patient.order = self.store.order
+        self.metrics = IngestMetrics(InstanceLabels(1))
+        self.spool = Spool(folder, "p", max_bytes, self.metrics, lambda: 1)
+        replayer = Replayer(self.spool, self.patient, self.metrics)
+        self.appender = SpoolingAppender(self.store, self.spool, replayer, self.patient.touch)
+        self.draining: asyncio.Task[None] | None = None
+
+    def drain(self) -> None:
+        """Begin to replay whenever Redis is there."""
+        self.draining = asyncio.create_task(self.appender.keep_draining())
+
+    async def end(self) -> None:
+        """As a process that ends in order."""
+        if self.draining is not None:
+            self.draining.cancel()
+            await asyncio.gather(self.draining, return_exceptions=True)
+        self.spool.close()
+
+    async def put(self, number: int) -> bool:
+        """Keep one; whether it was spooled."""
+        [accepted] = await self.appender.append([message(number)])
+        return accepted.spooled
+
+    def go_away(self) -> None:
+        """Redis takes no writes from now on."""
+        self.store.is_up = self.patient.is_up = False
+
+    def come_back(self) -> None:
+        """It does again."""
+        self.store.is_up = self.patient.is_up = True
+
+    async def is_in(self, state: State) -> None:
+        """Wait for a state."""
+        await eventually(lambda: self.appender.state is state, state.value)
+
+
+def files(folder: Path, pattern: str) -> list[Path]:
+    """What lies in the spool."""
+    return list(folder.glob(pattern))
+
+
+@pytest.fixture
+async def policy(tmp_path: Path) -> AsyncIterator[Policy]:
+    """Online, and nothing is drained before the test says so."""
+    made = Policy(tmp_path)
+    await made.appender.start()
+    yield made
+    await made.end()
+
+
+async def test_the_first_failure_spools_all_that_is_on_its_way(policy: Policy) -> None:
+    """A request that waits behind the one that failed is not left to its own timeout."""
+    policy.store.hold.clear()
+    waiting = [asyncio.create_task(policy.put(number)) for number in range(3)]
+    await eventually(lambda: policy.store.calls == 3, "three appends on their way")
+    policy.appender.begin("another one failed")
+    assert await asyncio.gather(*waiting) == [True, True, True]
+    assert policy.spool.messages == 3
+
+
+async def test_redis_is_not_asked_while_spooling(policy: Policy) -> None:
+    """After the first failure nobody waits for a Redis that is away."""
+    policy.go_away()
+    assert await policy.put(1)
+    calls = policy.store.calls
+    assert await policy.put(2)
+    assert policy.store.calls == calls
+
+
+async def test_a_refusal_of_one_message_is_no_outage(policy: Policy) -> None:
+    """It fails alone, is not spooled, and the others go on."""
+    policy.store.refuses = {"ann-1"}
+    with pytest.raises(BrokerRefused):
+        await policy.put(1)
+    assert policy.appender.state is State.ONLINE
+    assert policy.spool.messages == 0
+    assert not await policy.put(2)
+
+
+async def test_new_messages_wait_for_the_last_of_the_backlog(policy: Policy) -> None:
+    """What is spooled goes first: a message that comes while it closes is behind it in Redis."""
+    policy.go_away()
+    await policy.put(1)
+    policy.come_back()
+    policy.patient.hold.clear()
+    policy.drain()
+    await eventually(lambda: policy.patient.calls == 1, "the replay")
+    assert await policy.put(2), "not closing yet: it queues in the spool"
+    policy.patient.hold.set()
+    await policy.is_in(State.ONLINE)
+    assert not await policy.put(3)
+    assert policy.store.order == ["ann-1", "ann-2", "ann-3"]
+
+
+async def test_a_message_that_comes_while_closing_is_not_spooled_behind_the_end(
+    policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits until the spool is empty and goes to Redis: no message is left in a closed spool."""
+    policy.go_away()
+    await policy.put(1)
+    policy.come_back()
+    late: list[asyncio.Task[bool]] = []
+    seal = policy.spool.seal
+
+    async def send_meanwhile() -> None:
+        if policy.appender.state is State.CLOSING:
+            late.append(asyncio.create_task(policy.put(2)))
+            await asyncio.sleep(0)
+            assert not late[0].done()
+        await seal()
+
+    monkeypatch.setattr(policy.spool, "seal", send_meanwhile)
+    policy.drain()
+    await policy.is_in(State.ONLINE)
+    assert await late[0] is False
+    assert policy.spool.messages == 0
+    assert policy.store.order == ["ann-1", "ann-2"]
+
+
+async def test_a_close_that_fails_spools_those_who_waited(
+    policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis is gone again while it closes: who waited is kept, behind what came first."""
+    policy.go_away()
+    await policy.put(1)
+    policy.come_back()
+    late: list[asyncio.Task[bool]] = []
+    seal = policy.spool.seal
+
+    async def fail_meanwhile() -> None:
+        if policy.appender.state is State.CLOSING and not late:
+            late.append(asyncio.create_task(policy.put(2)))
+            await asyncio.sleep(0)
+            raise BrokerUnavailable("gone again")
+        await seal()
+
+    monkeypatch.setattr(policy.spool, "seal", fail_meanwhile)
+    policy.drain()
+    await eventually(lambda: late, "a message that waits")
+    assert await late[0] is True
+    await policy.is_in(State.ONLINE)
+    assert policy.store.order == ["ann-1", "ann-2"]
+
+
+async def test_a_close_that_takes_too_long_keeps_nobody_waiting(
+    policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request is answered within its two seconds though the last replay hangs."""
+    monkeypatch.setattr("ingest.outage.CLOSING_S", 0.05)
+    policy.go_away()
+    await policy.put(1)
+    policy.come_back()
+    late: list[asyncio.Task[bool]] = []
+    seal = policy.spool.seal
+
+    async def hang() -> None:
+        if policy.appender.state is State.CLOSING and not late:
+            late.append(asyncio.create_task(policy.put(2)))
+            await asyncio.Event().wait()
+        await seal()
+
+    monkeypatch.setattr(policy.spool, "seal", hang)
+    policy.drain()
+    await eventually(lambda: late, "a message that waits")
+    assert await late[0] is True
+    await policy.is_in(State.ONLINE)
+    assert policy.store.order == ["ann-1", "ann-2"]
+
+
+async def test_a_record_that_redis_refuses_is_set_aside(policy: Policy, tmp_path: Path) -> None:
+    """It is kept for a person, counted, and blocks neither its batch nor what comes after."""
+    policy.go_away()
+    for number in range(4):
+        await policy.put(number)
+    policy.patient.refuses = {"ann-1"}
+    policy.come_back()
+    with structlog.testing.capture_logs() as logs:
+        policy.drain()
+        await policy.is_in(State.ONLINE)
+
+    assert policy.store.order == ["ann-0", "ann-2", "ann-3"]
+    assert policy.metrics.registry.get_sample_value("inturn_spool_refused_total") == 1
+    [refused] = files(tmp_path, "*/refused")
+    assert b"ann-1" in refused.read_bytes()
+    assert [line["code"] for line in logs if line["event"] == "spool.refused"] == ["WRONGTYPE"]
+    await policy.end()
+    assert refused.exists(), "its folder stays for as long as it holds something"
+
+
+async def test_a_full_spool_is_said_and_ends_with_the_outage(tmp_path: Path) -> None:
+    """Nothing is answered 2xx that is kept nowhere; when Redis is back it is taken again."""
+    policy = Policy(tmp_path, max_bytes=10)
+    try:
+        await policy.appender.start()
+        policy.drain()
+        policy.go_away()
+        with pytest.raises(SpoolUnavailable):
+            await policy.put(1)
+        policy.come_back()
+        await policy.is_in(State.ONLINE)
+        assert not await policy.put(1)
+    finally:
+        await policy.end()
+
+
+async def test_what_was_left_behind_goes_first(policy: Policy, tmp_path: Path) -> None:
+    """A process that starts over another's messages queues its own behind them."""
+    policy.go_away()
+    await policy.put(1)
+    await policy.end()
+    heir = Policy(tmp_path)
+    try:
+        await heir.appender.start()
+        assert await heir.put(2)
+        heir.drain()
+        await heir.is_in(State.ONLINE)
+        assert heir.store.order == ["ann-1", "ann-2"]
+        assert not files(tmp_path, "*/*.spool")
+    finally:
+        await heir.end()
+
+
+async def test_what_dies_beside_a_healthy_process_is_replayed_by_it(
+    policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No restart is needed: whoever lives looks for what others have left."""
+    monkeypatch.setattr("ingest.outage.ADOPT_S", 0.02)
+    other = Policy(tmp_path)
+    other.go_away()
+    await other.put(1)
+    policy.drain()
+    await other.end()
+    await eventually(lambda: policy.store.order == ["ann-1"], "its message")
+    await policy.is_in(State.ONLINE)
+
+
+async def test_beginning_and_end_are_one_line_each(policy: Policy) -> None:
+    """An operator sees when, why, how many and how long, and is not drowned."""
+    with structlog.testing.capture_logs() as logs:
+        policy.go_away()
+        for number in range(5):
+            await policy.put(number)
+        policy.come_back()
+        policy.drain()
+        await policy.is_in(State.ONLINE)
+    lines = [line for line in logs if line["log_level"] != "debug"]
+    assert [(line["event"], line["log_level"]) for line in lines] == [
+        ("spool.began", "warning"),
+        ("spool.ended", "info"),
+    ]
+    assert lines[0]["reason"] == "away"
+    assert lines[1]["replayed"] == 5
