@@ -11,7 +11,8 @@ What becomes of messages while Redis takes none: the policy ``spool``.
 
 So the messages of a user that come one after the answer to the other are in Redis in their order,
 whatever state they met. A process that starts begins SPOOLING if another left something behind,
-or if Redis is away: what was accepted before goes first there, too.
+or if Redis is away: what was accepted before goes first there, too, also if another process
+was faster to adopt it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from enum import Enum
+from pathlib import Path
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -42,6 +44,11 @@ ADOPT_S = 3.0
 
 START_S = 2.0
 """How long a starting process waits for Redis before it takes messages without it."""
+
+AHEAD_S = 30.0
+"""
+How long a process that has started waits for another one to replay what it was too late to adopt.
+"""
 
 CLOSING_MESSAGES = 500
 CLOSING_S = 1.0
@@ -75,6 +82,8 @@ class SpoolingAppender:
         self._spool = spool
         self._replayer = replayer
         self._probe = probe
+        self._ahead: set[Path] = set()
+        self._ahead_until_s: float | None = None
         self._began_s = 0.0
         self._replayed = 0
         self._wanted = asyncio.Event()
@@ -93,8 +102,10 @@ class SpoolingAppender:
         Raises:
             StartRefused: Redis is there and not fit.
         """
-        if left := await self._spool.adopt():
-            self.begin(f"{left} messages were left behind")
+        left = await self._spool.adopt()
+        self._ahead = self._spool.inherited_by_others()
+        if left or self._ahead:
+            self.begin("messages were left behind")
             return
         try:
             async with asyncio.timeout(START_S):
@@ -186,6 +197,9 @@ class SpoolingAppender:
     async def _drain(self) -> None:
         await self._spool.adopt()
         await self._probe()
+        # Before anybody is waited for: two that wait for each other would both stand still.
+        await self._replay(self._spool.adopted_backlog())
+        self._let_others_finish()
         # What came before this round is replayed without haste; what came meanwhile may be little.
         while True:
             await self._spool.seal()
@@ -193,6 +207,24 @@ class SpoolingAppender:
             if self._spool.messages <= CLOSING_MESSAGES:
                 break
         await self._close()
+
+    def _let_others_finish(self) -> None:
+        """
+        What another process has inherited may be of users who write to us now: it goes first.
+
+        Raises:
+            BrokerUnavailable: it is not in Redis yet, and has not had its time.
+        """
+        self._ahead = self._spool.still_there(self._ahead)
+        if not self._ahead:
+            return
+        now_s = time.monotonic()
+        if self._ahead_until_s is None:
+            self._ahead_until_s = now_s + AHEAD_S
+        if now_s < self._ahead_until_s:
+            raise BrokerUnavailable("another process replays what was left behind")
+        log.warning("spool.not_waited", files=len(self._ahead))
+        self._ahead = set()
 
     async def _close(self) -> None:
         """Let new messages wait until nothing is left, then go online."""

@@ -6,8 +6,9 @@ A process writes only to the folder that it made itself. Whoever finds a folder 
 lock with its process, however that ended; nobody has to judge by times or by process ids.
 
     <SPOOL_DIR>/<ms>-<pid>-<random>/
-        lock               held for as long as somebody works on the folder; says who, and for
-                           which PREFIX: what was spooled for other data is not ours to replay
+        lock               held for as long as somebody works on the folder; says who (pid and
+                           own folder), and for which PREFIX: what was spooled for other data is
+                           not ours to replay
         <number>.spool     records in the order in which they were written
         cursor             how far the first of them is in Redis
         refused            records that Redis refuses for their own sake, kept for a person
@@ -27,7 +28,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from ingest.spool.payload import decode_spooled
 from ingest.spool.record import Record, Scan, pack_record, scan_records
@@ -76,22 +77,23 @@ class HeldFolder:
             path.mkdir(mode=FOLDER_MODE)
             lock_fd = _try_lock(path)
             if lock_fd is not None:  # else somebody looked into it at this very moment
-                _sign(lock_fd, prefix)
+                _sign(lock_fd, path.name, prefix)
                 sync_folder(root)
                 return cls(path, lock_fd)
 
     @classmethod
-    def adopt(cls, path: Path, prefix: str) -> Self | None:
+    def adopt(cls, path: Path, heir: str, prefix: str) -> Self | None:
         """
         Take over what a process left behind; None: it still works, or somebody was faster.
 
-        Its files are looked through for damage, which never stops anything.
+        ``heir`` is the name of our own folder. The files are looked through for damage, which
+        never stops anything.
         """
         lock_fd = _try_lock(path)
         if lock_fd is None:
             return None
         with suppress(OSError):
-            _sign(lock_fd, prefix)
+            _sign(lock_fd, heir, prefix)
         folder = cls(path, lock_fd)
         folder.backlog.extend(folder.survey())
         return folder
@@ -113,14 +115,15 @@ class HeldFolder:
         """
         Remember that everything up to the end of ``record`` is in Redis.
 
-        Not synced: a killed process keeps it, and after a crash of the machine dedupe catches
-        what is replayed again.
+        Not synced, and not insisted upon: on a full disk, or after a crash of the machine, dedupe
+        catches what is replayed again.
         """
         text = f"{sealed.path.name} {record.end:012d}"
         line = f"{text} {zlib.crc32(text.encode()):08x}\n"
-        if self._cursor_fd < 0:
-            self._cursor_fd = os.open(self.path / CURSOR, os.O_WRONLY | os.O_CREAT, FILE_MODE)
-        os.pwrite(self._cursor_fd, line.encode(), 0)
+        with suppress(OSError):
+            if self._cursor_fd < 0:
+                self._cursor_fd = os.open(self.path / CURSOR, os.O_WRONLY | os.O_CREAT, FILE_MODE)
+            os.pwrite(self._cursor_fd, line.encode(), 0)
 
     def set_aside(self, payload: bytes) -> None:
         """
@@ -167,7 +170,17 @@ def folders_of(root: Path, prefix: str) -> list[Path]:
     paths = []
     with suppress(OSError):
         paths = sorted(path for path in root.iterdir() if _NAME.fullmatch(path.name))
-    return [path for path in paths if _signature(path)[1] in (prefix, "")]
+    return [path for path in paths if _signature(path).prefix in (prefix, "")]
+
+
+def inherited_files(root: Path, prefix: str) -> set[Path]:
+    """What dead processes have spooled and a live one is replaying now."""
+    return {
+        file
+        for folder in folders_of(root, prefix)
+        if _signature(folder).owner not in (folder.name, "") and holder_of(folder) is not None
+        for file in folder.glob(f"*{SUFFIX}")
+    }
 
 
 def may_be_adopted(path: Path) -> bool:
@@ -227,23 +240,32 @@ def holder_of(path: Path) -> int | None:
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return _signature(path)[0]
+        return _signature(path).pid
     finally:
         os.close(fd)
     return None
 
 
-def _sign(lock_fd: int, prefix: str) -> None:
+class _Signature(NamedTuple):
+    """Who works on a folder: its process, by its pid and its own folder, and for which data."""
+
+    pid: int
+    owner: str
+    prefix: str
+
+
+def _sign(lock_fd: int, owner: str, prefix: str) -> None:
     os.ftruncate(lock_fd, 0)
-    os.pwrite(lock_fd, f"{os.getpid()} {prefix}\n".encode(), 0)
+    os.pwrite(lock_fd, f"{os.getpid()} {owner} {prefix}\n".encode(), 0)
 
 
-def _signature(path: Path) -> tuple[int, str]:
+def _signature(path: Path) -> _Signature:
+    """All of it empty where it cannot be read."""
     try:
-        pid, _, prefix = (path / LOCK).read_text(errors="replace").strip().partition(" ")
-    except OSError:
-        return 0, ""
-    return int(pid) if pid.isdecimal() else 0, prefix
+        pid, owner, prefix = (path / LOCK).read_text(errors="replace").split()
+    except (OSError, ValueError):
+        return _Signature(0, "", "")
+    return _Signature(int(pid) if pid.isdecimal() else 0, owner, prefix)
 
 
 def _time_of(record: Record) -> int | None:

@@ -10,7 +10,14 @@ from pathlib import Path
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from ingest.spool.folder import FOLDER_MODE, HeldFolder, Sealed, folders_of, may_be_adopted
+from ingest.spool.folder import (
+    FOLDER_MODE,
+    HeldFolder,
+    Sealed,
+    folders_of,
+    inherited_files,
+    may_be_adopted,
+)
 from ingest.spool.payload import Spooled, encode_spooled
 from ingest.spool.record import pack_record
 from ingest.spool.room import Room
@@ -108,9 +115,21 @@ class Spool:
         self._adopted += adopted
         return sum(folder.messages for folder in adopted)
 
+    def inherited_by_others(self) -> set[Path]:
+        """Files of dead processes that another live one is replaying now."""
+        return inherited_files(self._root, self._prefix) - self._ours()
+
+    def still_there(self, files: set[Path]) -> set[Path]:
+        """Which of these are neither replayed nor ours to replay by now."""
+        return {file for file in files if file.exists()} - self._ours()
+
+    def adopted_backlog(self) -> list[tuple[HeldFolder, Sealed]]:
+        """What dead processes have left to us, the oldest first."""
+        return [(folder, sealed) for folder in self._adopted for sealed in folder.backlog]
+
     def backlog(self) -> list[tuple[HeldFolder, Sealed]]:
-        """What is to be replayed, in this order: adopted folders, then our own sealed files."""
-        return [(folder, sealed) for folder in self._folders() for sealed in folder.backlog]
+        """All that is to be replayed, in this order: adopted folders, then our own sealed files."""
+        return [*self.adopted_backlog(), *((self._own, sealed) for sealed in self._own.backlog)]
 
     def drop_drained(self) -> None:
         """Let go of adopted folders of which nothing is left to replay."""
@@ -130,6 +149,9 @@ class Spool:
         for folder in self._folders():
             folder.release()
 
+    def _ours(self) -> set[Path]:
+        return {sealed.path for _, sealed in self.backlog()}
+
     def _folders(self) -> Iterator[HeldFolder]:
         yield from self._adopted
         yield self._own
@@ -140,7 +162,7 @@ class Spool:
         for path in folders_of(self._root, self._prefix):
             if path in ours or not may_be_adopted(path):
                 continue
-            folder = HeldFolder.adopt(path, self._prefix)
+            folder = HeldFolder.adopt(path, self._own.path.name, self._prefix)
             if folder is None:
                 continue
             if folder.backlog:

@@ -187,7 +187,7 @@ async def test_who_holds_a_folder_can_be_told(tmp_path: Path) -> None:
     (folder.path / "000000000001.spool").write_bytes(b"x")
     folder.release()
     assert holder_of(folder.path) is None
-    assert HeldFolder.adopt(folder.path, PREFIX) is not None
+    assert HeldFolder.adopt(folder.path, "heir", PREFIX) is not None
 
 
 async def test_after_the_end_nothing_is_taken(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.log import configure_logging
+from shared.log import configure_logging, hash_users_with
 from shared.masking import MASK, UserHash, mask_text
 from shared.model import EntryId, Kind, Message, window_id
 
@@ -308,3 +308,14 @@ def test_a_stream_that_was_closed_costs_lines_and_nothing_else(stream: io.String
     log = start_log(stream)
     stream.close()
     log.info("worker.stopped")
+
+
+def test_users_are_hashed_with_a_key_that_comes_later(stream: io.StringIO) -> None:
+    """A service that logs before it has reached Redis agrees with the others from then on."""
+    configure_logging("info", "json", stream)
+    log = structlog.get_logger()
+    log.info("message.spooled", user=PHONE)
+    hash_users_with(b"a test's key")
+    log.info("message.spooled", user=PHONE)
+    hashes = [json.loads(line)["user"] for line in stream.getvalue().splitlines()]
+    assert hashes[0] != hashes[1] == UserHash(b"a test's key")(PHONE)

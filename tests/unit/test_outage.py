@@ -95,6 +95,10 @@ class Policy:
         """It does again."""
         self.store.is_up = self.patient.is_up = True
 
+    def draining_waits(self) -> bool:
+        """Whether it was told to let another process go first."""
+        return self.appender._ahead_until_s is not None
+
     async def is_in(self, state: State) -> None:
         """Wait for a state."""
         await eventually(lambda: self.appender.state is state, state.value)
@@ -284,6 +288,54 @@ async def test_what_was_left_behind_goes_first(policy: Policy, tmp_path: Path) -
         assert not files(tmp_path, "*/*.spool")
     finally:
         await heir.end()
+
+
+async def test_what_another_has_inherited_goes_first(policy: Policy, tmp_path: Path) -> None:
+    """A process that starts after its predecessor's messages were adopted waits for them."""
+    policy.go_away()
+    await policy.put(1)
+    await policy.end()
+    heir, successor = Policy(tmp_path), Policy(tmp_path)
+    successor.store.order = successor.patient.order = heir.store.order
+    try:
+        await heir.appender.start()
+        heir.go_away()
+        heir.drain()
+        await successor.appender.start()
+        successor.drain()
+        assert await successor.put(2)
+        await eventually(successor.draining_waits, "a replay that waits")
+        assert heir.store.order == []
+        heir.come_back()
+        await successor.is_in(State.ONLINE)
+        assert heir.store.order == ["ann-1", "ann-2"]
+    finally:
+        await heir.end()
+        await successor.end()
+
+
+async def test_two_heirs_do_not_wait_for_each_other(policy: Policy, tmp_path: Path) -> None:
+    """Each replays what it has adopted before it waits for what the other has."""
+    other = Policy(tmp_path)
+    for number, dead in enumerate((policy, other)):
+        dead.go_away()
+        await dead.put(number)
+    heirs = [Policy(tmp_path), Policy(tmp_path)]
+    try:
+        for dead, heir in zip((policy, other), heirs, strict=True):
+            await dead.end()
+            assert await heir.spool.adopt() == 1
+        for heir in heirs:
+            await heir.appender.start()
+            assert heir.appender.state is State.SPOOLING
+        for heir in heirs:
+            heir.drain()
+        for heir in heirs:
+            await heir.is_in(State.ONLINE)
+        assert [heir.store.order for heir in heirs] == [["ann-0"], ["ann-1"]]
+    finally:
+        for heir in heirs:
+            await heir.end()
 
 
 async def test_what_dies_beside_a_healthy_process_is_replayed_by_it(

@@ -1,0 +1,315 @@
+"""F2 and F10 with real ingest services: Redis dies, they die, their disks are full."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import resource
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from shared.connect import open_pipe
+from shared.keys import Keys
+from shared.redis_binary import ServerBinary
+from shared.wire import decode_message
+from tests.support.redis_server import RedisServer
+from tests.support.service_process import ServiceProcess
+from tests.support.waiting import eventually
+
+USERS = 40
+PARTITIONS = 4
+INSTANCE = "shop"
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    """Of this run; ``TEST_SEED`` repeats one."""
+    seed = int(os.environ.get("TEST_SEED") or random.SystemRandom().randrange(10**9))
+    print(f"TEST_SEED={seed}")  # noqa: T201  a failure shows it
+    return random.Random(seed)
+
+
+@pytest.fixture
+def server(redis_binary: ServerBinary) -> Iterator[RedisServer]:
+    """A Redis of the test's own, whose data outlive a kill."""
+    options = {"appendonly": "yes", "appendfsync": "always"}
+    with RedisServer(redis_binary, options=options) as running:
+        yield running
+
+
+@pytest.fixture
+def settings(server: RedisServer, prefix: str, tmp_path: Path) -> dict[str, Any]:
+    """Of ingest services that share a spool."""
+    return {
+        "redis_url": server.url,
+        "prefix": prefix,
+        "partitions": PARTITIONS,
+        "spool_dir": tmp_path / "spool",
+    }
+
+
+class Senders:
+    """
+    Users who write one message after the answer to the other, each to one ingest.
+
+    What is not answered 202 is sent again under the same id, as providers do.
+    """
+
+    def __init__(self) -> None:
+        self.sent: dict[str, list[str]] = defaultdict(list)
+        self.spooled = 0
+        self.refused = 0
+        self.slowest_s = 0.0
+        self._ending = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, ingests: list[ServiceProcess]) -> None:
+        """Begin to write."""
+        for number in range(USERS):
+            ingest = ingests[number % len(ingests)]
+            self._tasks.append(asyncio.create_task(self._write(f"user-{number}", ingest)))
+
+    async def end(self) -> None:
+        """Every user waits for the answer to the last message."""
+        self._ending = True
+        await asyncio.gather(*self._tasks)
+
+    @property
+    def accepted(self) -> int:
+        """Messages that were answered 202; raises what a user has met instead."""
+        for task in self._tasks:
+            if task.done():
+                task.result()
+        return sum(len(ids) for ids in self.sent.values())
+
+    def has_spooled(self, count: int) -> bool:
+        """Whether more than ``count`` messages were answered as spooled."""
+        return self.spooled > count
+
+    async def _write(self, user: str, ingest: ServiceProcess) -> None:
+        async with aiohttp.ClientSession() as session:
+            while not self._ending:
+                message_id = f"{user}-{len(self.sent[user])}"
+                body = {"instance": INSTANCE, "user": user, "text": "hi", "message_id": message_id}
+                posting = partial(self._post, session, ingest, body)
+                await eventually(posting, "a 202", 60.0)
+                self.sent[user].append(message_id)
+                await asyncio.sleep(0.01)
+
+    async def _post(
+        self, session: aiohttp.ClientSession, ingest: ServiceProcess, body: dict[str, str]
+    ) -> bool:
+        began_s = time.monotonic()
+        try:
+            async with session.post(f"{ingest.url}/api/v1/messages", json=body) as answer:
+                self.slowest_s = max(self.slowest_s, time.monotonic() - began_s)
+                if answer.status != 202:
+                    assert answer.status == 503
+                    assert answer.headers["Retry-After"]
+                    self.refused += 1
+                    return False
+                [accepted] = (await answer.json())["accepted"]
+                assert (accepted["entry_id"] is None) == accepted["spooled"]
+                self.spooled += accepted["spooled"]
+                return True
+        except aiohttp.ClientError:
+            return False
+
+
+def assert_kept(found: dict[str, list[str]], sent: dict[str, list[str]]) -> None:
+    """Every accepted message is one entry, and each user's stand in their order."""
+    for user, ids in sent.items():
+        there = found.get(user, [])
+        assert not set(ids) - set(there), f"{user}: lost"
+        assert len(set(there)) == len(there), f"{user}: two entries of one message"
+        assert there == ids, f"{user}: out of order"
+
+
+async def found(server: RedisServer, prefix: str) -> dict[str, list[str]]:
+    """Each user's message ids in the order of their entries."""
+    keys = Keys(prefix, PARTITIONS)
+    by_user = defaultdict(list)
+    async with open_pipe(server.url, timeout_ms=5000, name="look") as pipe:
+        for number in range(PARTITIONS):
+            stream = keys.partition(number).stream(INSTANCE)
+            for _, (_, value) in await pipe.call("XRANGE", stream, "-", "+"):
+                message = decode_message(INSTANCE, value)
+                by_user[message.user].append(message.message_id)
+    return by_user
+
+
+def spooled_files(spool: Path) -> list[Path]:
+    """What waits on the disk, of any process."""
+    return list(spool.glob("*/*.spool"))
+
+
+async def drained(ingests: list[ServiceProcess], spool: Path) -> None:
+    """Wait until every spool is empty."""
+
+    async def is_so() -> bool:
+        left = [await ingest.metric("spool_messages") for ingest in ingests]
+        return not any(left) and not spooled_files(spool)
+
+    await eventually(is_so, "empty spools", 30.0)
+
+
+async def ready_status(ingest: ServiceProcess) -> tuple[int, str]:
+    """What ``/readyz`` says."""
+    url = f"{ingest.url}/readyz"
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        return answer.status, (await answer.json())["status"]
+
+
+async def test_redis_and_ingest_killed_while_two_share_a_spool(
+    server: RedisServer,
+    settings: dict[str, Any],
+    prefix: str,
+    tmp_path: Path,
+    chance: random.Random,
+) -> None:
+    """F2: whatever dies, each accepted message is one entry, and a user's are in order."""
+    async with (
+        ServiceProcess("ingest", tmp_path, settings) as first,
+        ServiceProcess("ingest", tmp_path, settings) as second,
+    ):
+        senders = Senders()
+        senders.start([first, second])
+        for _ in range(3):
+            before = senders.spooled
+            await asyncio.sleep(chance.uniform(0.1, 0.4))
+            server.kill()
+            await eventually(partial(senders.has_spooled, before + 100), "a spool that fills")
+            first.kill()
+            await first.start()
+            await asyncio.sleep(chance.uniform(0.0, 0.5))
+            server.start()
+            # While it replays, once more.
+            await asyncio.sleep(chance.uniform(0.0, 0.5))
+            first.kill()
+            await first.start()
+        await senders.end()
+        await drained([first, second], tmp_path / "spool")
+
+    assert_kept(await found(server, prefix), senders.sent)
+    assert senders.spooled > 300, "void: nothing was spooled"
+
+
+async def test_ingest_answers_while_redis_hangs(
+    server: RedisServer, settings: dict[str, Any], prefix: str, tmp_path: Path
+) -> None:
+    """F6: within two seconds, however long nothing answers; nobody is told 503."""
+    async with ServiceProcess("ingest", tmp_path, settings) as ingest:
+        senders = Senders()
+        senders.start([ingest])
+        await eventually(lambda: senders.accepted > 100, "messages in health")
+        server.pause()
+        await eventually(lambda: senders.spooled > 200, "a spool that fills")
+        server.resume()
+        await senders.end()
+        await drained([ingest], tmp_path / "spool")
+    assert senders.refused == 0
+    assert senders.slowest_s < 2.0
+    assert_kept(await found(server, prefix), senders.sent)
+
+
+async def test_ingest_takes_messages_before_redis_was_ever_there(
+    server: RedisServer, settings: dict[str, Any], prefix: str, tmp_path: Path
+) -> None:
+    """A restart during an outage does not end the service; it says that it is degraded."""
+    server.kill()
+    async with ServiceProcess("ingest", tmp_path, settings) as ingest:
+        assert await ready_status(ingest) == (200, "degraded")
+        senders = Senders()
+        senders.start([ingest])
+        await eventually(lambda: senders.spooled > 100, "a spool that fills")
+        assert await ingest.stop() == 0
+        await ingest.start()
+        server.start()
+        await senders.end()
+        await drained([ingest], tmp_path / "spool")
+        assert await ready_status(ingest) == (200, "ok")
+    assert_kept(await found(server, prefix), senders.sent)
+
+
+async def test_ingest_of_other_data_refuses_and_keeps(
+    server: RedisServer, settings: dict[str, Any], prefix: str, tmp_path: Path
+) -> None:
+    """Messages of a service with a wrong number of partitions wait for the right one."""
+    async with ServiceProcess("ingest", tmp_path, settings):
+        pass
+    server.kill()
+    wrong = ServiceProcess("ingest", tmp_path, {**settings, "partitions": PARTITIONS + 1})
+    async with wrong:
+        senders = Senders()
+        senders.start([wrong])
+        await eventually(lambda: senders.spooled > 50, "a spool that fills")
+        server.start()
+        assert await wrong.ended() == 2
+        assert "INTURN_PARTITIONS" in wrong.log.read_text()
+        async with ServiceProcess("ingest", tmp_path, settings) as right:
+            wrong.port, wrong.url = right.port, right.url
+            await senders.end()
+            await drained([right], tmp_path / "spool")
+    assert_kept(await found(server, prefix), senders.sent)
+
+
+def limit_files(ingest: ServiceProcess, size_bytes: int) -> None:
+    """No file of the process may grow beyond: EFBIG, where a full disk says ENOSPC."""
+    _, hard = resource.prlimit(ingest.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(ingest.pid, resource.RLIMIT_FSIZE, (size_bytes, hard))
+
+
+async def test_full_disks_refuse_and_resume_by_themselves(
+    server: RedisServer, settings: dict[str, Any], prefix: str, tmp_path: Path
+) -> None:
+    """F10: with Redis away and the spool's disk full 503, and 2xx again when there is room."""
+    async with ServiceProcess("ingest", tmp_path, settings) as ingest:
+        senders = Senders()
+        senders.start([ingest])
+        await eventually(lambda: senders.accepted > 50, "messages in health")
+        limit_files(ingest, 0)
+        accepted = senders.accepted
+        await eventually(lambda: senders.accepted > accepted + 50, "Redis needs no spool")
+        server.kill()
+        await eventually(lambda: senders.refused > 50, "refusals")
+        assert await ready_status(ingest) == (503, "unavailable")
+        limit_files(ingest, resource.RLIM_INFINITY)
+        await eventually(lambda: senders.spooled > 100, "a spool that fills")
+        limit_files(ingest, 0)
+        server.start()
+        accepted = senders.accepted
+        await eventually(lambda: senders.accepted > accepted + 50, "messages in health")
+        await senders.end()
+        await drained([ingest], tmp_path / "spool")
+    assert_kept(await found(server, prefix), senders.sent)
+
+
+async def test_what_people_wrote_is_nowhere_but_in_the_spool(
+    server: RedisServer, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    """Phone numbers, texts and names of users: not in logs, metrics or names of files."""
+    secrets = ("4915112345678", "my pin is 7391", "Mallory")
+    async with ServiceProcess("ingest", tmp_path, {**settings, "log_level": "debug"}) as ingest:
+        server.kill()
+        async with aiohttp.ClientSession() as session:
+            body = {"instance": INSTANCE, "user": secrets[0], "text": secrets[1]}
+            body["message_id"] = secrets[2]
+            async with session.post(f"{ingest.url}/api/v1/messages", json=body) as answer:
+                assert (await answer.json())["accepted"][0]["spooled"]
+            async with session.get(f"{ingest.url}/metrics") as answer:
+                metrics = await answer.text()
+        [file] = (tmp_path / "spool").glob("*/*.spool")
+        assert all(secret.encode() in file.read_bytes() for secret in secrets)
+        names = " ".join(str(path) for path in (tmp_path / "spool").rglob("*"))
+        for place in (metrics, names, ingest.log.read_text()):
+            assert not [secret for secret in secrets if secret in place]
