@@ -12,7 +12,13 @@ from structlog.typing import FilteringBoundLogger
 
 from ingest.answers import error_answer
 from ingest.auth import ApiGuard
-from shared.errors import BrokerRefused, BrokerUnavailable, RequestRefused, SpoolUnavailable
+from shared.errors import (
+    BacklogFull,
+    BrokerRefused,
+    BrokerUnavailable,
+    RequestRefused,
+    SpoolUnavailable,
+)
 from shared.metrics import IngestMetrics
 
 UNMATCHED = "unmatched"
@@ -63,6 +69,9 @@ def answer_errors(metrics: IngestMetrics) -> Middleware:
         except (BrokerUnavailable, BrokerRefused):
             why = "Redis does not answer, or refuses, now; send again"
             return refuse(request, 503, "unavailable", why)
+        except BacklogFull:
+            why = "too many messages wait to be handled; send again later"
+            return refuse(request, 503, "backlog_full", why)
         except SpoolUnavailable:
             why = "neither Redis nor the spool keeps messages now; send again"
             return refuse(request, 503, "spool_unavailable", why)

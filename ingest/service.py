@@ -12,6 +12,7 @@ from structlog.typing import FilteringBoundLogger
 from ingest.accepted import Appender
 from ingest.app import build_app, make_runner
 from ingest.append import DEADLINE_S, TIMEOUT_MS, RedisAppender
+from ingest.backlog import BacklogLimit
 from ingest.conversations import Conversations
 from ingest.intake import Say
 from ingest.outage import SpoolingAppender
@@ -27,7 +28,7 @@ from shared.metrics import IngestMetrics, InstanceLabels
 from shared.preflight import Prepared
 from shared.service import in_background, listening, prepare_once, prepared, run_configured
 from shared.settings import Settings
-from shared.survey import keep_surveying
+from shared.survey import keep_surveying, survey_store
 
 SPOOLED_APPEND_DEADLINE_S = 0.3
 """Where there is a spool, a message is kept there rather than asked for again and again."""
@@ -77,17 +78,22 @@ async def serve_ingest(
         keeping = _keeping_in_redis(settings, redis_url, keys, metrics)
     else:
         keeping = _keeping_in_spool(settings, redis_url, keys, metrics, check, found)
+
+    async def count_backlog() -> int:
+        return (await survey_store(reads, keys)).backlog_messages
+
     async with keeping as (appender, health, instead):
+        limited = BacklogLimit(appender, settings.backlog_limit, count_backlog)
         app = build_app(
             settings,
-            appender=appender,
+            appender=limited,
             health=health,
             instead=instead,
             metrics=metrics,
             say=say,
             routes=Conversations(reads, keys, settings).routes(),
         )
-        survey = keep_surveying(reads, keys, metrics, SURVEY_S)
+        survey = keep_surveying(reads, keys, metrics, SURVEY_S, tell=limited.note)
         meta = _keep_meta(reads, found, metrics)
         async with (
             in_background(status=reads.run(), survey=survey, meta=meta),

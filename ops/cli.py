@@ -175,6 +175,28 @@ def discard_dead(letter_ids: tuple[Any, ...], *, yes: bool) -> None:
     _exit(0 if discard_letters(letter_ids) else 1)
 
 
+@inturn.group()
+def spool() -> None:
+    """Look at what ingest keeps on this machine's disk while Redis takes nothing."""
+
+
+@spool.command("status")
+@click.option("--json", "as_json", is_flag=True, help="The same as data.")
+def show_spool_status(*, as_json: bool) -> None:
+    """Show each process's folder: who holds it, how much waits, how old, what is damaged."""
+    from ops.spool import show_spool
+
+    click.echo(show_spool(as_json=as_json))
+
+
+@spool.command("replay")
+def replay_spool_now() -> None:
+    """Put into Redis what no process works on. Exit 1 if something is left."""
+    from ops.spool import replay_spool
+
+    _exit(0 if replay_spool() else 1)
+
+
 def main() -> None:
     """The console script."""
     inturn(prog_name="inturn")

@@ -8,6 +8,7 @@ Every error that inturn raises itself, with the one reaction that belongs to it.
     │   ├── NotConnected      nothing was sent: certainly not executed; retry with backoff
     │   └── NotDurable        executed, not as durable as is set: not accepted; retry the same call
     ├── BrokerRefused         Redis answered with an error: certainly not written; retry later
+    ├── BacklogFull           too much is unfinished: answer 503, the sender sends again
     ├── SpoolUnavailable      not kept on the disk: answer 503, the sender sends again
     ├── Fenced                another worker owns the partition: step down from it
     ├── EntryUndecodable      this entry alone becomes a dead letter
@@ -69,6 +70,14 @@ class BrokerRefused(InturnError):
     def __init__(self, code: str, message: str) -> None:
         self.code = code
         super().__init__(message)
+
+
+class BacklogFull(InturnError):
+    """``BACKLOG_LIMIT`` messages are unfinished: nothing is kept, so answer 503."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(f"{limit} messages are unfinished")
 
 
 class SpoolUnavailable(InturnError):

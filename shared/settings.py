@@ -178,6 +178,7 @@ class Settings(BaseSettings):
     read_ahead: int = Field(2000, ge=1)
 
     durability: DurabilityName = "memory"
+    backlog_limit: int = Field(1_000_000, ge=1)
     on_outage: Literal["spool", "reject"] = "spool"
     spool_dir: Path = Path(".inturn/spool")
     spool_max_bytes: int = Field(1024 * MiB, ge=1)

@@ -10,7 +10,7 @@ commands, however many instances it knows. That rests on the bell: an append rin
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -173,9 +173,16 @@ async def count_kept(pipe: Pipe, keys: Keys) -> Kept:
     return Kept(replies=replies, dead_letters=letters)
 
 
-async def keep_surveying(pipe: Pipe, keys: Keys, metrics: StoreMetrics, interval_s: float) -> None:
+async def keep_surveying(
+    pipe: Pipe,
+    keys: Keys,
+    metrics: StoreMetrics,
+    interval_s: float,
+    *,
+    tell: Callable[[int | None], None] = lambda _backlog: None,
+) -> None:
     """
-    Set the gauges every ``interval_s``, until cancelled.
+    Set the gauges every ``interval_s``, until cancelled; ``tell`` is told the backlog, if known.
 
     While Redis does not tell they are NaN: a backlog from before an outage would look like one
     of now, and a zero like health. An outage is one line in the log, and its end another.
@@ -190,11 +197,13 @@ async def keep_surveying(pipe: Pipe, keys: Keys, metrics: StoreMetrics, interval
                 log.warning("survey.failed", error=str(error))
             failing = True
             _show_unknown(metrics)
+            tell(None)
         else:
             if failing:
                 log.info("survey.resumed", backlog=survey.backlog_messages)
             failing = False
             _show(metrics, survey)
+            tell(survey.backlog_messages)
         await asyncio.sleep(interval_s)
 
 

@@ -207,6 +207,12 @@ def survey_folder(path: Path) -> Iterator[Sealed]:
             )
 
 
+def count_kept(path: Path) -> tuple[int, int]:
+    """Records that were set aside, and runs of damage in files that were kept for it."""
+    damaged = sum(scan_file(file).damaged for file in path.glob(f"*{DAMAGED_SUFFIX}"))
+    return len(scan_file(path / REFUSED).records), damaged
+
+
 def scan_file(path: Path, cursor: tuple[str, int] | None = None) -> Scan:
     """What stands in a file behind the cursor, if that is the cursor's file."""
     try:

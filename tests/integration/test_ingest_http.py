@@ -12,7 +12,13 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from shared.errors import BrokerRefused, BrokerUnavailable, InturnError
+from shared.errors import (
+    BacklogFull,
+    BrokerRefused,
+    BrokerUnavailable,
+    InturnError,
+    SpoolUnavailable,
+)
 from shared.settings import Settings
 from tests.support.ingest_server import NOW_MS, IngestServer, serving
 
@@ -168,10 +174,16 @@ async def test_an_unknown_path_is_refused_in_json(server: IngestServer) -> None:
 
 
 @pytest.mark.parametrize(
-    "failure", [BrokerUnavailable("no answer"), BrokerRefused("OOM", "out of memory")]
+    "failure, code",
+    [
+        (BrokerUnavailable("no answer"), "unavailable"),
+        (BrokerRefused("OOM", "out of memory"), "unavailable"),
+        (SpoolUnavailable("full"), "spool_unavailable"),
+        (BacklogFull(1000), "backlog_full"),
+    ],
 )
 async def test_what_cannot_be_kept_is_not_accepted(
-    server: IngestServer, failure: InturnError
+    server: IngestServer, failure: InturnError, code: str
 ) -> None:
     """503 asks the sender to send again, and an outage is no error in the log."""
     server.appender.failure = failure
@@ -179,8 +191,10 @@ async def test_what_cannot_be_kept_is_not_accepted(
     answer = await server.post(API, GOOD)
 
     assert answer.status == 503
-    assert answer.error.startswith("unavailable")
+    assert answer.error.startswith(f"{code}:")
     assert int(answer.headers["Retry-After"]) > 0
+    counted = f'inturn_requests_refused_total{{reason="{code}"}} 1.0'
+    assert counted in server.metrics.render().decode()
     assert server.worst_logged() == []
 
 

@@ -1,0 +1,159 @@
+"""
+``inturn spool``: what waits on this machine's disk, for the person who asks whether it is safe.
+
+Counts only: what people wrote and who they are stays in the files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+import orjson
+
+from ingest.append import RedisAppender
+from ingest.spool.folder import count_kept, folders_of, holder_of, survey_folder
+from ingest.spool.replayer import Replayer
+from ingest.spool.spool import Spool, now_ms
+from ops.dead import describe_age
+from ops.reach import TIMEOUT_MS, find_keys, reach_redis
+from shared.connect import open_pipe
+from shared.durability import Durability
+from shared.errors import BrokerRefused, BrokerUnavailable
+from shared.home import find_redis_url
+from shared.log import configure_logging
+from shared.metrics import IngestMetrics, InstanceLabels
+from shared.settings import Settings, load_settings
+
+HEAD = ("FOLDER", "HELD BY", "MESSAGES", "BYTES", "OLDEST", "DAMAGED", "REFUSED")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderStatus:
+    """
+    One process's folder. ``held_by``: the pid of who works on it, None: nobody, so it waits.
+
+    ``damaged``: runs of bytes that cannot be read. ``refused``: messages that Redis refused for
+    their own sake.
+    """
+
+    folder: str
+    held_by: int | None
+    messages: int
+    size_bytes: int
+    oldest_s: int | None
+    damaged: int
+    refused: int
+
+
+def show_spool(*, as_json: bool) -> str:
+    """Every folder, as a table or as data."""
+    settings = load_settings()
+    found = look(settings.spool_dir, settings.prefix)
+    return render_json(found) if as_json else render_text(found)
+
+
+def replay_spool() -> bool:
+    """
+    Replay what no process works on. True: nothing is left anywhere.
+
+    Raises:
+        StartRefused: wrong settings, no Redis to be found, or no data in it.
+    """
+    settings = load_settings()
+    configure_logging(settings.log_level, settings.log_format, cache_loggers=False)
+    if settings.spool_dir.is_dir():
+        replayed = asyncio.run(_replay(settings, find_redis_url(settings)))
+        click.echo(f"replayed {replayed} messages")
+    left = [one for one in look(settings.spool_dir, settings.prefix) if one.messages]
+    for one in left:
+        who = "nobody" if one.held_by is None else f"pid {one.held_by}, which replays it itself"
+        click.echo(f"{one.messages} messages are left in {one.folder}, held by {who}")
+    return not left
+
+
+def look(root: Path, prefix: str) -> list[FolderStatus]:
+    """The folders of these data as they stand on the disk; takes nothing over."""
+    return [_look_into(path) for path in folders_of(root, prefix)]
+
+
+def render_text(found: Sequence[FolderStatus]) -> str:
+    """The table, and the sum."""
+    if not found:
+        return "the spool is empty, and no process uses it"
+    rows = [HEAD, *(_row(one) for one in found)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    waiting = sum(one.messages for one in found)
+    return "\n".join([*lines, f"{waiting} messages wait for Redis"])
+
+
+def render_json(found: Sequence[FolderStatus]) -> str:
+    """The same as data."""
+    waiting = sum(one.messages for one in found)
+    body = {"messages": waiting, "folders": [asdict(one) for one in found]}
+    return orjson.dumps(body, option=orjson.OPT_INDENT_2).decode()
+
+
+async def _replay(settings: Settings, redis_url: str) -> int:
+    """The way that ingest replays, with its durability; what cannot be replayed now stays."""
+    metrics = IngestMetrics(InstanceLabels(1))
+    durability = Durability.parse(settings.durability)
+    async with (
+        reach_redis(redis_url) as looking,
+        open_pipe(redis_url, timeout_ms=TIMEOUT_MS, name="ops", durability=durability) as pipe,
+    ):
+        keys = await find_keys(looking, settings.prefix)
+        spool = Spool(
+            settings.spool_dir, settings.prefix, settings.spool_max_bytes, metrics, now_ms
+        )
+        try:
+            patient = RedisAppender(pipe, keys, settings.dedupe_ms, metrics, deadline_s=0)
+            replayer = Replayer(spool, patient, metrics)
+            await spool.adopt()
+            replayed = 0
+            try:
+                for held, sealed in spool.backlog():
+                    replayed += await replayer.replay_file(held, sealed)
+            except (BrokerUnavailable, BrokerRefused, OSError) as error:
+                click.echo(f"stopped: {error}", err=True)
+            spool.drop_drained()
+        finally:
+            spool.close()
+    return replayed
+
+
+def _look_into(path: Path) -> FolderStatus:
+    files = list(survey_folder(path))
+    held_by = holder_of(path)
+    # What is written this moment ends in the middle of a record, and is not damaged.
+    torn = sum(sealed.damaged for sealed in files) if held_by is None else 0
+    times = [sealed.oldest_at for sealed in files if sealed.oldest_at is not None]
+    refused, damaged = count_kept(path)
+    return FolderStatus(
+        folder=path.name,
+        held_by=held_by,
+        messages=sum(sealed.messages for sealed in files),
+        size_bytes=sum(sealed.size_bytes for sealed in files),
+        oldest_s=max(0, now_ms() - min(times)) // 1000 if times else None,
+        damaged=damaged + torn,
+        refused=refused,
+    )
+
+
+def _row(one: FolderStatus) -> tuple[str, ...]:
+    return (
+        one.folder,
+        "nobody" if one.held_by is None else str(one.held_by),
+        str(one.messages),
+        str(one.size_bytes),
+        "-" if one.oldest_s is None else describe_age(one.oldest_s),
+        str(one.damaged),
+        str(one.refused),
+    )
