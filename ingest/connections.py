@@ -3,8 +3,9 @@ How many connections ingest holds, and which one goes when there is one too many
 
 aiohttp takes whatever the kernel gives it. With every file handle in a client's hand, Redis could
 not be connected to again, the spool opens no file, and no probe gets an answer. So the server
-stops in time: a new connection takes the place of the one that was silent longest. Whoever holds
-thousands open without a word loses them first; a request whose body has come whole is never cut.
+stops in time: a new connection takes the place of the one on which nothing happened for longest.
+Whoever holds thousands open without a word, or with half a body, loses them first; a request whose
+body has come whole is never cut.
 """
 
 from __future__ import annotations
@@ -42,69 +43,70 @@ def open_files_limit() -> int:
 
 class Connections:
     """
-    The open connections of one server.
+    The open connections of one server, in the order of their last event: they were opened, a
+    request's head had come, or its answer was given. Bytes of a body are none, or who sends one a
+    second would stay for ever.
 
-    Those without a request are in the order of their last use, with the last answer, which may
-    still be on its way.
+    With each stands its request while it is being answered, then the answer, which may still be
+    on its way.
     """
 
     def __init__(self, limit: int, metrics: IngestMetrics) -> None:
         self._limit = limit
         self._metrics = metrics
-        self._idle: dict[web.RequestHandler, web.StreamResponse | None] = {}
-        self._busy: dict[web.RequestHandler, web.BaseRequest] = {}
+        self._open: dict[web.RequestHandler, web.BaseRequest | web.StreamResponse | None] = {}
 
     def __len__(self) -> int:
-        return len(self._idle) + len(self._busy)
+        return len(self._open)
 
     def enter(self, protocol: web.RequestHandler, transport: asyncio.Transport) -> None:
         """A client has connected; another one goes if there are too many, or this one."""
-        if len(self) >= self._limit and not self._make_room():
+        if len(self._open) >= self._limit and not self._make_room():
             self._metrics.connections_dropped_total.labels(kind="new").inc()
             transport.write(_FULL)
             protocol.force_close()
             return
-        self._idle[protocol] = None
+        self._open[protocol] = None
 
     def leave(self, protocol: web.RequestHandler) -> None:
         """It is closed."""
-        self._idle.pop(protocol, None)
-        self._busy.pop(protocol, None)
+        self._open.pop(protocol, None)
 
     def track(self) -> Middleware:
         """The outermost middleware: knows which connections have a request in hand."""
 
         @web.middleware
         async def track(request: web.Request, handler: Handler) -> web.StreamResponse:
-            protocol = request.protocol
-            if protocol in self._idle:
-                del self._idle[protocol]
-                self._busy[protocol] = request
             answer: web.StreamResponse | None = None
+            self._touch(request.protocol, request)
             try:
                 answer = await handler(request)
             finally:
-                if self._busy.pop(protocol, None) is not None:
-                    self._idle[protocol] = answer
+                self._touch(request.protocol, answer)
             return answer
 
         return track
 
-    def _make_room(self) -> bool:
-        """Close the one that was silent longest, else the oldest whose body still comes."""
-        for protocol, answer in self._idle.items():
-            if answer is None or answer.prepared:
-                return self._drop(protocol, "idle")
-        for protocol, request in self._busy.items():
-            if not request.content.is_eof():
-                return self._drop(protocol, "slow")
-        return False
+    def _touch(
+        self, protocol: web.RequestHandler, now: web.BaseRequest | web.StreamResponse | None
+    ) -> None:
+        if protocol in self._open:
+            del self._open[protocol]
+            self._open[protocol] = now
 
-    def _drop(self, protocol: web.RequestHandler, kind: str) -> bool:
-        self._metrics.connections_dropped_total.labels(kind=kind).inc()
-        self.leave(protocol)
-        protocol.force_close()
-        return True
+    def _make_room(self) -> bool:
+        """Close the one whose last event is oldest, of those whose answer is not awaited."""
+        for protocol, now in self._open.items():
+            if isinstance(now, web.BaseRequest):
+                kind = "" if now.content.is_eof() else "slow"
+            else:
+                kind = "idle" if now is None or now.prepared else ""
+            if kind:
+                self._metrics.connections_dropped_total.labels(kind=kind).inc()
+                self.leave(protocol)
+                protocol.force_close()
+                return True
+        return False
 
 
 class LimitedRunner(web.AppRunner):

@@ -15,7 +15,7 @@ from shared.redis_binary import fetch_server
 from tests.support.contents import leftovers
 from tests.support.faketime import SteppedClock, ahead_by, require_faketime
 from tests.support.ledger import Who
-from tests.support.loaded import LEASE_MS, begin_sending, loaded, settled, some_in_hand
+from tests.support.loaded import LEASE_MS, begin_sending, loaded, settled, some_at_work
 from tests.support.redis_server import BIN_FOLDER, RedisServer
 from tests.support.service_process import ServiceProcess
 from tests.support.system import System
@@ -88,7 +88,7 @@ async def test_redis_whose_clock_steps(
         workers = [await made.consumer(), await made.consumer()]
         sending = begin_sending(made, ROUNDS)
         for number, step_s in enumerate(steps_s):
-            await some_in_hand(made, chance)
+            await some_at_work(made, chance)
             clock.step_to(step_s)
             assert abs((await redis_time_s(made)) - time.time() - step_s) < 60, "void: no step"
             took_s = await handled_in(made, f"after-{number}")

@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from ops.chaos.bench import PREFIX, Bench, bench
 from ops.chaos.contents import keys_of
+from ops.chaos.private_redis import PrivateRedis
+from tests.support.fault_bench import answered_in, assert_ledger, say, some_in_hand
 from tests.support.ledger import Ledger
 from tests.support.loaded import (
     alive_again,
@@ -21,76 +24,73 @@ from tests.support.loaded import (
     is_unready,
     loaded,
     settled,
-    some_in_hand,
+    some_at_work,
 )
 from tests.support.redis_server import RedisServer
 from tests.support.service_process import ServiceProcess
-from tests.support.system import System
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(180)
 
-Effect = Callable[[System, list[ServiceProcess]], Awaitable[float]]
+Effect = Callable[[], Awaitable[float]]
+"""How much of the command's effect is seen from outside."""
 
 
-async def destroy_groups(made: System) -> Effect:
+async def destroy_groups(made: Bench) -> Effect:
     """XGROUP DESTROY on every stream; seen by whoever makes them again."""
-    for stream in await keys_of(made.redis, made.prefix, "stream:"):
+    for stream in await keys_of(made.redis, PREFIX, "stream:"):
         await made.redis.xgroup_destroy(stream, "workers")
 
-    async def effect(_made: System, workers: list[ServiceProcess]) -> float:
+    async def effect() -> float:
+        workers = made.workers.values()
         return sum([await worker.metric("groups_recreated_total") for worker in workers])
 
     return effect
 
 
-async def flush_scripts(made: System) -> Effect:
+async def flush_scripts(made: Bench) -> Effect:
     """SCRIPT FLUSH; seen by scripts that are there again."""
-    assert await cached_scripts(made.redis) > 0
+
+    async def cached_scripts() -> float:
+        return float((await made.redis.info("memory"))["number_of_cached_scripts"])
+
+    assert await cached_scripts() > 0
     await made.redis.script_flush()
-
-    async def effect(made: System, _workers: list[ServiceProcess]) -> float:
-        return await cached_scripts(made.redis)
-
-    return effect
+    return cached_scripts
 
 
-async def kill_clients(made: System) -> Effect:
+async def kill_clients(made: Bench) -> Effect:
     """CLIENT KILL of every connection but ours; seen by partitions that were rebuilt."""
     killed = await made.redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")  # type: ignore[no-untyped-call]
-    assert killed >= 3, "void: each of three services has one at least"
+    assert killed >= len(made.running), "void: each service has one at least"
 
-    async def effect(_made: System, workers: list[ServiceProcess]) -> float:
+    async def effect() -> float:
+        workers = made.workers.values()
         counts = [await w.metric("takeovers_total", reason="disconnected") for w in workers]
         return sum(counts)
 
     return effect
 
 
-async def cached_scripts(redis: Redis) -> int:
-    """How many scripts the server knows by hash."""
-    return int((await redis.info("memory"))["number_of_cached_scripts"])
-
-
 @pytest.mark.parametrize("harm", [destroy_groups, flush_scripts, kill_clients])
 async def test_nothing_is_lost_to_a_command(
-    own_redis: RedisServer,
-    prefix: str,
+    private_redis: PrivateRedis,
     tmp_path: Path,
     chance: random.Random,
-    harm: Callable[[System], Awaitable[Effect]],
+    harm: Callable[[Bench], Awaitable[Effect]],
 ) -> None:
-    """Under load, twice: alive at once, nothing lost, no window handed over in two extents."""
-    async with loaded(own_redis.url, prefix, tmp_path, chance) as made:
-        workers = [await made.consumer(), await made.consumer()]
-        sending = begin_sending(made)
-        for number in range(2):
-            await some_in_hand(made, chance)
+    """Under load, three times: alive at once, and every check of the ledger holds."""
+    async with bench(private_redis, tmp_path, chance) as made:
+        made.writers.start()
+        for number in range(3):
+            await some_in_hand(made, made.chance.choice(sorted(made.workers)))
+            disturbance = made.ledger.disturb(harm.__name__, settle_s=made.lease_s)
             effect = await harm(made)
-            took_s = await alive_again(made, f"after-{number}")
-            print(f"{harm.__name__}: alive after {took_s:.2f} s")  # noqa: T201
-            assert await effect(made, workers) > 0, "void: the command had no effect"
-        await settled(made, sending)
+            took_s = await answered_in(made, f"after-{number}")
+            made.ledger.over(disturbance)
+            say(f"{harm.__name__}: alive after {took_s:.2f} s")
+            assert await effect() > 0, "void: the command had no effect"
+        await assert_ledger(made)
 
 
 async def test_flushall_loses_what_was_there_and_is_told(
@@ -101,10 +101,10 @@ async def test_flushall_loses_what_was_there_and_is_told(
         made.ledger.sends_again = lambda: False  # nobody knows the ids from before any more
         workers = [await made.consumer(), await made.consumer()]
         sending = begin_sending(made)
-        await some_in_hand(made, chance)
+        await some_at_work(made, chance)
         flushed_ms = await flush_all(made.redis)
         took_s = await alive_again(made, "after")
-        print(f"FLUSHALL: alive after {took_s:.2f} s")  # noqa: T201
+        say(f"FLUSHALL: alive after {took_s:.2f} s")
         await sending
         before, after = split(made.ledger, flushed_ms)
         await eventually(lambda: handles(made.ledger) >= ids(after), "all that came after", 60.0)
@@ -114,7 +114,7 @@ async def test_flushall_loses_what_was_there_and_is_told(
         mixed = [c for c in made.ledger.calls if set(c.members) & ids(before) & ids(after)]
         assert not mixed
         lost = ids(before) - handles(made.ledger)
-        print(f"FLUSHALL: {len(lost)} of {len(ids(before))} lost")  # noqa: T201
+        say(f"FLUSHALL: {len(lost)} of {len(ids(before))} lost")
         assert lost, "void: nothing was unfinished"
         for service in (made.ingest, *workers):
             assert await service.metric("data_lost_total") == 1
@@ -145,7 +145,7 @@ async def test_connections_beyond_maxclients_are_refused_and_tried_again(
     async with loaded(own_redis.url, prefix, tmp_path, chance) as made:
         workers = [await made.consumer(), await made.consumer()]
         sending = begin_sending(made)
-        await some_in_hand(made, chance)
+        await some_at_work(made, chance)
         clients = (await made.redis.info("clients"))["connected_clients"]
         await made.redis.config_set("maxclients", clients)
         joining = asyncio.create_task(made.consumer(), name="joining")
@@ -161,7 +161,7 @@ async def test_connections_beyond_maxclients_are_refused_and_tried_again(
         assert (await made.redis.info("stats"))["rejected_connections"] > 0
         await made.redis.config_set("maxclients", 1000)
         took_s = await alive_again(made, "room-again")
-        print(f"maxclients: alive after {took_s:.2f} s")  # noqa: T201
+        say(f"maxclients: alive after {took_s:.2f} s")
         await joining
         await settled(made, sending)
 

@@ -6,12 +6,16 @@ import asyncio
 import random
 import resource
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from ops.chaos.bench import bench
+from ops.chaos.private_redis import PrivateRedis
+from tests.support.fault_bench import answered_in, assert_ledger, some_in_hand
 from tests.support.loaded import (
     LEASE_MS,
     ROUNDS,
@@ -19,8 +23,7 @@ from tests.support.loaded import (
     begin_sending,
     drained,
     loaded,
-    settled,
-    some_in_hand,
+    some_at_work,
 )
 from tests.support.lost_writes import Kill, judge_with_lost_writes
 from tests.support.redis_server import RedisServer
@@ -36,17 +39,21 @@ pytestmark = pytest.mark.timeout(240)
 
 @pytest.mark.parametrize("kills", [pytest.param(1, marks=pytest.mark.short_fault), KILLS])
 async def test_with_always_nothing_is_lost(
-    durable_redis: RedisServer, prefix: str, tmp_path: Path, chance: random.Random, kills: int
+    private_redis: PrivateRedis, tmp_path: Path, chance: random.Random, kills: int
 ) -> None:
-    """``appendfsync always``: what was accepted is handled, in one window, answered once."""
-    async with loaded(durable_redis.url, prefix, tmp_path, chance) as made:
-        workers = [await made.consumer(), await made.consumer()]
-        sending = begin_sending(made)
+    """``appendfsync always``, up to two leases away: every check of the ledger holds."""
+    async with bench(private_redis, tmp_path, chance) as made:
+        made.writers.start()
         for _ in range(kills):
-            await some_in_hand(made, chance)
-            await kill_and_restart(durable_redis, chance)
-        await settled(made, sending)
-        await assert_disconnected(workers)
+            await some_in_hand(made, made.chance.choice(sorted(made.workers)))
+            disturbance = made.ledger.disturb("kill of Redis", settle_s=2 * made.lease_s)
+            private_redis.kill()
+            await asyncio.sleep(chance.uniform(0.0, 2 * made.lease_s))
+            private_redis.start()
+            await answered_in(made, f"after-{time.monotonic_ns()}")
+            made.ledger.over(disturbance)
+        await assert_disconnected(made.workers.values())
+        await assert_ledger(made)
 
 
 async def test_with_everysec_the_last_two_seconds_may_be_lost(
@@ -60,7 +67,7 @@ async def test_with_everysec_the_last_two_seconds_may_be_lost(
         kills: list[Kill] = []
         async with asyncio.TaskGroup() as group:
             for number in range(KILLS):
-                await some_in_hand(made, chance)
+                await some_at_work(made, chance)
                 if number > 0:
                     lazy_redis.pause()
                     for user in range(SINGLES):
@@ -109,7 +116,7 @@ async def let_writes_fail(redis: RedisServer, client: Redis) -> None:
     await eventually(is_refused, "a Redis that cannot write")
 
 
-async def assert_disconnected(workers: list[ServiceProcess]) -> None:
+async def assert_disconnected(workers: Iterable[ServiceProcess]) -> None:
     """The fault was felt: every worker has rebuilt its partitions at least once."""
     for worker in workers:
         assert await worker.metric("takeovers_total") > await worker.metric("owned_partitions")

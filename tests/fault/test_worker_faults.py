@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.loaded import LEASE_MS, begin_sending, loaded, settled, some_in_hand
+from tests.support.loaded import LEASE_MS, begin_sending, loaded, settled, some_at_work
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
 
@@ -26,7 +26,7 @@ async def test_a_worker_stopped_for_two_leases(
         sleeper, other = await made.consumer(), await made.consumer()
         await sleeper.owns(4)
         sending = begin_sending(made, ROUNDS)
-        await some_in_hand(made, chance)
+        await some_at_work(made, chance)
         sleeper.pause()
         stopped_s = time.monotonic()
         await other.owns(8)

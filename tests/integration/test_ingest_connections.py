@@ -27,12 +27,13 @@ class Server:
         self.metrics = IngestMetrics(InstanceLabels(1))
         self.connections = Connections(LIMIT, self.metrics)
         self.go = asyncio.Event()
-        self.waiting = 0
+        self.reading = self.waiting = 0
         self.port = 0
         self.writers: list[asyncio.StreamWriter] = []
 
     async def answer(self, request: web.Request) -> web.Response:
         """The handler of every path."""
+        self.reading += 1
         body = await request.read()
         if request.path == "/wait":
             self.waiting += 1
@@ -48,6 +49,10 @@ class Server:
         )
         self.writers.append(client[1])
         return client
+
+    async def reads(self, count: int) -> None:
+        """Wait until so many requests' heads have come."""
+        await eventually(lambda: self.reading >= count, f"{count} requests")
 
     def dropped(self, kind: str = "") -> float:
         """Connections closed by us."""
@@ -121,19 +126,33 @@ async def test_used_ones_go_in_the_order_of_their_last_use() -> None:
         assert await ask(clients[0]) == b"HTTP/1.1 200 OK"
 
 
-async def test_slow_bodies_go_when_nobody_is_idle() -> None:
+async def test_slow_bodies_go_in_their_turn() -> None:
     """A body that still comes was not accepted, so nothing is lost with its connection."""
     async with serving() as server:
         clients = [await server.connect() for _ in range(LIMIT)]
         for client in clients:
             client[1].write(HEAD + b"he")
-        await eventually(lambda: len(server.connections._busy) == LIMIT, "requests in hand")
+        await eventually(lambda: server.reading == LIMIT, "requests in hand")
         newest = await server.connect()
         assert await clients[0][0].read() == b""
         assert await ask(newest) == b"HTTP/1.1 200 OK"
         assert (server.dropped("slow"), server.dropped()) == (1, 1)
         clients[1][1].write(b"llo")
         assert (await clients[1][0].readline()).startswith(b"HTTP/1.1 200")
+
+
+async def test_slow_bodies_do_not_drive_out_whoever_is_served() -> None:
+    """The bytes of a body do not count: a connection that gets answers is younger."""
+    async with serving() as server:
+        slow = [await server.connect() for _ in range(LIMIT - 1)]
+        served = await server.connect()
+        for number in range(2 * LIMIT):
+            slow[-1][1].write(HEAD + b"h")
+            await server.reads(2 * number + 1)
+            assert await ask(served) == b"HTTP/1.1 200 OK"
+            slow.append(await server.connect())
+        assert await ask(served) == b"HTTP/1.1 200 OK"
+        assert server.dropped("slow") > 0
 
 
 async def test_a_whole_request_is_never_cut() -> None:

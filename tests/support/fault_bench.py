@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -64,6 +65,19 @@ async def assert_ledger(made: Bench) -> None:
         say(str(disturbance))
     assert not problems, "\n".join(f"{p.check}: {p.text}" for p in problems[:20])
     assert counts.accepted > 0, "void: nothing was accepted"
+
+
+async def answered_in(made: Bench, user: str) -> float:
+    """Seconds until a message of a user who is new was handled, its window's wait taken off."""
+    who = ("shop-0", user)
+    began_s = time.monotonic()
+    await made.sender.say(who)
+    await eventually(
+        lambda: any(call.who == who for call in made.ledger.evidence.calls),
+        f"a call for {who}",
+        15.0,
+    )
+    return time.monotonic() - began_s - float(made.settings["max_wait_ms"]) / 1000
 
 
 async def some_in_hand(made: Bench, slot: str, count: int = 3) -> None:

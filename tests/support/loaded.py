@@ -66,7 +66,7 @@ def begin_sending(made: System, rounds: int = ROUNDS) -> asyncio.Task[None]:
     return asyncio.create_task(made.send_rounds(USERS, rounds, pause_s=0.2), name="sending")
 
 
-async def some_in_hand(made: System, chance: random.Random) -> None:
+async def some_at_work(made: System, chance: random.Random) -> None:
     """A random moment at which handlers run."""
     await asyncio.sleep(chance.uniform(0.1, 0.6))
     await eventually(lambda: len(made.ledger.in_hand) >= 10, "windows in hand")
