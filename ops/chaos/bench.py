@@ -15,6 +15,7 @@ import itertools
 import json
 import random
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ from ops.chaos.ledger import Ledger
 from ops.chaos.load import API_TOKEN, PHONE_PREFIX, TEXT_MARK, Load, Sender, Writers
 from ops.chaos.private_redis import PrivateRedis
 from ops.chaos.processes import Service, ServiceProcess
+from ops.chaos.proxy import TcpProxy
 from ops.chaos.waiting import NotInTimeError, eventually
 
 PREFIX = "chaos"
@@ -62,8 +64,11 @@ def _plain(_service: Service, _name: str) -> tuple[Sequence[str], dict[str, str]
 
 @dataclass(slots=True, kw_only=True)
 class Options:
-    """How many of what. ``spawn`` runs services through other programs; ``urls`` leads a
-    process to Redis by another way (a proxy), by its name without its generation.
+    """
+    How many of what; the settings besides ``QUICK``.
+
+    ``spawn`` runs services through other programs. The slots named in ``proxied`` reach Redis
+    through a proxy each.
     """
 
     ingests: int = 2
@@ -71,7 +76,7 @@ class Options:
     load: Load = field(default_factory=Load)
     settings: dict[str, Any] = field(default_factory=dict)
     spawn: Spawn = _plain
-    redis_urls: dict[str, str] = field(default_factory=dict)
+    proxied: tuple[str, ...] = ()
 
 
 class Bench:
@@ -100,6 +105,10 @@ class Bench:
         self.processes: list[ServiceProcess] = []
         self.redis: Redis = Redis.from_url(redis.url, protocol=2)
         self.urls: dict[str, str] = {}
+        self.proxies: dict[str, TcpProxy] = {}
+        self.recoveries_s: list[float] = []
+        self.felt: Counter[str] = Counter()
+        self._taken: set[str] = set()
         self._stack = stack
         self._starts = itertools.count(1)
 
@@ -117,6 +126,9 @@ class Bench:
         """Start the world, then the services; inside, all partitions have an owner."""
         await self._stack.enter_async_context(self.endpoint)
         self._stack.push_async_callback(self.redis.aclose)
+        for slot in self.options.proxied:
+            proxy = TcpProxy(self.redis_server.url)
+            self.proxies[slot] = await self._stack.enter_async_context(proxy)
         session = await self._stack.enter_async_context(
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         )
@@ -152,7 +164,7 @@ class Bench:
         }
         names = {instance for instance, _ in self.options.load.users()}
         return {
-            "redis_url": self.options.redis_urls.get(slot, self.redis_server.url),
+            "redis_url": self._redis_url(slot),
             "prefix": PREFIX,
             "api_token": API_TOKEN,
             "handler": self.endpoint.handler_url(name),
@@ -160,6 +172,47 @@ class Bench:
             "instances": json.dumps(dict.fromkeys(sorted(names), instance)),
             **self.settings,
         }
+
+    def _redis_url(self, slot: str) -> str:
+        return self.proxies[slot].url if slot in self.proxies else self.redis_server.url
+
+    @asynccontextmanager
+    async def taking(self, service: Service) -> AsyncIterator[str]:
+        """A slot of this service that no other fault has, drawn; waits until there is one."""
+
+        def slots() -> list[str]:
+            return [slot for slot, p in self.running.items() if p.service == service]
+
+        async with self._taking(slots) as slot:
+            yield slot
+
+    @asynccontextmanager
+    async def taking_network(self) -> AsyncIterator[str]:
+        """A slot with a proxy, in the same way."""
+        async with self._taking(lambda: list(self.proxies)) as slot:
+            yield slot
+
+    @asynccontextmanager
+    async def taking_redis(self) -> AsyncIterator[None]:
+        """Redis, in the same way."""
+        async with self._taking(lambda: ["redis"]):
+            yield
+
+    @asynccontextmanager
+    async def _taking(self, slots: Callable[[], list[str]]) -> AsyncIterator[str]:
+        free: list[str] = []
+
+        def is_one_free() -> bool:
+            free[:] = sorted(set(slots()) - self._taken)
+            return bool(free)
+
+        await eventually(is_one_free, "a process that no other fault has", 60.0)
+        slot = self.chance.choice(free)
+        self._taken.add(slot)
+        try:
+            yield slot
+        finally:
+            self._taken.discard(slot)
 
     async def all_owned(self, limit_s: float = 30.0) -> None:
         """Wait until each partition has an owner that runs."""

@@ -31,8 +31,8 @@ MEMORY_SLACK_BYTES = 16 * 1024 * 1024
 BYTES_PER_MESSAGE = 1200
 """Dedupe keeps some 60 bytes per message, the journal some 500 per window for ``retention_ms``."""
 
-FILES_SLACK = 150
-"""Connections to handlers and providers that are just open."""
+FILES_SLACK = 400
+"""Connections that are just open: of 256 handlers and 64 sends at once, kept alive for seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,7 +299,7 @@ def tally(evidence: Evidence) -> Tally:
         handled=len({member for call in evidence.calls for member in call.members}),
         calls=len(evidence.calls),
         repeated=len(again),
-        outlived=sum(1 for _ in _overlapping(evidence)),
+        outlived=sum(1 for _ in _overlapping(evidence)) + len(_late(evidence)),
         resent=sum(count - 1 for count in windows_sent.values()),
         dead=len(evidence.dead),
     )
@@ -357,8 +357,27 @@ def _in_hand_until(evidence: Evidence, call: Call) -> float:
     return min([call.ended_s if call.ended_s is not None else inf, *ends])
 
 
+def _late(evidence: Evidence) -> list[Call]:
+    """
+    Calls that came after a later attempt of their window: the caller was taken for dead.
+
+    A worker that is stopped between its last look at its lease and the sending of its request
+    makes such a call when it wakes; its result is refused.
+    """
+    found: list[Call] = []
+    newest: dict[str, int] = {}
+    for call in evidence.calls:
+        if call.attempt < newest.get(call.window_id, 0):
+            found.append(call)
+        newest[call.window_id] = max(call.attempt, newest.get(call.window_id, 0))
+    return found
+
+
 def _is_explained(evidence: Evidence, earlier: Call, later: Call) -> bool:
-    """Whether a disturbance of the earlier call's worker can have revoked its token."""
+    """Whether a disturbance can have revoked the earlier call's token, or the late later one's."""
+    if any(later is call for call in _late(evidence)):
+        since_s = earlier.began_s
+        return any(d.touches(later.worker, since_s, later.began_s) for d in evidence.disturbances)
     ended_s = inf if earlier.ended_s is None else earlier.ended_s
     until_s = min(later.began_s, ended_s + FINISH_S)
     return any(d.touches(earlier.worker, earlier.began_s, until_s) for d in evidence.disturbances)

@@ -61,7 +61,15 @@ class PrivateRedis:
 
     def start(self) -> None:
         """Start it (again) and wait until it takes commands."""
+        self.spawn()
+        self.ready()
+
+    def spawn(self) -> None:
+        """Start it (again), in the main thread, and do not wait."""
         self._server.start()
+
+    def ready(self) -> None:
+        """Wait until it takes commands, in any thread, and set its configuration."""
         self._server.wait_ready(READY_S)
         with Redis(unix_socket_path=str(self._server.socket), protocol=2) as client:
             for name, value in self._config.items():
