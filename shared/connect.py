@@ -17,7 +17,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 from hiredis import pack_command
@@ -289,5 +289,5 @@ async def open_pipe(
         yield pipe
     finally:
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        # not awaited itself: whoever cancels us meanwhile must be heard
+        await asyncio.wait([task])

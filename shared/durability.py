@@ -162,6 +162,8 @@ def _calm(ask: Ask) -> Ask:
 
 def _wait(replicas: int, wait_ms: int) -> Promise:
     def lacks(answer: Any) -> str | None:
+        if isinstance(answer, BrokerRefused):
+            return f"WAIT: {answer}"
         if isinstance(answer, int) and answer >= replicas:
             return None
         return f"{answer} of {replicas} replicas have it after {wait_ms} ms"
@@ -171,6 +173,8 @@ def _wait(replicas: int, wait_ms: int) -> Promise:
 
 def _waitaof(wait_ms: int) -> Promise:
     def lacks(answer: Any) -> str | None:
+        if isinstance(answer, BrokerRefused):
+            return f"WAITAOF: {answer}"
         if isinstance(answer, list) and answer and answer[0] >= 1:
             return None
         return f"not synced to disk after {wait_ms} ms"

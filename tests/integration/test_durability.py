@@ -201,8 +201,9 @@ async def test_every_new_connection_is_asked_how_it_syncs(
     with RedisServer(redis_binary, options=AOF | {"appendfsync": "always"}) as server:
         async with durable_pipe(server.url, FSYNC) as pipe, running_pipe(server.url) as other:
             await appender_of(pipe, keys).append([message("M1")])
+            connection = await pipe.call("CLIENT", "ID")
             await other.call("CONFIG", "SET", "appendonly", "no")
-            await other.call("CLIENT", "KILL", "ID", await pipe.call("CLIENT", "ID"))
+            await other.call("CLIENT", "KILL", "ID", connection)
             with pytest.raises(NotDurable, match="appendonly is off"):
                 await appender_of(pipe, keys).append([message("M2")])
             await other.call("CONFIG", "SET", "appendonly", "yes")

@@ -98,3 +98,20 @@ async def test_what_waits_when_a_pipe_ends_is_told(redis_url: str, prefix: str) 
 async def _is_blocked(url: str) -> bool:
     async with running_pipe(url) as other:
         return b"blocked_clients:1" in await other.call("INFO", "clients")
+
+
+async def test_a_cancellation_while_a_pipe_ends_is_heard(redis_url: str) -> None:
+    """Whoever is ended at that very moment ends, too, and does not go on after the block."""
+    went_on = False
+
+    async def work() -> None:
+        nonlocal went_on
+        async with running_pipe(redis_url) as pipe:
+            await pipe.call("PING")
+            asyncio.get_running_loop().call_soon(task.cancel)
+        went_on = True
+
+    task = asyncio.create_task(work())
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not went_on
