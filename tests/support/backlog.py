@@ -20,7 +20,13 @@ from redis.asyncio import Redis
 CALLS_FILE = "TEST_CALLS_FILE"
 """The environment's name for where ``tests.support.noting`` notes its calls."""
 
-BATCH = 5000
+BATCH = 2000
+
+ADD_MANY = """
+for i = 1, #ARGV, 2 do
+  redis.call('XADD', KEYS[1], ARGV[i], 'm', ARGV[i + 1])
+end
+"""
 
 
 class Waiting(NamedTuple):
@@ -57,12 +63,11 @@ async def write_backlog(redis: Redis, base: str, instance: str, waiting: Iterabl
     await redis.sadd(f"{base}:streams", instance)
     numbers = itertools.count()
     for batch in _batches(waiting):
-        pipeline = redis.pipeline(transaction=False)
+        arguments: list[str | bytes] = []
         for one in batch:
             number = next(numbers)
-            value = entry_value(one.user, number, one.media)
-            pipeline.execute_command("XADD", stream, f"{one.ms}-{number}", "m", value)
-        await pipeline.execute()
+            arguments += (f"{one.ms}-{number}", entry_value(one.user, number, one.media))
+        await redis.eval(ADD_MANY, 1, stream, *arguments)
     await redis.zadd(f"{base}:ready", {instance: 1})
     await redis.xadd(f"{base}:bell", {"r": "1"}, maxlen=1)
     return next(numbers)

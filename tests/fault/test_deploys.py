@@ -1,0 +1,228 @@
+"""F15 and F16: deploys without a gap, and workers that come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+import zlib
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from ops.chaos.bench import Bench, Options, bench
+from ops.chaos.evidence import Call, Said, Sent, Who
+from ops.chaos.load import Load
+from ops.chaos.private_redis import PrivateRedis
+from ops.chaos.waiting import eventually
+from tests.support.fault_bench import assert_ledger, say, some_in_hand
+
+EVERY_S = 5.0
+PER_S = 300.0
+HANDLER_S = 3.0
+HANDOVER_LIMIT_S = 3.0
+"""The goal is 1 s."""
+
+PARTITIONS = 8
+LEASE_MS = 2000
+LOAD = Load(
+    instances=8,
+    users_per_instance=200,
+    per_s=PER_S,
+    writers=300,
+    burst_max=5,
+    pause_max_s=1.2,
+    twice_rate=0.0,
+    poison_rate=0.0,
+)
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@asynccontextmanager
+async def steady(
+    redis: PrivateRedis, folder: Path, chance: random.Random, *, workers: int, load: Load = LOAD
+) -> AsyncIterator[Bench]:
+    """A bench whose handler takes three seconds and never fails."""
+    settings = {"max_wait_ms": 800, "lease_ms": LEASE_MS, "drain_ms": 10_000}
+    options = Options(workers=workers, load=load, settings=settings)
+    async with bench(redis, folder, chance, options) as made:
+        made.endpoint.error_rate = 0.0
+        made.endpoint.shortest_s = made.endpoint.longest_s = HANDLER_S
+        yield made
+
+
+def partition_of(who: Who) -> int:
+    """Where a user's messages are, by DESIGN.md's formula."""
+    return zlib.crc32(f"{who[0]}\0{who[1]}".encode()) % PARTITIONS
+
+
+def gaps_s(calls: Iterable[Call], partitions: set[int], since_s: float) -> list[float]:
+    """
+    For each partition, how long after a moment a window of its users started.
+
+    The longest time without a start among the first seconds: nobody may wait for it longer.
+    """
+    starts: dict[int, list[float]] = {number: [since_s] for number in partitions}
+    for call in calls:
+        number = partition_of(call.who)
+        if number in starts and call.began_s >= since_s:
+            starts[number].append(call.began_s)
+    return [max(b - a for a, b in pairwise(times)) for times in starts.values()]
+
+
+async def replace_worker(made: Bench, slot: str) -> tuple[float, list[float]]:
+    """
+    SIGTERM; a new worker once the old one has ended. How long until all that it owned was owned
+    again, and how long each of its partitions then started nothing.
+    """
+    victim = made.running[slot]
+    await some_in_hand(made, slot, 10)
+    owned = {n for n, w in (await made.lease_owners()).items() if w == victim.worker_id}
+    assert owned, "void: it owned nothing"
+    began_s = time.monotonic()
+    ending = asyncio.create_task(victim.stop(limit_s=20.0))
+
+    async def is_handed_over() -> bool:
+        owners = await made.lease_owners()
+        return all(owners.get(n, victim.worker_id) != victim.worker_id for n in owned)
+
+    await eventually(is_handed_over, f"other owners of {owned}", HANDOVER_LIMIT_S)
+    owned_s = time.monotonic() - began_s
+    assert await ending == 0
+    assert not made.ledger.calls_in_hand_of(victim.name), "it left while its handlers worked"
+    assert time.monotonic() - began_s < HANDLER_S + 3.0, "it stayed though nothing was in hand"
+    later = [c for c in made.ledger.evidence.calls if c.began_s < began_s + EVERY_S]
+    made.spawn(slot, "consumer")
+    await made.running[slot].ready()
+    return owned_s, gaps_s(later, owned, began_s)
+
+
+async def test_rolling_restart_of_all_workers(
+    private_redis: PrivateRedis, tmp_path: Path, chance: random.Random
+) -> None:
+    """One every 5 s under 300 messages/s: no handler repeats, and others go on within a second."""
+    async with steady(private_redis, tmp_path, chance, workers=3) as made:
+        made.writers.start()
+        began_s, owned_s, gaps = time.monotonic(), [], list[float]()
+        for slot in sorted(made.workers):
+            next_s = time.monotonic() + EVERY_S
+            took_s, waited = await replace_worker(made, slot)
+            owned_s.append(took_s)
+            gaps += waited
+            await asyncio.sleep(max(0.0, next_s - time.monotonic()))
+        sent = sum(1 for sent in made.ledger.evidence.sent.values() if sent.is_accepted)
+        rate = sent / (time.monotonic() - began_s)
+        await assert_ledger(made)
+        calls = made.ledger.evidence.calls
+        assert len({call.window_id for call in calls}) == len(calls), "a handler has repeated"
+        assert {call.attempt for call in calls} == {1}
+        gaps.sort()
+        say(f"{rate:.0f} messages/s; leases handed over within {max(owned_s):.2f} s")
+        middle = gaps[len(gaps) // 2]
+        say(f"longest time without a start, by partition: p50 {middle:.2f} s, most {gaps[-1]:.2f}")
+        assert rate > PER_S / 3, "void: hardly any load"
+        assert gaps[-1] < HANDOVER_LIMIT_S
+
+
+async def test_rolling_restart_of_ingest(
+    private_redis: PrivateRedis, tmp_path: Path, chance: random.Random
+) -> None:
+    """SIGTERM while Redis holds requests up: each is answered, nothing accepted is lost."""
+    load = Load(instances=4, users_per_instance=50, per_s=200.0, writers=60, poison_rate=0.0)
+    options = Options(workers=1, load=load, settings={"on_outage": "reject"})
+    async with bench(private_redis, tmp_path, chance, options) as made:
+        made.writers.start()
+        for slot in ("i1", "i2"):
+            await asyncio.sleep(1.0)
+            await stop_with_requests_in_flight(made, private_redis, slot)
+            made.spawn(slot, "ingest")
+            await made.running[slot].ready()
+        await assert_ledger(made)
+
+
+async def stop_with_requests_in_flight(made: Bench, redis: PrivateRedis, slot: str) -> None:
+    """Each request that waits for Redis when SIGTERM comes is answered 202, and then it ends."""
+
+    def in_flight() -> list[Sent]:
+        sent = made.ledger.evidence.sent.values()
+        return [s for s in sent if not s.posts and made.sender.ingest_of(s.who) == slot]
+
+    leaving = made.running[slot]
+    redis.pause()
+    try:
+        await eventually(lambda: len(in_flight()) >= 5, "requests in flight")
+        held = in_flight()
+        await leaving.metrics()  # answered after what had come before it was taken in
+        ending = asyncio.create_task(leaving.stop())
+        await asyncio.sleep(0.2)
+        assert leaving.is_running(), "void: it had nothing to wait for"
+    finally:
+        redis.resume()
+    assert await ending == 0
+    await eventually(lambda: all(sent.posts for sent in held), "answers")
+    unanswered = [sent.posts[0] for sent in held if sent.posts[0].said is not Said.OK]
+    assert not unanswered, unanswered
+    say(f"{len(held)} requests were in flight at the SIGTERM of {leaving.name}")
+
+
+async def owners_all_the_time(made: Bench, over: asyncio.Event) -> dict[int, float]:
+    """Poll the leases until ``over``; for how long each partition was without one at most."""
+    last = dict.fromkeys(range(PARTITIONS), time.monotonic())
+    longest = dict.fromkeys(range(PARTITIONS), 0.0)
+    while not over.is_set():
+        owners = await made.lease_owners()
+        now_s = time.monotonic()
+        for number in range(PARTITIONS):
+            longest[number] = max(longest[number], now_s - last[number])
+            if number in owners:
+                last[number] = now_s
+        await asyncio.sleep(0.02)
+    return longest
+
+
+async def balanced(made: Bench) -> None:
+    """Wait until the workers that run own all partitions, evenly to within one."""
+
+    async def is_so() -> bool:
+        owners = Counter((await made.lease_owners()).values())
+        counts = [owners[process.worker_id] for process in made.workers.values()]
+        return sum(counts) == PARTITIONS and max(counts) - min(counts) <= 1
+
+    await eventually(is_so, "partitions shared evenly", 15.0)
+
+
+async def test_scaling_up_and_down(
+    private_redis: PrivateRedis, tmp_path: Path, chance: random.Random
+) -> None:
+    """1 -> 8 -> 2 workers, six of them drained: owners all the time, ledger clean."""
+    load = Load(instances=8, users_per_instance=100, per_s=100.0, writers=40, poison_rate=0.0)
+    settings = {"lease_ms": LEASE_MS, "partitions": PARTITIONS}
+    options = Options(workers=1, load=load, settings=settings)
+    async with bench(private_redis, tmp_path, chance, options) as made:
+        made.writers.start()
+        over = asyncio.Event()
+        watching = asyncio.create_task(owners_all_the_time(made, over))
+        for number in range(2, 9):
+            made.spawn(f"w{number}", "consumer")
+        await asyncio.gather(*(process.ready() for process in made.workers.values()))
+        await balanced(made)
+        assert len(set((await made.lease_owners()).values())) == 8, "void: not all own something"
+        leaving = chance.sample(sorted(made.workers), 6)
+        ends = []
+        for slot in leaving:
+            process = made.running.pop(slot)
+            ends.append(asyncio.create_task(process.stop(limit_s=20.0)))
+            await asyncio.sleep(chance.uniform(0.0, 0.5))
+        assert set(await asyncio.gather(*ends)) == {0}
+        await balanced(made)
+        over.set()
+        longest = max((await watching).values())
+        say(f"longest time without an owner: {longest:.2f} s, lease {LEASE_MS / 1000:.1f} s")
+        assert longest < LEASE_MS / 1000 + 1.0
+        await assert_ledger(made)
+        assert len({call.worker for call in made.ledger.evidence.calls}) == 8
