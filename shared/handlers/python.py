@@ -24,16 +24,19 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import structlog
 
 from shared.errors import Reject, RetryLater
 from shared.handlers import Call, call_to_dict
 from shared.handlers.replies import read_object, reply_of
-from shared.handlers.threads import DaemonThreads
+from shared.handlers.threads import ABANDONED_MAX, DaemonThreads
 from shared.model import Rejected, Reply, Result, Retry, Silence, Unavailable
 
 Function = Callable[[dict[str, Any]], Any]
 
 ERROR_MAX_CHARS = 500
+
+log = structlog.get_logger()
 
 # A handler's ``sys.exit`` fails its attempt; it must not end the worker and others' windows.
 _FAILURES = (Exception, SystemExit)
@@ -44,8 +47,8 @@ class PythonHandler:
     Calls ``function``; one that is not a coroutine function runs in a thread and may block.
 
     Cancelling a call (time limit, shutdown) cancels a coroutine. A thread cannot be stopped: its
-    call runs to its end, its result is dropped, and it counts against ``threads`` until then.
-    A function that hangs can therefore use up all threads: give what it waits on a timeout.
+    call runs to its end, and its result is dropped. Others get a thread in its place, up to
+    ``ABANDONED_MAX``: give what a function waits on a timeout.
     """
 
     in_process = True
@@ -99,7 +102,13 @@ class PythonHandler:
             except _FAILURES as error:
                 return None, error
 
-        answer, error = await asyncio.wrap_future(self._threads.submit(call))
+        future = self._threads.submit(call)
+        try:
+            answer, error = await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            if not self._threads.abandon(future):
+                log.warning("handler.threads_hang", abandoned=ABANDONED_MAX)
+            raise
         if error is not None:
             return judge_exception(error)
         # A plain function may wrap a coroutine function.

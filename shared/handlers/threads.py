@@ -17,12 +17,18 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+ABANDONED_MAX = 1000
+"""Calls that nobody waits for and that do not end: each keeps a thread, some 50 kB."""
+
+
 class DaemonThreads:
     """
     At most ``limit`` daemon threads, started when needed and then reused.
 
     A call that found no free thread waits for one; until then its future can be cancelled. A
-    call that runs cannot be stopped: it keeps its thread until it returns.
+    call that runs cannot be stopped. One that was abandoned keeps its thread until it returns but
+    does not count against ``limit``, so that calls which hang leave room for others; beyond
+    ``ABANDONED_MAX`` of them they count.
     """
 
     def __init__(self, limit: int, name: str) -> None:
@@ -32,6 +38,7 @@ class DaemonThreads:
         self._lock = threading.Lock()
         self._threads = 0
         self._free = 0  # threads without a job, less jobs without a thread
+        self._abandoned: set[Future[Any]] = set()
         self._is_closed = False
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
@@ -46,10 +53,20 @@ class DaemonThreads:
             if self._is_closed:
                 raise RuntimeError("the threads are closed")
             self._free -= 1
-            if self._free < 0 and self._threads < self._limit:
-                self._start_thread()
+            self._start_if_needed()
             self._jobs.put((future, call))
         return future
+
+    def abandon(self, future: Future[Any]) -> bool:
+        """Nobody waits for this call any more. False: too many are abandoned, and it counts."""
+        with self._lock:
+            if not future.running():
+                return True
+            if len(self._abandoned) >= ABANDONED_MAX:
+                return False
+            self._abandoned.add(future)
+            self._start_if_needed()
+        return True
 
     def close(self) -> None:
         """Cancel the calls that wait, let free threads end. Waits for nothing; idempotent."""
@@ -63,7 +80,9 @@ class DaemonThreads:
         for _ in range(self._threads):
             self._jobs.put(None)
 
-    def _start_thread(self) -> None:
+    def _start_if_needed(self) -> None:
+        if self._free >= 0 or self._threads - len(self._abandoned) >= self._limit:
+            return
         name = f"{self._name}-{self._threads}"
         threading.Thread(target=self._work, name=name, daemon=True).start()
         self._threads += 1
@@ -74,9 +93,13 @@ class DaemonThreads:
             future, call = job
             if future.set_running_or_notify_cancel():
                 _run(future, call)
-            del future, call, job  # nothing of a window is kept while the thread is idle
             with self._lock:
+                if future in self._abandoned:
+                    self._abandoned.discard(future)
+                    self._threads -= 1
+                    return  # another thread has taken its place
                 self._free += 1
+            del future, call, job  # nothing of a window is kept while the thread is idle
 
 
 def _run(future: Future[T], call: Callable[[], T]) -> None:

@@ -19,6 +19,7 @@ from shared.errors import Reject, RetryLater, StartRefused
 from shared.handlers.factory import handler_for
 from shared.handlers.python import PythonHandler
 from shared.model import Media, Rejected, Reply, Result, Retry, Silence, Unavailable
+from tests.support.waiting import eventually
 from tests.support.windows import make_call
 
 Request = dict[str, Any]
@@ -178,8 +179,36 @@ async def test_a_cancelled_call_is_cancelled() -> None:
         assert cancelled.is_set()
 
 
-async def test_a_thread_cannot_be_cancelled_and_holds_nobody_up() -> None:
-    """A call whose time is over leaves its thread behind; closing waits for neither."""
+async def test_calls_that_hang_leave_room_for_others() -> None:
+    """However many were abandoned, the next call has a thread; theirs end when they return."""
+    leave, entered = threading.Event(), threading.Semaphore(0)
+
+    def answer(request: Request) -> Any:
+        if request["text"] == "hang":
+            entered.release()
+            leave.wait(30)
+        return request["text"]
+
+    before = threading.active_count()
+    async with handler_of(answer, threads=1) as handler:
+        for _ in range(20):
+            call = asyncio.create_task(handler.answer(make_call(["hang"])))
+            assert await asyncio.to_thread(entered.acquire, timeout=10)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            assert await handler.answer(make_call(["quick"])) == Reply(texts=("quick",))
+        leave.set()
+        own = before + 2  # one thread of the handler's, one of asyncio's
+        await eventually(lambda: threading.active_count() <= own, "an end of the hung threads")
+        assert await handler.answer(make_call(["quick"])) == Reply(texts=("quick",))
+
+
+async def test_a_thread_cannot_be_cancelled_and_holds_nobody_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where too many hang a call keeps its place; closing waits for nobody."""
+    monkeypatch.setattr("shared.handlers.threads.ABANDONED_MAX", 0)
     entered, leave = threading.Event(), threading.Event()
 
     def answer(_: Request) -> None:
