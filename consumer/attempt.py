@@ -113,6 +113,7 @@ class Attempts:
         """Call the handler for a started window, if it may be, and say what is to be written."""
         rules = self._settings.retry
         if running.attempt > rules.max_attempts:
+            running.attempt = rules.max_attempts  # this one is not made
             return GiveUp(error=running.error or "the last attempt died with its worker")
         trusted = self._membership.is_trusted(time.monotonic())
         if not trusted or running.joins != self._membership.joins or running.cut_short:

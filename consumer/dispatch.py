@@ -29,7 +29,7 @@ from consumer.store import (
     StartCode,
     StartRequest,
 )
-from shared.errors import BrokerRefused, BrokerUnavailable, Fenced
+from shared.errors import BrokerRefused, BrokerUnavailable, Fenced, NotConnected
 from shared.metrics import ConsumerMetrics
 from shared.model import Token, WorkerId
 from shared.probe import Point, reach
@@ -227,15 +227,17 @@ class Dispatcher:
 
     async def _settle(self, running: Running, decision: Decision) -> None:
         """Write the decision, for as long as the process lives, and tell the memory."""
-        wait_s = RETRY_S
+        wait_s, may_be_done = RETRY_S, False
         while True:
             try:
                 if isinstance(decision, Postpone):
                     await self._postpone(running, decision)
                 else:
-                    await self._finish(running, decision)
+                    await self._finish(running, decision, may_be_done=may_be_done)
                 return
             except (BrokerUnavailable, BrokerRefused) as error:
+                never_left = isinstance(error, (BrokerRefused, NotConnected))
+                may_be_done = may_be_done or not never_left
                 log.warning("finish.delayed", window=running.window.id, error=str(error))
             await asyncio.sleep(wait_s * (0.5 + random.random()))
             wait_s = min(2 * wait_s, RETRY_MAX_S)
@@ -275,7 +277,13 @@ class Dispatcher:
             owner.memory.postponed(state, record, time.monotonic() + decision.delay_ms / 1000)
             owner.wake()
 
-    async def _finish(self, running: Running, decision: Finish | GiveUp) -> None:
+    async def _finish(
+        self, running: Running, decision: Finish | GiveUp, *, may_be_done: bool
+    ) -> None:
+        """
+        ``may_be_done``: an earlier call got no answer. Only then ALREADY is its answer; else
+        another worker has finished the window, and has counted it.
+        """
         window = running.window
         outcome, value = encode_outcome(running, decision)
         code = await running.store.finish(
@@ -287,7 +295,7 @@ class Dispatcher:
             self._settings.retention_ms,
         )
         reach(Point.FINISH)
-        if code is FinishCode.REFUSED:
+        if code is FinishCode.REFUSED or (code is FinishCode.ALREADY and not may_be_done):
             self._refused(running, "finish")
             return
         self._metrics.messages_finished_total.labels(outcome=outcome).inc(len(window.members))

@@ -81,7 +81,10 @@ class Reclaimer:
         """Records that are not what they seem, with when each was first seen so."""
         seen: dict[Token, float] = {}
         now_s = time.monotonic()
-        for conversation, record in (await partition.store.running()).items():
+        records, damaged = await partition.store.running()
+        if damaged:
+            self._take_over(partition, "damaged record", len(damaged))
+        for conversation, record in records.items():
             ours = record.worker == self._worker
             if not record.worker or (ours and record.token in self._dispatcher.running):
                 continue

@@ -14,11 +14,11 @@ from enum import IntEnum
 from typing import Any
 
 from shared.connect import Pipe
-from shared.errors import Fenced
+from shared.errors import BrokerRefused, Fenced
 from shared.keys import GROUP, PartitionKeys, conversation_field, conversation_hash
 from shared.keys import conversation_of_field as conversation_of
 from shared.model import Conversation, EntryId, Token, Window, WorkerId
-from shared.record import Record, decode_record, encode_extent
+from shared.record import DAMAGE, Record, decode_record, encode_extent
 from shared.scripts import load_script
 
 PAGE_BYTES = 4 * 1024 * 1024
@@ -165,17 +165,40 @@ class PartitionStore:
         answer = await self._pipe.call("SSCAN", self.keys.streams, cursor, "COUNT", count)
         return int(answer[0]), [name.decode() for name in answer[1]]
 
-    async def running(self) -> dict[Conversation, Record]:
-        """Every record of the partition."""
+    async def running(self) -> tuple[dict[Conversation, Record], list[tuple[bytes, bytes]]]:
+        """Every record of the partition; and field and value of those that cannot be read."""
         flat = await self._pipe.call("HGETALL", self.keys.running)
-        pairs = zip(flat[::2], flat[1::2], strict=True)
-        return {conversation_of(field): decode_record(value) for field, value in pairs}
+        records: dict[Conversation, Record] = {}
+        damaged: list[tuple[bytes, bytes]] = []
+        for field, value in zip(flat[::2], flat[1::2], strict=True):
+            try:
+                records[conversation_of(field)] = decode_record(value)
+            except DAMAGE:
+                damaged.append((field, value))
+        return records, damaged
+
+    async def drop(self, epoch: int, field: bytes, value: bytes) -> None:
+        """
+        Delete a record that cannot be read, as it stands there.
+
+        Raises:
+            Fenced: it was not deleted.
+        """
+        await self._fenced("drop", (self.keys.lease, self.keys.running), epoch, (field, value))
 
     async def records(self, conversations: Sequence[Conversation]) -> list[Record | None]:
-        """The records of some conversations, None where there is none."""
+        """
+        The records of some conversations, None where there is none.
+
+        Raises:
+            BrokerRefused: also when one cannot be read; the takeover deletes it.
+        """
         fields = [conversation_field(*conversation) for conversation in conversations]
         values = await self._pipe.call("HMGET", self.keys.running, *fields)
-        return [None if value is None else decode_record(value) for value in values]
+        try:
+            return [None if value is None else decode_record(value) for value in values]
+        except DAMAGE as error:
+            raise BrokerRefused("DAMAGED", "a record cannot be read") from error
 
     async def claim(
         self,

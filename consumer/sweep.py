@@ -61,7 +61,8 @@ class Sweeper:
 
     async def _clear_windows(self, number: int) -> None:
         store = self._store_of(number)
-        for conversation, record in (await store.running()).items():
+        records, _ = await store.running()
+        for conversation, record in records.items():
             if number in self._keeper.partitions:
                 return
             ours = record.worker == self._membership.worker

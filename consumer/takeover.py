@@ -43,7 +43,11 @@ async def rebuild_memory(
     Raises:
         Fenced: the lease is not ours under this epoch.
     """
-    records = await store.running()
+    records, damaged = await store.running()
+    for field, value in damaged:
+        log.error("record.damaged", partition=store.keys.number)
+        metrics.records_damaged_total.inc()
+        await store.drop(epoch, field, value)
     for conversation, record in records.items():
         memory.place_record(conversation, record)
     members: dict[Conversation, dict[EntryId, Entry]] = {c: {} for c in records}

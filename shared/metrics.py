@@ -34,7 +34,13 @@ _LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 6.0)
 _TAKEOVER_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 _FENCED_CALLS = ("partition", "renew", "start", "postpone", "finish", "send")
-_AUDIT_FINDINGS = ("own_record", "foreign_record", "lost_group", "hidden_entries")
+_AUDIT_FINDINGS = (
+    "own_record",
+    "foreign_record",
+    "damaged_record",
+    "lost_group",
+    "hidden_entries",
+)
 
 
 class InstanceLabels:
@@ -237,6 +243,9 @@ class ConsumerMetrics(StoreMetrics):
         )
         self.entries_undecodable_total = self._counter(
             "entries_undecodable_total", "entries that cannot be read, now dead letters"
+        )
+        self.records_damaged_total = self._counter(
+            "records_damaged_total", "records that cannot be read, deleted: windows begin anew"
         )
         self.groups_recreated_total = self._counter(
             "groups_recreated_total", "consumer groups that somebody else destroyed"

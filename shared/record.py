@@ -40,9 +40,20 @@ class Record:
     error: str = ""
 
 
+DAMAGE = (ValueError, TypeError, KeyError, AttributeError)
+"""What reading raises of a record that is not as it was written."""
+
+
 def decode_record(value: bytes) -> Record:
-    """What ``start`` and ``postpone`` wrote."""
+    """
+    What ``start`` and ``postpone`` wrote.
+
+    Raises:
+        one of ``DAMAGE``: somebody else wrote it.
+    """
     body = orjson.loads(value)
+    if not body["ids"]:
+        raise ValueError("a record without entries")
     return Record(
         ids=tuple(EntryId.parse(entry_id) for entry_id in body["ids"]),
         window_id=WindowId(body["window_id"]),

@@ -224,7 +224,7 @@ async def test_what_is_asked_of_a_partition_is_answered(scripts: Scripts) -> Non
     assert sorted(await scripts.us.streams()) == ["clinic", SHOP]
     cursor, some = await scripts.us.some_streams(0, 100)
     assert (cursor, sorted(some)) == (0, ["clinic", SHOP])
-    records = await scripts.us.running()
+    records, _ = await scripts.us.running()
     assert [record.token for record in records.values()] == [T1]
     assert await scripts.us.records([window.conversation, (SHOP, "bob")]) == [
         records[window.conversation],

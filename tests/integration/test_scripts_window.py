@@ -121,7 +121,7 @@ class TestStart:
             StartCode.CONFLICT,
             StartCode.STARTED,
         ]
-        assert len(await scripts.us.running()) == 3
+        assert len((await scripts.us.running())[0]) == 3
 
     @pytest.mark.parametrize("how", ["worker", "old epoch", "expired"])
     async def test_without_the_lease_nothing_starts(self, scripts: Scripts, how: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -264,3 +265,74 @@ async def test_another_workers_window_that_lacks_an_entry(redis_url: str, prefix
             await shop.finished()
             assert second.count("takeovers_total", reason="repair") == 0
         assert len(server.calls) == 1
+
+
+@pytest.mark.parametrize("damage", [b"\xff no json", b"{}", b'{"ids":[]}', b"[1]"])
+async def test_a_record_that_cannot_be_read(redis_url: str, prefix: str, damage: bytes) -> None:
+    """It ends no owner: it is deleted and counted, and its window begins anew."""
+    async with (
+        HandlerServer() as server,
+        deployment(redis_url, prefix, handler=server.url, max_messages=2, partitions=1) as shop,
+    ):
+        await shop.say("alice", "1", "2")
+        await shop.redis.hset(shop.keys.partition(0).running, "shop\0alice", damage)
+        await shop.redis.hset(shop.keys.partition(0).running, "no conversation", damage)
+        async with shop.worker() as worker:
+            await shop.finished()
+            assert worker.count("records_damaged_total") == 2
+        assert [call.json["text"] for call in server.calls] == ["1\n2"]
+        assert not await shop.redis.exists(shop.keys.partition(0).running)
+
+
+async def test_a_record_that_is_damaged_while_its_window_runs(redis_url: str, prefix: str) -> None:
+    """The audit finds it; the first result is refused, the window is handed over again."""
+    held = asyncio.Event()
+
+    async def script(_call: HandlerCall) -> Answer:
+        await held.wait()
+        return Answer(status=204)
+
+    async with (
+        HandlerServer(script) as server,
+        deployment(
+            redis_url, prefix, handler=server.url, max_messages=2, partitions=1, reclaim_idle_ms=800
+        ) as shop,
+        shop.worker() as worker,
+    ):
+        await shop.say("alice", "1", "2")
+        await server.wait_for_calls(1)
+        await shop.redis.hset(shop.keys.partition(0).running, "shop\0alice", b"damaged")
+        await server.wait_for_calls(2)
+        held.set()
+        await shop.finished()
+        assert [call.json["text"] for call in server.calls] == ["1\n2"] * 2
+        assert worker.count("audits_failed_total", reason="damaged_record") >= 1
+        assert worker.count("records_damaged_total") == 1
+        finished = partial(worker.count, "messages_finished_total", outcome="silent")
+        await eventually(lambda: finished() == 2, "one window counted")
+
+
+async def test_a_window_that_another_has_finished_is_counted_once(
+    redis_url: str, prefix: str
+) -> None:
+    """A stale worker's finish that finds everything done is a refusal, not a second finish."""
+    held = asyncio.Event()
+
+    async def script(_call: HandlerCall) -> Answer:
+        await held.wait()
+        return Answer(status=204)
+
+    async with (
+        HandlerServer(script) as server,
+        deployment(redis_url, prefix, handler=server.url, max_messages=2, partitions=1) as shop,
+        shop.worker() as worker,
+    ):
+        ids = await shop.say("alice", "1", "2")
+        await server.wait_for_calls(1)
+        keys = shop.keys.partition(0)
+        await shop.redis.hdel(keys.running, "shop\0alice")
+        await shop.redis.xack(keys.stream("shop"), "workers", *map(str, ids))
+        await shop.redis.xdel(keys.stream("shop"), *map(str, ids))
+        held.set()
+        await eventually(lambda: worker.count("fenced_total", call="finish") == 1, "a refusal")
+        assert worker.count("messages_finished_total", outcome="silent") == 0

@@ -178,7 +178,8 @@ class Owner:
 
     async def sweep(self) -> None:
         """After a lost lease: clear our name from every record that we do not run."""
-        for conversation, record in (await self.store.running()).items():
+        records, _ = await self.store.running()
+        for conversation, record in records.items():
             if record.worker == self.worker and record.token not in self.in_hand:
                 await self.store.postpone(conversation, record.token, 0, counts=False)
 

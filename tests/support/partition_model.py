@@ -112,9 +112,9 @@ class ModelStore:
         """The instances that have a stream here."""
         return sorted(self._partition.streams)
 
-    async def running(self) -> dict[Conversation, Record]:
-        """Every record."""
-        return dict(self._partition.running)
+    async def running(self) -> tuple[dict[Conversation, Record], list[tuple[bytes, bytes]]]:
+        """Every record; none is damaged."""
+        return dict(self._partition.running), []
 
     async def records(self, conversations: Sequence[Conversation]) -> list[Record | None]:
         """The records of some conversations."""
