@@ -34,7 +34,7 @@ from tests.support.waiting import eventually
 LEASE_MS = 1500
 MAX_ATTEMPTS = 3
 MAX_WAIT_MS = 400
-LARGE = "x" * 1024 * 1024
+LARGE = "x" * 1_000_000
 NAMES = tuple(handler.__name__ for handler in poison.HANDLERS)
 MAX_MESSAGES = 5
 PARTITIONS = 8
