@@ -20,7 +20,6 @@ from consumer.attempt import DispatchSettings, Say
 from consumer.bodies import HELD_BYTES
 from consumer.channels import channel_of
 from consumer.dispatch import Dispatcher
-from consumer.handlers import Handlers
 from consumer.keeper import LeaseKeeper
 from consumer.lease import Lease
 from consumer.membership import Membership, WorkerState, new_worker_id
@@ -38,6 +37,7 @@ from consumer.window import rules_for
 from shared.connect import BLOCK_MS, BLOCK_SLACK_MS, Pipe
 from shared.durability import Durability, Level
 from shared.errors import BrokerRefused, BrokerUnavailable
+from shared.handlers.chosen import Handlers
 from shared.keys import Keys
 from shared.metrics import ConsumerMetrics
 from shared.model import Entry

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from ingest.accepted import Accepted
 from shared.connect import Pipe
-from shared.errors import BrokerUnavailable, NotConnected, NotDurable
+from shared.errors import BrokerRefused, BrokerUnavailable, NotConnected, NotDurable
 from shared.keys import GROUP, Keys, message_hash
 from shared.metrics import IngestMetrics
 from shared.model import Conversation, Message
@@ -68,7 +68,7 @@ class RedisAppender:
         Keep all messages, or raise; one entry per message id, however often it is called.
 
         Raises:
-            BrokerRefused: Redis does not take writes; nothing more was written.
+            BrokerRefused: Redis does not take the message that failed; it was not written.
             NotConnected: of the message that failed nothing was sent.
             NotDurable: it is in Redis, and not as durable as is set.
             BrokerUnavailable: no answer within the deadline; some may have been written, so the
@@ -121,6 +121,10 @@ class RedisAppender:
             except TimeoutError:
                 self._count("unavailable")
                 raise BrokerUnavailable(f"not taken within {self._limit_s:g} s") from None
+            except BrokerRefused as error:
+                if may_be_there:
+                    raise BrokerUnavailable(str(error)) from error
+                raise
             except BrokerUnavailable as error:
                 self._count("not_durable" if isinstance(error, NotDurable) else "unavailable")
                 may_be_there |= not isinstance(error, NotConnected)

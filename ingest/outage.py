@@ -1,5 +1,5 @@
 """
-What becomes of messages while Redis takes none: the policy ``spool``.
+What becomes of messages while Redis takes none: the policies ``spool`` and ``direct``.
 
     ONLINE     appends go to Redis. The first that fails for an outage's sake begins SPOOLING;
                it and all that were on their way are spooled, under the same message ids.
@@ -13,6 +13,9 @@ So the messages of a user that come one after the answer to the other are in Red
 whatever state they met. A process that starts begins SPOOLING if another left something behind,
 or if Redis is away: what was accepted before goes first there, too, also if another process
 was faster to adopt it.
+
+``direct`` is the same with a ``Bypass`` beside it: what certainly is not in Redis is handled at
+once after it was spooled, and Redis, when it is back, is told to remember it.
 """
 
 from __future__ import annotations
@@ -29,11 +32,12 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from ingest.accepted import Accepted, Appender
+from ingest.bypass import Bypass
 from ingest.spool.folder import HeldFolder, Sealed
 from ingest.spool.replayer import Replayer
 from ingest.spool.spool import Spool
 from shared.broker_errors import is_outage
-from shared.errors import BrokerRefused, BrokerUnavailable, InturnError, StartRefused
+from shared.errors import BrokerRefused, BrokerUnavailable, InturnError, NotConnected, StartRefused
 from shared.model import Message
 
 PROBE_S = 0.5
@@ -74,14 +78,21 @@ class SpoolingAppender:
         spool: Spool,
         replayer: Replayer,
         probe: Callable[[], Awaitable[None]],
+        bypass: Bypass | None = None,
     ) -> None:
-        """``probe`` raises an ``InturnError`` for as long as Redis takes no writes."""
+        """
+        ``probe`` raises an ``InturnError`` for as long as Redis takes no writes. ``bypass``
+        handles messages meanwhile, and must be what the replayer settles with.
+        """
         self.state = State.ONLINE
         self.reason = ""
         self._redis = redis
         self._spool = spool
         self._replayer = replayer
         self._probe = probe
+        self._bypass = bypass
+        self._is_draining = False
+        self._drains = 0
         self._ahead: set[Path] = set()
         self._ahead_until_s: float | None = None
         self._began_s = 0.0
@@ -102,7 +113,7 @@ class SpoolingAppender:
         Raises:
             StartRefused: Redis is there and not fit.
         """
-        left = await self._spool.adopt()
+        left = await self._adopt()
         self._ahead = self._spool.inherited_by_others()
         if left or self._ahead:
             self.begin("messages were left behind")
@@ -123,6 +134,7 @@ class SpoolingAppender:
             BrokerRefused: Redis refuses a message for its own sake.
             SpoolUnavailable: Redis takes none, and the spool cannot, either.
         """
+        is_new = True
         while self.state is not State.SPOOLING:
             if self.state is State.CLOSING:
                 await self._settled.wait()
@@ -132,10 +144,17 @@ class SpoolingAppender:
             except (BrokerUnavailable, BrokerRefused) as error:
                 if not is_outage(error):
                     raise
+                is_new = is_new and _is_certainly_not_written(messages, error)
                 if self.state is State.ONLINE:
                     self.begin(str(error))
         # From the state's check to its place in the spool's queue nothing is awaited.
+        drains = self._drains
         await self._spool.put(messages)
+        if self._bypass is not None:
+            if is_new and drains == self._drains and not self._is_draining:
+                self._bypass.take(messages)
+            else:  # it may be in Redis, or be on its way there since it was put
+                self._bypass.defer(messages)
         return [
             Accepted(message_id=one.message_id, entry_id=None, duplicate=False, spooled=True)
             for one in messages
@@ -168,11 +187,22 @@ class SpoolingAppender:
             except StartRefused:
                 raise
             except (InturnError, OSError) as error:
+                self._is_draining = False
                 log.debug("spool.waits", error=str(error))
                 await asyncio.sleep(PROBE_S * (0.7 + 0.6 * random.random()))
             except Exception:
+                self._is_draining = False
                 log.exception("spool.replay_failed")
                 await asyncio.sleep(PROBE_S * (1 + random.random()))
+
+    async def _adopt(self) -> int:
+        """Take over what others left; whose messages wait there is not handled before them."""
+        adopted = await self._spool.adopt()
+        if adopted and self._bypass is not None:
+            for folder, sealed in self._spool.adopted_backlog():
+                scan = await asyncio.to_thread(folder.read, sealed)
+                self._bypass.defer_records(scan.records)
+        return adopted
 
     async def _try_redis(self, messages: Sequence[Message]) -> list[Accepted]:
         try:
@@ -191,12 +221,14 @@ class SpoolingAppender:
             with suppress(TimeoutError):
                 async with asyncio.timeout(ADOPT_S):
                     await self._wanted.wait()
-            if self.state is State.ONLINE and await self._spool.adopt():
+            if self.state is State.ONLINE and await self._adopt():
                 self.begin("another process has left messages behind")
 
     async def _drain(self) -> None:
-        await self._spool.adopt()
+        await self._adopt()
         await self._probe()
+        self._is_draining = True
+        self._drains += 1
         # Before anybody is waited for: two that wait for each other would both stand still.
         await self._replay(self._spool.adopted_backlog())
         self._let_others_finish()
@@ -242,7 +274,10 @@ class SpoolingAppender:
             self.state = after
             self._settled.set()
         self._wanted.clear()
+        self._is_draining = False
         self.reason = ""
+        if self._bypass is not None:
+            self._bypass.end_outage()
         took_s = round(time.monotonic() - self._began_s, 3)
         log.info("spool.ended", replayed=self._replayed, took_s=took_s)
 
@@ -250,3 +285,8 @@ class SpoolingAppender:
         for folder, sealed in backlog:
             self._replayed += await self._replayer.replay_file(folder, sealed)
         self._spool.drop_drained()
+
+
+def _is_certainly_not_written(messages: Sequence[Message], error: Exception) -> bool:
+    """Refused, or never sent; of several messages some may have come before the one that failed."""
+    return len(messages) == 1 and isinstance(error, BrokerRefused | NotConnected)

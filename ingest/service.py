@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from ingest.accepted import Appender
 from ingest.app import build_app, make_runner
-from ingest.append import DEADLINE_S, TIMEOUT_MS, RedisAppender
 from ingest.backlog import BacklogLimit
 from ingest.conversations import Conversations
 from ingest.intake import Say
-from ingest.outage import SpoolingAppender
-from ingest.spool.replayer import Replayer
-from ingest.spool.spool import Spool, now_ms
-from shared.connect import Pipe, open_pipe
-from shared.durability import Durability
-from shared.errors import BrokerRefused
-from shared.health import HealthCheck, Instead
+from ingest.keeping import keeping_in_redis, keeping_in_spool, what_is_wrong
+from shared.connect import Pipe
 from shared.keys import Keys
 from shared.meta_keeper import keep_meta
 from shared.metrics import IngestMetrics, InstanceLabels
 from shared.preflight import Prepared
-from shared.service import in_background, listening, prepare_once, prepared, run_configured
+from shared.service import in_background, listening, prepared, run_configured
 from shared.settings import Settings
 from shared.survey import keep_surveying, survey_store
-
-SPOOLED_APPEND_DEADLINE_S = 0.3
-"""Where there is a spool, a message is kept there rather than asked for again and again."""
-
-REPLAY_TIMEOUT_MS = 5000
-"""Nobody waits for the answer to a replay: a slow Redis gets its time."""
 
 READ_TIMEOUT_MS = 2000
 SURVEY_S = 15.0
@@ -72,12 +58,12 @@ async def serve_ingest(
     reads = Pipe(redis_url, timeout_ms=READ_TIMEOUT_MS, name="status")
 
     async def check() -> str | None:
-        return await _what_is_wrong(reads, keys)
+        return await what_is_wrong(reads, keys)
 
     if settings.on_outage == "reject":
-        keeping = _keeping_in_redis(settings, redis_url, keys, metrics)
+        keeping = keeping_in_redis(settings, redis_url, keys, metrics)
     else:
-        keeping = _keeping_in_spool(settings, redis_url, keys, metrics, check, found)
+        keeping = keeping_in_spool(settings, redis_url, keys, metrics, check, found)
 
     async def count_backlog() -> int:
         return (await survey_store(reads, keys)).backlog_messages
@@ -105,90 +91,8 @@ async def serve_ingest(
             await stop.wait()
 
 
-Keeping = tuple[Appender, HealthCheck, Instead]
-"""Who keeps messages; what is wrong with Redis; what keeps them instead."""
-
-
-@asynccontextmanager
-async def _keeping_in_redis(
-    settings: Settings, redis_url: str, keys: Keys, metrics: IngestMetrics
-) -> AsyncIterator[Keeping]:
-    """The policy ``reject``: ready is who can write as durably as is set."""
-    durability = Durability.parse(settings.durability)
-    writes = Pipe(redis_url, timeout_ms=TIMEOUT_MS, name="append", durability=durability)
-    writes.on_batch = metrics.append_batch_messages.observe
-    appender = RedisAppender(writes, keys, settings.dedupe_ms, metrics, limit_s=DEADLINE_S)
-
-    async def health() -> str | None:
-        return await _what_is_wrong(writes, keys)
-
-    async with in_background(append=writes.run()):
-        yield appender, health, lambda: None
-
-
-@asynccontextmanager
-async def _keeping_in_spool(
-    settings: Settings,
-    redis_url: str,
-    keys: Keys,
-    metrics: IngestMetrics,
-    check: HealthCheck,
-    found: asyncio.Future[Prepared],
-) -> AsyncIterator[Keeping]:
-    """
-    The policy ``spool``; ``found`` is told what was prepared, as soon as Redis is there.
-
-    Messages go to the spool until the data were found to be made for this many partitions: in
-    the wrong partition nobody would look for them.
-    """
-    durable = Durability.parse(settings.durability)
-    writes = Pipe(redis_url, timeout_ms=TIMEOUT_MS, name="append", durability=durable)
-    writes.on_batch = metrics.append_batch_messages.observe
-    replays = Pipe(redis_url, timeout_ms=REPLAY_TIMEOUT_MS, name="replay", durability=durable)
-    redis = RedisAppender(writes, keys, settings.dedupe_ms, metrics, SPOOLED_APPEND_DEADLINE_S)
-    patient = RedisAppender(replays, keys, settings.dedupe_ms, metrics, deadline_s=0)
-
-    async def probe() -> None:
-        if not found.done():
-            # not on the durable one: it would not say that this Redis can never be
-            async with open_pipe(redis_url, timeout_ms=REPLAY_TIMEOUT_MS, name="start") as pipe:
-                found.set_result(await prepare_once(pipe, settings))
-        await _touch(replays, keys)
-
-    folder, prefix = settings.spool_dir, settings.prefix
-    spool = Spool(folder, prefix, settings.spool_max_bytes, metrics, now_ms)
-    appender = SpoolingAppender(redis, spool, Replayer(spool, patient, metrics), probe)
-
-    async def health() -> str | None:
-        return appender.reason or await check()
-
-    try:
-        async with in_background(append=writes.run(), replay=replays.run()):
-            await appender.start()
-            async with in_background(
-                drain=appender.keep_draining(), room=spool.room.keep_measuring()
-            ):
-                yield appender, health, lambda: appender.keeps
-    finally:
-        spool.close()
-
-
 async def _keep_meta(pipe: Pipe, found: asyncio.Future[Prepared], metrics: IngestMetrics) -> None:
     await keep_meta(pipe, await found, metrics)
-
-
-async def _touch(pipe: Pipe, keys: Keys) -> None:
-    """A write that Redis refuses when it is full, a replica, or has a broken disk."""
-    await pipe.call("HSET", keys.meta, "checked", "1")
-
-
-async def _what_is_wrong(pipe: Pipe, keys: Keys) -> str | None:
-    """Does Redis take writes?"""
-    try:
-        await _touch(pipe, keys)
-    except BrokerRefused as error:
-        return f"Redis refuses writes: {error.code}"
-    return None
 
 
 def main() -> int:

@@ -15,6 +15,7 @@ import click
 import orjson
 
 from ingest.append import RedisAppender
+from ingest.remember import RedisMemory
 from ingest.spool.folder import count_kept, folders_of, holder_of, survey_folder
 from ingest.spool.replayer import Replayer
 from ingest.spool.spool import Spool, now_ms
@@ -115,7 +116,8 @@ async def _replay(settings: Settings, redis_url: str) -> int:
         )
         try:
             patient = RedisAppender(pipe, keys, settings.dedupe_ms, metrics, deadline_s=0)
-            replayer = Replayer(spool, patient, metrics)
+            memory = RedisMemory(pipe, keys, settings.dedupe_ms, settings.retention_ms)
+            replayer = Replayer(spool, patient, memory, metrics)
             await spool.adopt()
             replayed = 0
             try:

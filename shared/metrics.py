@@ -168,6 +168,12 @@ class IngestMetrics(StoreMetrics):
         self.spool_failures_total = self._counter(
             "spool_failures_total", "requests that the spool could not keep, answered 503"
         )
+        self.direct_handled_total = self._counter(
+            "direct_handled_total", "messages handled while Redis was away", "outcome"
+        )
+        self.direct_replies_sent_total = self._counter(
+            "direct_replies_sent_total", "replies to them that a provider took", "provider"
+        )
         self.spool_damaged_total = self._counter(
             "spool_damaged_total", "runs of bytes in the spool that could not be read"
         )

@@ -179,7 +179,7 @@ class Settings(BaseSettings):
 
     durability: DurabilityName = "memory"
     backlog_limit: int = Field(1_000_000, ge=1)
-    on_outage: Literal["spool", "reject"] = "spool"
+    on_outage: Literal["spool", "direct", "reject"] = "spool"
     spool_dir: Path = Path(".inturn/spool")
     spool_max_bytes: int = Field(1024 * MiB, ge=1)
     body_max_bytes: int | None = Field(None, ge=1024)

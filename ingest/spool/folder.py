@@ -24,13 +24,13 @@ import secrets
 import time
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from ingest.spool.payload import decode_spooled
+from ingest.spool.payload import Outcome, Spooled, decode_record, is_outcome
 from ingest.spool.record import Record, Scan, pack_record, scan_records
 from ingest.spool.segment import FILE_MODE, SUFFIX, sync_folder
 from shared.errors import EntryUndecodable
@@ -53,6 +53,8 @@ class Sealed:
     oldest_at: int | None
     damaged: int = 0
     """Runs of damage that were counted already."""
+    outcomes: tuple[Outcome, ...] = ()
+    """What it says of messages that were handled while Redis was away."""
 
 
 class HeldFolder:
@@ -197,13 +199,15 @@ def survey_folder(path: Path) -> Iterator[Sealed]:
     cursor = read_cursor(path)
     for file in sorted(path.glob(f"*{SUFFIX}")):
         scan = scan_file(file, cursor)
+        messages = [one for one in scan.records if not is_outcome(one.payload)]
         with suppress(FileNotFoundError):
             yield Sealed(
                 path=file,
-                messages=len(scan.records),
+                messages=len(messages),
                 size_bytes=file.stat().st_size,
-                oldest_at=_time_of(scan.records[0]) if scan.records else None,
+                oldest_at=_time_of(messages[0]) if messages else None,
                 damaged=scan.damaged,
+                outcomes=tuple(_outcomes_in(scan.records)),
             )
 
 
@@ -275,10 +279,19 @@ def _signature(path: Path) -> _Signature:
 
 
 def _time_of(record: Record) -> int | None:
-    try:
-        return decode_spooled(record.payload).at
-    except EntryUndecodable:
-        return None
+    with suppress(EntryUndecodable):
+        found = decode_record(record.payload)
+        return found.at if isinstance(found, Spooled) else None
+    return None
+
+
+def _outcomes_in(records: Iterable[Record]) -> Iterator[Outcome]:
+    for record in records:
+        if is_outcome(record.payload):
+            with suppress(EntryUndecodable):
+                found = decode_record(record.payload)
+                if isinstance(found, Outcome):
+                    yield found
 
 
 def _try_lock(path: Path) -> int | None:

@@ -8,19 +8,21 @@ twice after a crash is one entry. A file is removed when all of it is in Redis.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 import structlog
 from structlog.typing import FilteringBoundLogger
 
 from ingest.accepted import Appender
 from ingest.spool.folder import HeldFolder, Sealed
-from ingest.spool.payload import decode_spooled
+from ingest.spool.payload import Outcome, decode_record, is_outcome, key_of
 from ingest.spool.record import Record
 from ingest.spool.spool import Spool
 from shared.broker_errors import is_outage
 from shared.errors import BrokerRefused, EntryUndecodable
 from shared.metrics import IngestMetrics
+from shared.model import Message
 from shared.probe import Point, reach
 
 BATCH_MESSAGES = 256
@@ -29,17 +31,47 @@ BATCH_MESSAGES = 256
 _ITS_OWN_FAULT = (BrokerRefused, EntryUndecodable, ValueError, TypeError)
 """What one message may raise; ``_raise_outage`` takes out what all would."""
 
+Settle = Callable[[Message], Awaitable[Outcome | None]]
+
+
+class Memory(Protocol):
+    """Tells Redis of messages that were handled without it. Safe to call again."""
+
+    async def remember(self, outcome: Outcome) -> bool:
+        """
+        Note one.
+
+        Raises:
+            BrokerUnavailable, BrokerRefused: call again.
+        """
+        ...
+
+
 log: FilteringBoundLogger = structlog.get_logger()
 
 
 class Replayer:
     """Puts what a spool holds into Redis. One task at a time."""
 
-    def __init__(self, spool: Spool, appender: Appender, metrics: IngestMetrics) -> None:
-        """``appender`` writes to Redis; it should be patient, for nobody waits for an answer."""
+    def __init__(
+        self,
+        spool: Spool,
+        appender: Appender,
+        memory: Memory,
+        metrics: IngestMetrics,
+        settle: Settle | None = None,
+    ) -> None:
+        """
+        ``appender`` writes to Redis; it should be patient, for nobody waits for an answer.
+
+        ``settle`` is asked whether a message was handled in the meantime, and may take the time
+        of a handler's call to find out.
+        """
         self._spool = spool
         self._appender = appender
+        self._memory = memory
         self._metrics = metrics
+        self._settle = settle or self._find_outcome
 
     async def replay_file(self, folder: HeldFolder, sealed: Sealed) -> int:
         """
@@ -55,15 +87,18 @@ class Replayer:
         scan = await asyncio.to_thread(folder.read, sealed)
         self._spool.count_damage(max(0, scan.damaged - sealed.damaged))
         sealed.damaged = max(sealed.damaged, scan.damaged)
-        sealed.messages = len(scan.records)
+        sealed.messages = count = _count_messages(scan.records)
         for at in range(0, len(scan.records), BATCH_MESSAGES):
             batch = scan.records[at : at + BATCH_MESSAGES]
             await self._replay_batch(folder, batch)
             reach(Point.REPLAY)
             folder.note(sealed, batch[-1])
-            sealed.messages -= len(batch)
+            sealed.messages -= _count_messages(batch)
         folder.finish(sealed)
-        return len(scan.records)
+        return count
+
+    async def _find_outcome(self, message: Message) -> Outcome | None:
+        return self._spool.outcomes.get(key_of(message))
 
     async def _replay_batch(self, folder: HeldFolder, batch: Sequence[Record]) -> None:
         try:
@@ -85,8 +120,26 @@ class Replayer:
             log.warning("spool.refused", code=why)
 
     async def _append(self, batch: Sequence[Record]) -> None:
-        await self._appender.append([decode_spooled(record.payload).message for record in batch])
-        self._metrics.spool_replayed_total.inc(len(batch))
+        messages, outcomes = [], []
+        for record in batch:
+            found = decode_record(record.payload)
+            if isinstance(found, Outcome):
+                continue  # known since its folder was adopted, or written by ourselves
+            outcome = await self._settle(found.message)
+            if outcome is None:
+                messages.append(found.message)
+            else:
+                outcomes.append(outcome)
+        remembered = (self._memory.remember(outcome) for outcome in outcomes)
+        for answer in await asyncio.gather(*remembered, return_exceptions=True):
+            if isinstance(answer, BaseException):
+                raise answer
+        await self._appender.append(messages)
+        self._metrics.spool_replayed_total.inc(len(messages) + len(outcomes))
+
+
+def _count_messages(records: Sequence[Record]) -> int:
+    return sum(not is_outcome(record.payload) for record in records)
 
 
 def _raise_outage(error: Exception) -> None:

@@ -18,7 +18,7 @@ from ingest.spool.folder import (
     inherited_files,
     may_be_adopted,
 )
-from ingest.spool.payload import Spooled, encode_spooled
+from ingest.spool.payload import MessageKey, Outcome, Spooled, encode_outcome, encode_spooled
 from ingest.spool.record import pack_record
 from ingest.spool.room import Room
 from ingest.spool.writer import SpoolWriter
@@ -57,6 +57,8 @@ class Spool:
         self._prefix = prefix
         self._own = _make_own(root, prefix)
         self.room = Room(root, max_bytes)
+        self.outcomes: dict[MessageKey, Outcome] = {}
+        """Messages that are not to be appended, for they were handled while Redis was away."""
         self._writer = SpoolWriter(self._own)
         self._adopted: list[HeldFolder] = []
         metrics.spool_messages.set_function(lambda: self.messages)
@@ -97,6 +99,18 @@ class Spool:
             raise
         self._metrics.spool_appends_total.inc(len(messages))
 
+    async def put_outcome(self, outcome: Outcome) -> None:
+        """
+        Keep what became of a message that was put before; not less is remembered on a failure.
+
+        Raises:
+            SpoolUnavailable: it is not kept: after a crash its message is handled again.
+        """
+        self.outcomes[outcome.key] = outcome
+        record = pack_record(encode_outcome(outcome))
+        self.room.take(len(record))
+        await self._writer.write(record, 0, self._now_ms())
+
     async def seal(self) -> None:
         """Make everything that was put so far part of ``backlog``."""
         await self._writer.seal()
@@ -112,6 +126,8 @@ class Spool:
             damaged = sum(sealed.damaged for sealed in folder.backlog)
             log.info("spool.adopted", messages=folder.messages, damaged=damaged)
             self.count_damage(damaged)
+            for sealed in folder.backlog:
+                self.outcomes.update((outcome.key, outcome) for outcome in sealed.outcomes)
         self._adopted += adopted
         return sum(folder.messages for folder in adopted)
 

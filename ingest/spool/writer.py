@@ -28,7 +28,7 @@ log: FilteringBoundLogger = structlog.get_logger()
 
 @dataclass(slots=True)
 class _Work:
-    """Records to be kept; without messages: close the file that is being written."""
+    """Records to be kept; without any: close the file that is being written."""
 
     records: bytes
     messages: int
@@ -118,14 +118,14 @@ class SpoolWriter:
     def _work_off(self, queue: list[_Work]) -> _News:
         """Take from the queue what one sync carries, or one order to close the file."""
         news = _News()
-        if queue[0].messages == 0:
+        if not queue[0].records:
             news.done.append(queue.pop(0))
             self._close_segment(news)
             return news
         size = 0
         count = 0
         for work in queue:
-            if work.messages == 0 or (count and size + len(work.records) > BATCH_MAX_BYTES):
+            if not work.records or (count and size + len(work.records) > BATCH_MAX_BYTES):
                 break
             size += len(work.records)
             count += 1
@@ -193,7 +193,7 @@ class SpoolWriter:
 
     def _note_error(self, news: _News) -> None:
         """One line when writing begins to fail, and one when it works again."""
-        if not any(work.messages for work in news.done):
+        if not any(work.records for work in news.done):
             return
         error = news.done[0].error
         if error is not None and self.last_error is None:

@@ -10,12 +10,12 @@ from pathlib import Path
 import structlog
 
 from ingest.spool.folder import CURSOR, HeldFolder
-from ingest.spool.payload import Spooled, decode_spooled, encode_spooled
+from ingest.spool.payload import Spooled, encode_spooled
 from ingest.spool.record import pack_record
 from ingest.spool.spool import Spool
 from shared.keys import Keys
 from shared.metrics import IngestMetrics, InstanceLabels
-from tests.support.spooling import message, spooling, stored
+from tests.support.spooling import message, spooled_in, spooling, stored
 
 FLIPS = 50
 RECORDS = [
@@ -44,7 +44,7 @@ async def adopted(root: Path, prefix: str) -> tuple[list[int], float]:
         numbers = [
             spooled.message.received_at
             for folder, sealed in spool.backlog()
-            for spooled in (decode_spooled(one.payload) for one in folder.read(sealed).records)
+            for spooled in (spooled_in(one.payload) for one in folder.read(sealed).records)
         ]
     finally:
         spool.close()

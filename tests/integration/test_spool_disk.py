@@ -15,11 +15,10 @@ import pytest
 
 from ingest.spool import segment
 from ingest.spool.folder import HeldFolder, folders_of, holder_of
-from ingest.spool.payload import decode_spooled
 from ingest.spool.spool import Spool
 from shared.errors import SpoolUnavailable, StartRefused
 from shared.metrics import IngestMetrics, InstanceLabels
-from tests.support.spooling import message
+from tests.support.spooling import message, spooled_in
 from tests.support.waiting import eventually
 
 PREFIX = "p"
@@ -41,7 +40,7 @@ async def spool(tmp_path: Path) -> AsyncIterator[Spool]:
 def numbers(spool: Spool) -> list[int]:
     """The messages that are to be replayed."""
     return [
-        decode_spooled(record.payload).message.received_at
+        spooled_in(record.payload).message.received_at
         for folder, sealed in spool.backlog()
         for record in folder.read(sealed).records
     ]

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
+
 from ingest.append import RedisAppender
+from ingest.bypass import Bypass
 from ingest.outage import SpoolingAppender, State
+from ingest.remember import RedisMemory
+from ingest.spool.payload import Spooled, decode_record
 from ingest.spool.replayer import Replayer
 from ingest.spool.spool import Spool, now_ms
-from shared.connect import Pipe, open_pipe
+from shared.connect import open_pipe
 from shared.keys import Keys
 from shared.metrics import IngestMetrics, InstanceLabels
 from shared.model import Message
+from shared.settings import Settings
 from shared.wire import FIELD, decode_message
 from tests.support.waiting import eventually
 
 INSTANCE = "shop"
 DEDUPE_MS = 3_600_000
+RETENTION_MS = 300_000
 
 
 def message(number: int, user: str = "ann", text: str = "hi") -> Message:
@@ -60,9 +67,13 @@ async def spooling(
     folder: Path,
     *,
     max_bytes: int = 1 << 30,
-    probe: Callable[[Pipe], Awaitable[None]] | None = None,
+    direct: Settings | None = None,
 ) -> AsyncIterator[Spooling]:
-    """A running policy; its spool's folder is left as a process leaves it that ends in order."""
+    """
+    A running policy; its spool's folder is left as a process leaves it that ends in order.
+
+    ``direct``: the settings of a bypass.
+    """
     metrics = IngestMetrics(InstanceLabels(10))
     spool = Spool(folder, keys.prefix, max_bytes, metrics, now_ms)
     try:
@@ -75,21 +86,28 @@ async def spooling(
 
             async def touch() -> None:
                 await replays.call("HSET", keys.meta, "checked", "1")
-                if probe is not None:
-                    await probe(replays)
 
-            appender = SpoolingAppender(redis, spool, Replayer(spool, patient, metrics), touch)
-            await appender.start()
-            tasks = [
-                asyncio.create_task(appender.keep_draining()),
-                asyncio.create_task(spool.room.keep_measuring()),
-            ]
-            try:
-                yield Spooling(appender=appender, spool=spool, metrics=metrics)
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+            memory = RedisMemory(replays, keys, DEDUPE_MS, RETENTION_MS)
+            async with AsyncExitStack() as stack:
+                bypass = None
+                if direct is not None:
+                    session = await stack.enter_async_context(aiohttp.ClientSession())
+                    bypass = Bypass(direct, spool, metrics, session, now_ms)
+                    stack.push_async_callback(bypass.close)
+                settle = None if bypass is None else bypass.settle
+                replayer = Replayer(spool, patient, memory, metrics, settle)
+                appender = SpoolingAppender(redis, spool, replayer, touch, bypass)
+                await appender.start()
+                tasks = [
+                    asyncio.create_task(appender.keep_draining()),
+                    asyncio.create_task(spool.room.keep_measuring()),
+                ]
+                try:
+                    yield Spooling(appender=appender, spool=spool, metrics=metrics)
+                finally:
+                    for task in tasks:
+                        task.cancel()
+                    await asyncio.gather(*tasks, return_exceptions=True)
     finally:
         spool.close()
 
@@ -103,4 +121,11 @@ async def stored(url: str, keys: Keys) -> list[Message]:
             for _, (name, value) in await pipe.call("XRANGE", stream, "-", "+"):
                 assert name == FIELD
                 found.append(decode_message(INSTANCE, value))
+    return found
+
+
+def spooled_in(payload: bytes) -> Spooled:
+    """The message of a record."""
+    found = decode_record(payload)
+    assert isinstance(found, Spooled)
     return found

@@ -11,6 +11,7 @@ import structlog
 
 from ingest.accepted import Accepted
 from ingest.outage import SpoolingAppender, State
+from ingest.spool.payload import Outcome
 from ingest.spool.replayer import Replayer
 from ingest.spool.spool import Spool
 from shared.errors import BrokerRefused, BrokerUnavailable, InturnError, SpoolUnavailable
@@ -53,6 +54,10 @@ class Store:
             )
         return accepted
 
+    async def remember(self, outcome: Outcome) -> bool:
+        """Nobody handles anything here."""
+        raise AssertionError(outcome)
+
     async def touch(self) -> None:
         """As the probe does."""
         if not self.is_up:
@@ -67,7 +72,7 @@ class Policy:
         self.patient.order = self.store.order
         self.metrics = IngestMetrics(InstanceLabels(1))
         self.spool = Spool(folder, "p", max_bytes, self.metrics, lambda: 1)
-        replayer = Replayer(self.spool, self.patient, self.metrics)
+        replayer = Replayer(self.spool, self.patient, self.patient, self.metrics)
         self.appender = SpoolingAppender(self.store, self.spool, replayer, self.patient.touch)
         self.draining: asyncio.Task[None] | None = None
 

@@ -1,0 +1,297 @@
+"""
+The policy ``direct``: a message is handled at once, though Redis is away, as one window.
+
+It is in the spool before it is answered 2xx, and its outcome follows it there; Redis is then only
+told to remember it. What fails here (one attempt, no retries), or has no outcome because the
+process died, is appended and handled as usual, and so may be handled again, under another window
+id: this is a degraded service.
+
+A user's order is kept: after a message that was not handled here the user's later ones are not,
+either, until Redis is back. Those that Redis had before the outage are not known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import aiohttp
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from ingest.spool.payload import Became, MessageKey, Outcome, Spooled, decode_record, key_of
+from ingest.spool.record import Record
+from ingest.spool.spool import Spool
+from shared.channel import channel_provider
+from shared.errors import EntryUndecodable, SpoolUnavailable
+from shared.handlers import Call
+from shared.handlers.chosen import Handlers
+from shared.metrics import IngestMetrics
+from shared.model import (
+    ClosedBy,
+    Conversation,
+    Entry,
+    EntryId,
+    Message,
+    Reply,
+    Result,
+    Silence,
+    Window,
+    window_id,
+)
+from shared.providers import Address, Sent
+from shared.settings import Settings
+from shared.wire import OutboxReply
+
+WAITING_MAX = 10_000
+"""Messages that wait for a handler's slot here; more are left to the spool."""
+
+SEQUENCE = 900_000_000
+"""Of the ids that stand for entries: no stream counts so far within a millisecond."""
+
+END_S = 2.0
+"""How long the end of the process waits for calls in hand."""
+
+log: FilteringBoundLogger = structlog.get_logger()
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """A message that is to be handled, or is in a handler's hand once it has ``begun``."""
+
+    message: Message
+    begun: bool = False
+    dropped: bool = False
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Bypass:
+    """Handles messages beside Redis: each user's in order, all of them within the slots."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        spool: Spool,
+        metrics: IngestMetrics,
+        session: aiohttp.ClientSession,
+        now_ms: Callable[[], int],
+    ) -> None:
+        """
+        Made inside a running loop; ``close`` ends it.
+
+        Raises:
+            StartRefused: a handler cannot be made.
+        """
+        self._settings = settings
+        self._spool = spool
+        self._metrics = metrics
+        self._session = session
+        self._now_ms = now_ms
+        self._handlers = Handlers(settings)
+        self._slots = asyncio.Semaphore(settings.handler_concurrency)
+        self._jobs: dict[MessageKey, _Job] = {}
+        self._queues: dict[Conversation, deque[_Job]] = {}
+        self._deferred: set[Conversation] = set()
+        self._sent: deque[tuple[float, Conversation]] = deque()
+        self._sent_of: Counter[Conversation] = Counter()
+        self._serial = itertools.count()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._calls: set[asyncio.Task[Result]] = set()
+
+    def take(self, messages: Iterable[Message]) -> None:
+        """Handle messages that are in the spool and certainly not in Redis."""
+        for message in messages:
+            key, conversation = key_of(message), (message.instance, message.user)
+            if key in self._jobs or key in self._spool.outcomes:
+                continue  # sent twice by its provider
+            if conversation in self._deferred or len(self._jobs) >= WAITING_MAX:
+                self._deferred.add(conversation)
+                continue
+            self._jobs[key] = job = _Job(message)
+            queue = self._queues.get(conversation)
+            if queue is not None:
+                queue.append(job)
+                continue
+            self._queues[conversation] = deque([job])
+            task = asyncio.create_task(self._work(conversation), name="bypass")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def defer(self, messages: Iterable[Message]) -> None:
+        """Leave messages to the spool, and with them what their users write after them."""
+        self._deferred.update((one.instance, one.user) for one in messages)
+
+    def defer_records(self, records: Sequence[Record]) -> None:
+        """The same for what another process has left behind and not handled."""
+        for record in records:
+            try:
+                found = decode_record(record.payload)
+            except EntryUndecodable:
+                continue
+            if isinstance(found, Spooled) and key_of(found.message) not in self._spool.outcomes:
+                self.defer([found.message])
+
+    def end_outage(self) -> None:
+        """Everything is in Redis: the next outage begins anew."""
+        self._deferred.clear()
+        self._spool.outcomes.clear()
+
+    async def settle(self, message: Message) -> Outcome | None:
+        """
+        What became of a message, now that its turn in the replay has come; None: append it.
+
+        Waits for a call in hand, which is bounded by its handler's time; what was not begun will
+        not be.
+        """
+        job = self._jobs.get(key_of(message))
+        if job is not None:
+            job.dropped = True
+            if job.begun:
+                await job.over.wait()
+        return self._spool.outcomes.get(key_of(message))
+
+    async def close(self) -> None:
+        """Wait a little for what is in hand; what is cut off is handled again."""
+        for job in self._jobs.values():
+            job.dropped = True
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=END_S)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._handlers.close()
+
+    async def _work(self, conversation: Conversation) -> None:
+        """One user's messages, one after the other."""
+        queue = self._queues[conversation]
+        try:
+            while queue:
+                async with self._slots:
+                    await self._work_off(conversation, queue.popleft())
+        finally:
+            for job in queue:
+                self._leave(job)
+            del self._queues[conversation]
+
+    async def _work_off(self, conversation: Conversation, job: _Job) -> None:
+        try:
+            if job.dropped or conversation in self._deferred:
+                self._deferred.add(conversation)
+                return
+            job.begun = True
+            outcome = await self._handle(job.message)
+            if outcome is None or outcome.became is Became.ANSWERED:
+                # Its handling, or the rest of its reply, comes later: so must what follows it.
+                self._deferred.add(conversation)
+            self._metrics.direct_handled_total.labels(
+                outcome="failed" if outcome is None else outcome.became.value
+            ).inc()
+            if outcome is not None:
+                await self._keep(outcome)
+        except Exception:
+            self._deferred.add(conversation)
+            log.exception("bypass.failed")
+        finally:
+            self._leave(job)
+
+    def _leave(self, job: _Job) -> None:
+        self._jobs.pop(key_of(job.message), None)
+        job.over.set()
+
+    async def _keep(self, outcome: Outcome) -> None:
+        try:
+            await self._spool.put_outcome(outcome)
+        except SpoolUnavailable as error:
+            log.warning("bypass.not_kept", error=str(error))
+
+    async def _handle(self, message: Message) -> Outcome | None:
+        """One attempt; None: it failed, and the message is to be handled as usual."""
+        window = self._window_of(message)
+        entry_id = window.entries[0].id
+        result = await self._call(window)
+        if isinstance(result, Reply) and result.texts:
+            left = await self._send(window, result.texts)
+            became = Became.SENT if left is None else Became.ANSWERED
+            return Outcome(key=key_of(message), entry_id=entry_id, became=became, reply=left)
+        if isinstance(result, Reply | Silence):
+            return Outcome(key=key_of(message), entry_id=entry_id, became=Became.SILENT)
+        return None
+
+    def _window_of(self, message: Message) -> Window:
+        now_ms = self._now_ms()
+        entry_id = EntryId(now_ms, SEQUENCE + next(self._serial) % (SEQUENCE // 10))
+        return Window(
+            id=window_id(message.instance, message.user, entry_id),
+            instance=message.instance,
+            user=message.user,
+            entries=(Entry(id=entry_id, message=message),),
+            closed_by=ClosedBy.BYPASS,
+            opened_at=now_ms,
+            closed_at=now_ms,
+        )
+
+    async def _call(self, window: Window) -> Result | None:
+        """
+        The handler's result; None when there is none within its time, or it raised.
+
+        The call is a task of its own: one that ignores its cancellation is waited for by nobody.
+        """
+        handler = self._handlers.handler(window.instance)
+        timeout_s = self._handlers.timeout_ms(window.instance) / 1000
+        answer = handler.answer(Call(window=window, attempt=1))
+        call = asyncio.create_task(answer, name=f"call-{window.id}")
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await asyncio.shield(call)
+        except TimeoutError:
+            return None
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is a failure
+            log.warning("handler.failed", window=window.id, error=type(error).__name__)
+            return None
+        finally:
+            call.cancel()
+
+    async def _send(self, window: Window, texts: tuple[str, ...]) -> OutboxReply | None:
+        """Send a reply; what of it could not be sent, or None."""
+        message = window.entries[0].message
+        reply = OutboxReply(
+            window_id=window.id,
+            instance=window.instance,
+            user=window.user,
+            texts=texts,
+            provider=message.provider,
+            reply_to=message.reply_to,
+            message_ids=(message.message_id,),
+        )
+        provider = channel_provider(self._settings, reply)
+        if provider is None or self._exceeds_loop_limit(window.conversation):
+            return reply
+        address = Address(instance=reply.instance, user=reply.user, reply_to=reply.reply_to)
+        own = self._settings.instance(reply.instance)
+        for sent, text in enumerate(texts):
+            try:
+                result = await provider.send(self._session, own, address, text)
+            except Exception as error:  # noqa: BLE001 - a provider's fault is a text not sent
+                log.warning("provider.failed", provider=provider.name, error=type(error).__name__)
+                return replace(reply, texts=texts[sent:])
+            if not isinstance(result, Sent):
+                return replace(reply, texts=texts[sent:])
+        self._metrics.direct_replies_sent_total.labels(provider=provider.name).inc()
+        return None
+
+    def _exceeds_loop_limit(self, conversation: Conversation) -> bool:
+        """Two bots that talk do so during an outage, too: ``LOOP_LIMIT`` replies a minute."""
+        now_s = time.monotonic()
+        while self._sent and self._sent[0][0] < now_s - 60.0:
+            self._sent_of[self._sent.popleft()[1]] -= 1
+        if self._sent_of[conversation] >= self._settings.loop_limit:
+            return True
+        self._sent.append((now_s, conversation))
+        self._sent_of[conversation] += 1
+        return False

@@ -1,0 +1,131 @@
+"""Who keeps messages, by the policy ``ON_OUTAGE``: put together from the settings."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import aiohttp
+
+from ingest.accepted import Appender
+from ingest.append import DEADLINE_S, TIMEOUT_MS, RedisAppender
+from ingest.bypass import Bypass
+from ingest.outage import SpoolingAppender
+from ingest.remember import RedisMemory
+from ingest.spool.replayer import Replayer
+from ingest.spool.spool import Spool, now_ms
+from shared.connect import Pipe, open_pipe
+from shared.durability import Durability
+from shared.errors import BrokerRefused
+from shared.health import HealthCheck, Instead
+from shared.keys import Keys
+from shared.metrics import IngestMetrics
+from shared.preflight import Prepared
+from shared.service import in_background, prepare_once
+from shared.settings import Settings
+
+SPOOLED_APPEND_DEADLINE_S = 0.3
+"""Where there is a spool, a message is kept there rather than asked for again and again."""
+
+REPLAY_TIMEOUT_MS = 5000
+"""Nobody waits for the answer to a replay: a slow Redis gets its time."""
+
+Keeping = tuple[Appender, HealthCheck, Instead]
+"""Who keeps messages; what is wrong with Redis; what keeps them instead."""
+
+
+@asynccontextmanager
+async def keeping_in_redis(
+    settings: Settings, redis_url: str, keys: Keys, metrics: IngestMetrics
+) -> AsyncIterator[Keeping]:
+    """The policy ``reject``: ready is who can write as durably as is set."""
+    durability = Durability.parse(settings.durability)
+    writes = Pipe(redis_url, timeout_ms=TIMEOUT_MS, name="append", durability=durability)
+    writes.on_batch = metrics.append_batch_messages.observe
+    appender = RedisAppender(writes, keys, settings.dedupe_ms, metrics, limit_s=DEADLINE_S)
+
+    async def health() -> str | None:
+        return await what_is_wrong(writes, keys)
+
+    async with in_background(append=writes.run()):
+        yield appender, health, lambda: None
+
+
+@asynccontextmanager
+async def keeping_in_spool(
+    settings: Settings,
+    redis_url: str,
+    keys: Keys,
+    metrics: IngestMetrics,
+    check: HealthCheck,
+    found: asyncio.Future[Prepared],
+) -> AsyncIterator[Keeping]:
+    """
+    The policies ``spool`` and ``direct``; ``found`` is told what was prepared, once Redis is there.
+
+    Messages go to the spool until the data were found to be made for this many partitions: in
+    the wrong partition nobody would look for them.
+
+    Raises:
+        StartRefused: the spool's folder cannot be written, or Redis is not fit.
+    """
+    durable = Durability.parse(settings.durability)
+    writes = Pipe(redis_url, timeout_ms=TIMEOUT_MS, name="append", durability=durable)
+    writes.on_batch = metrics.append_batch_messages.observe
+    replays = Pipe(redis_url, timeout_ms=REPLAY_TIMEOUT_MS, name="replay", durability=durable)
+    redis = RedisAppender(writes, keys, settings.dedupe_ms, metrics, SPOOLED_APPEND_DEADLINE_S)
+    patient = RedisAppender(replays, keys, settings.dedupe_ms, metrics, deadline_s=0)
+    memory = RedisMemory(replays, keys, settings.dedupe_ms, settings.retention_ms)
+
+    async def probe() -> None:
+        if not found.done():
+            # not on the durable one: it would not say that this Redis can never be
+            async with open_pipe(redis_url, timeout_ms=REPLAY_TIMEOUT_MS, name="start") as pipe:
+                found.set_result(await prepare_once(pipe, settings))
+        await _touch(replays, keys)
+
+    async with AsyncExitStack() as stack:
+        spool = Spool(
+            settings.spool_dir, settings.prefix, settings.spool_max_bytes, metrics, now_ms
+        )
+        stack.callback(spool.close)
+        bypass = await _bypass_for(settings, spool, metrics, stack)
+        settle = None if bypass is None else bypass.settle
+        replayer = Replayer(spool, patient, memory, metrics, settle)
+        appender = SpoolingAppender(redis, spool, replayer, probe, bypass)
+
+        async def health() -> str | None:
+            return appender.reason or await check()
+
+        await stack.enter_async_context(in_background(append=writes.run(), replay=replays.run()))
+        await appender.start()
+        await stack.enter_async_context(
+            in_background(drain=appender.keep_draining(), room=spool.room.keep_measuring())
+        )
+        yield appender, health, lambda: appender.keeps
+
+
+async def _bypass_for(
+    settings: Settings, spool: Spool, metrics: IngestMetrics, stack: AsyncExitStack
+) -> Bypass | None:
+    if settings.on_outage != "direct":
+        return None
+    session = await stack.enter_async_context(aiohttp.ClientSession())
+    bypass = Bypass(settings, spool, metrics, session, now_ms)
+    stack.push_async_callback(bypass.close)
+    return bypass
+
+
+async def what_is_wrong(pipe: Pipe, keys: Keys) -> str | None:
+    """Does Redis take writes?"""
+    try:
+        await _touch(pipe, keys)
+    except BrokerRefused as error:
+        return f"Redis refuses writes: {error.code}"
+    return None
+
+
+async def _touch(pipe: Pipe, keys: Keys) -> None:
+    """A write that Redis refuses when it is full, a replica, or has a broken disk."""
+    await pipe.call("HSET", keys.meta, "checked", "1")
