@@ -135,6 +135,11 @@ class Bypass:
             if isinstance(found, Spooled) and key_of(found.message) not in self._spool.outcomes:
                 self.defer([found.message])
 
+    def begin_replay(self) -> None:
+        """Redis is back: what was not begun is appended, so that nothing waits for it here."""
+        for job in self._jobs.values():
+            job.dropped = True
+
     def end_outage(self) -> None:
         """Everything is in Redis: the next outage begins anew."""
         self._deferred.clear()
@@ -156,8 +161,7 @@ class Bypass:
 
     async def close(self) -> None:
         """Wait a little for what is in hand; what is cut off is handled again."""
-        for job in self._jobs.values():
-            job.dropped = True
+        self.begin_replay()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=END_S)
         for task in self._tasks:

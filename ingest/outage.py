@@ -229,6 +229,8 @@ class SpoolingAppender:
         await self._probe()
         self._is_draining = True
         self._drains += 1
+        if self._bypass is not None:
+            self._bypass.begin_replay()
         # Before anybody is waited for: two that wait for each other would both stand still.
         await self._replay(self._spool.adopted_backlog())
         self._let_others_finish()

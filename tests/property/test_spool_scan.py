@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from itertools import accumulate
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.spool.payload import Spooled, decode_record, encode_spooled
+from ingest.spool.payload import (
+    Became,
+    Outcome,
+    Spooled,
+    decode_record,
+    encode_outcome,
+    encode_spooled,
+    is_outcome,
+)
 from ingest.spool.record import HEADER_BYTES, MAGIC, pack_record, scan_records
-from shared.model import Message
+from shared.errors import EntryUndecodable
+from shared.model import EntryId, Message, WindowId
+from shared.wire import OutboxReply
 
 messages = st.builds(
     Message,
@@ -35,6 +46,39 @@ def test_a_message_comes_back_as_it_was(message: Message, at: int) -> None:
     """What is replayed is what was accepted."""
     spooled = Spooled(message=message, at=at)
     assert decode_record(encode_spooled(spooled)) == spooled
+    assert not is_outcome(encode_spooled(spooled))
+
+
+@given(messages, st.sampled_from(Became), st.booleans())
+def test_an_outcome_comes_back_as_it_was(message: Message, became: Became, replies: bool) -> None:
+    """What is remembered is what became of it."""
+    reply = OutboxReply(
+        window_id=WindowId("w_1"),
+        instance=message.instance,
+        user=message.user,
+        texts=(message.text,),
+        provider=None,
+        reply_to=message.user,
+        message_ids=(message.message_id,),
+    )
+    outcome = Outcome(
+        key=(message.instance, message.user, message.message_id),
+        entry_id=EntryId(message.received_at, 9),
+        became=became,
+        reply=reply if replies else None,
+    )
+    assert decode_record(encode_outcome(outcome)) == outcome
+    assert is_outcome(encode_outcome(outcome))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"", b"{}", b"[]\n{}", b'{"v":2,"what":"message","instance":"a","at":1}\n{}', b"\xff"],
+)
+def test_what_no_version_explains_is_said_to_be_so(payload: bytes) -> None:
+    """It is kept for a person, and never taken for something else."""
+    with pytest.raises(EntryUndecodable):
+        decode_record(payload)
 
 
 @given(payloads)

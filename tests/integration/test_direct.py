@@ -1,0 +1,308 @@
+"""The policy ``direct``: what is handled at once, what is not, and what Redis is told of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from yarl import URL
+
+from ingest.outage import State
+from ingest.spool.payload import Became, key_of
+from shared.connect import open_pipe
+from shared.keys import Keys
+from shared.model import ClosedBy, EntryId
+from shared.redis_binary import ServerBinary
+from shared.settings import InstanceSettings, Secret, Settings
+from shared.trace import Trace
+from shared.wire import decode_reply
+from tests.support.handler_server import Answer, HandlerServer
+from tests.support.redis_server import RedisServer
+from tests.support.spooling import INSTANCE, Spooling, message, spooling, stored
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+def server(redis_binary: ServerBinary) -> Iterator[RedisServer]:
+    """A Redis of the test's own, whose data outlive a kill."""
+    options = {"appendonly": "yes", "appendfsync": "always"}
+    with RedisServer(redis_binary, options=options) as running:
+        yield running
+
+
+@pytest.fixture
+async def handler() -> AsyncIterator[HandlerServer]:
+    """Answers every window with silence, unless the test says otherwise."""
+    async with HandlerServer() as running:
+        yield running
+
+
+@pytest.fixture
+def settings(handler: HandlerServer) -> Settings:
+    """Without a channel: replies are kept to be read."""
+    return Settings(handler=handler.url, handler_timeout_ms=5000)
+
+
+@pytest.fixture
+async def made(
+    server: RedisServer, keys: Keys, tmp_path: Path, settings: Settings
+) -> AsyncIterator[Spooling]:
+    """One process's policy."""
+    async with spooling(server.url, keys, tmp_path, direct=settings) as running:
+        yield running
+
+
+async def handled(made: Spooling, number: int, user: str = "ann") -> None:
+    """Wait until a message's outcome is known."""
+    key = key_of(message(number, user))
+    await eventually(lambda: key in made.spool.outcomes, f"outcome of {key}")
+
+
+def count(made: Spooling, outcome: str) -> float | None:
+    """``inturn_direct_handled_total``."""
+    labels = {"outcome": outcome}
+    return made.metrics.registry.get_sample_value("inturn_direct_handled_total", labels)
+
+
+async def test_a_refused_connection_is_handled_at_once(
+    made: Spooling, server: RedisServer, keys: Keys, handler: HandlerServer
+) -> None:
+    """One window of one message, and no entry afterwards: it is known, and not handled again."""
+    server.kill()
+    assert await made.send(1)
+    [call] = await handler.wait_for_calls(1)
+    assert call.json["closed_by"] == ClosedBy.BYPASS
+    assert [one["message_id"] for one in call.json["messages"]] == ["ann-1"]
+    await handled(made, 1)
+
+    server.start()
+    await made.online()
+
+    assert await stored(server.url, keys) == []
+    [again] = await made.appender.append([message(1)])
+    assert again.duplicate
+    assert count(made, "silent") == 1
+
+
+@pytest.mark.parametrize(
+    "begin, end",
+    [
+        (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0")),
+        (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE")),
+    ],
+    ids=["OOM", "READONLY"],
+)
+async def test_an_error_reply_is_handled_at_once(
+    begin: tuple[str, ...],
+    end: tuple[str, ...],
+    made: Spooling,
+    server: RedisServer,
+    keys: Keys,
+    handler: HandlerServer,
+) -> None:
+    """What Redis has refused it has not written."""
+    async with open_pipe(server.url, timeout_ms=5000, name="operator") as operator:
+        await operator.call(*begin)
+        assert await made.send(1)
+        await handler.wait_for_calls(1)
+        await handled(made, 1)
+        await operator.call(*end)
+    await made.online()
+    assert await stored(server.url, keys) == []
+
+
+async def test_an_append_without_answer_is_not_handled_here(
+    made: Spooling, server: RedisServer, keys: Keys, handler: HandlerServer
+) -> None:
+    """It may be in Redis: handled here, too, it would be answered twice; what follows it waits."""
+    assert not await made.send(0)
+    server.pause()
+    assert await made.send(1)
+    assert await made.send(2)
+    assert await made.send(1, "bob")
+    [call] = await handler.wait_for_calls(1)
+    assert call.json["user"] == "bob"
+    await handled(made, 1, "bob")
+
+    server.resume()
+    await made.online()
+
+    found = [one.message_id for one in await stored(server.url, keys)]
+    assert found == ["ann-0", "ann-1", "ann-2"]
+    assert len(handler.calls) == 1
+
+
+@pytest.mark.parametrize("status", [500, 404, 400])
+async def test_what_fails_is_appended_and_what_follows_it_too(
+    status: int, made: Spooling, server: RedisServer, keys: Keys, handler: HandlerServer
+) -> None:
+    """One attempt, whatever was wrong with it; then as usual, in the user's order."""
+    handler.script = [Answer(status=status), Answer(status=204)]
+    server.kill()
+    assert await made.send(1)
+    await eventually(lambda: count(made, "failed") == 1, "a failure")
+    assert await made.send(2)
+    server.start()
+    await made.online()
+    assert [one.message_id for one in await stored(server.url, keys)] == ["ann-1", "ann-2"]
+    assert len(handler.calls) == 1
+
+
+async def test_one_window_of_a_user_at_a_time_and_others_beside_it(
+    made: Spooling, server: RedisServer, handler: HandlerServer
+) -> None:
+    """A user's second message waits for the first one's answer; another user does not."""
+    gates = {"ann": asyncio.Event(), "bob": asyncio.Event()}
+
+    async def answer(call: Any) -> Answer:
+        await gates[call.json["user"]].wait()
+        return Answer(status=204)
+
+    handler.script = answer
+    server.kill()
+    await made.send(1)
+    await made.send(2)
+    await made.send(1, "bob")
+    await handler.wait_for_calls(2)
+    gates["bob"].set()
+    await handled(made, 1, "bob")
+    assert len(handler.calls) == 2
+    gates["ann"].set()
+    await handled(made, 2)
+    assert [call.json["messages"][0]["message_id"] for call in handler.calls] == [
+        "ann-1",
+        "bob-1",
+        "ann-2",
+    ]
+
+
+async def test_a_reply_that_was_not_sent_goes_into_the_outbox(
+    made: Spooling, server: RedisServer, keys: Keys, handler: HandlerServer
+) -> None:
+    """Without a channel, or when its send failed: it waits there as every other one."""
+    handler.script = [Answer.reply("one", "two")]
+    server.kill()
+    await made.send(1)
+    await handled(made, 1)
+    server.start()
+    await made.online()
+
+    p = keys.partition(0)
+    async with open_pipe(server.url, timeout_ms=5000, name="look") as pipe:
+        [[_, [_, value]]] = await pipe.call("XRANGE", p.outbox, "-", "+")
+        assert await pipe.call("XLEN", p.bell) == 1
+        found = await located(Trace(pipe, keys), "ann-1")
+    reply = decode_reply(value)
+    assert (reply.texts, reply.message_ids) == (("one", "two"), ("ann-1",))
+    assert found == "answered"
+
+
+async def located(trace: Trace, message_id: str) -> str:
+    """Where the API says that a message is."""
+    return (await trace.message(INSTANCE, "ann", message_id)).state.value
+
+
+async def test_a_reply_leaves_through_the_channel(
+    server: RedisServer, keys: Keys, tmp_path: Path, handler: HandlerServer
+) -> None:
+    """It is sent while Redis is away, once, and Redis is told that it was."""
+    handler.script = [Answer.reply("hello")]
+    async with HandlerServer([Answer.json({"key": {"id": "1"}}, 201)]) as provider:
+        own = InstanceSettings(
+            provider="evolution", base_url=str(URL(provider.url).origin()), token=Secret("t")
+        )
+        settings = Settings(handler=handler.url, instances={INSTANCE: own})
+        async with spooling(server.url, keys, tmp_path, direct=settings) as made:
+            server.kill()
+            await made.send(1)
+            await provider.wait_for_calls(1)
+            await handled(made, 1)
+            server.start()
+            await made.online()
+            async with open_pipe(server.url, timeout_ms=5000, name="look") as pipe:
+                assert await pipe.call("XLEN", keys.partition(0).outbox) == 0
+                found = await located(Trace(pipe, keys), "ann-1")
+        assert found == "sent"
+        assert len(provider.calls) == 1
+    assert await stored(server.url, keys) == []
+
+
+async def test_a_call_in_hand_is_waited_for_by_the_replay(
+    made: Spooling, server: RedisServer, keys: Keys, handler: HandlerServer
+) -> None:
+    """Neither appended while it is handled, nor handled twice; what has not begun is appended."""
+    go = asyncio.Event()
+
+    async def answer(_call: Any) -> Answer:
+        await go.wait()
+        return Answer(status=204)
+
+    handler.script = answer
+    server.kill()
+    await made.send(1)
+    await made.send(2)
+    await handler.wait_for_calls(1)
+    server.start()
+    await eventually(lambda: made.appender._is_draining, "the replay")
+    assert await stored(server.url, keys) == []
+    assert made.appender.state is State.SPOOLING
+    go.set()
+    await made.online()
+    assert [one.message_id for one in await stored(server.url, keys)] == ["ann-2"]
+    assert len(handler.calls) == 1
+
+
+async def test_an_outcome_outlives_its_process(
+    server: RedisServer, keys: Keys, tmp_path: Path, settings: Settings, handler: HandlerServer
+) -> None:
+    """Who adopts the folder remembers what was handled, and appends what was not."""
+    handler.script = [Answer(status=204), Answer(status=500), Answer(status=204)]
+    server.kill()
+    async with spooling(server.url, keys, tmp_path, direct=settings) as dead:
+        await dead.send(1)
+        await handled(dead, 1)
+        await dead.send(2)
+        await eventually(lambda: count(dead, "failed") == 1, "a failure")
+
+    async with spooling(server.url, keys, tmp_path, direct=settings) as heir:
+        assert heir.spool.messages == 2
+        # ann's second message waits: her third may not overtake it.
+        await heir.send(3)
+        await heir.send(1, "bob")
+        await handled(heir, 1, "bob")
+        server.start()
+        await heir.online()
+
+    assert [one.message_id for one in await stored(server.url, keys)] == ["ann-2", "ann-3"]
+    assert len(handler.calls) == 3
+
+
+async def test_a_second_copy_is_handled_once(
+    made: Spooling, server: RedisServer, keys: Keys, handler: HandlerServer
+) -> None:
+    """A provider that sends again while Redis is away is no second message."""
+    server.kill()
+    await made.send(1)
+    await handled(made, 1)
+    await made.send(1)
+    await made.send(2)
+    await handled(made, 2)
+    assert len(handler.calls) == 2
+    server.start()
+    await made.online()
+    assert await stored(server.url, keys) == []
+
+
+async def test_an_id_that_stands_for_an_entry_is_none_of_redis(
+    made: Spooling, server: RedisServer
+) -> None:
+    """No stream gives an entry the same id: windows of both kinds never share theirs."""
+    server.kill()
+    await made.send(1)
+    await handled(made, 1)
+    entry_id: EntryId = made.spool.outcomes[key_of(message(1))].entry_id
+    assert entry_id.seq >= 900_000_000
+    assert made.spool.outcomes[key_of(message(1))].became is Became.SILENT
