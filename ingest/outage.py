@@ -33,7 +33,8 @@ from structlog.typing import FilteringBoundLogger
 
 from ingest.accepted import Accepted, Appender
 from ingest.bypass import Bypass
-from ingest.spool.folder import HeldFolder, Sealed
+from ingest.spool.files import Sealed
+from ingest.spool.folder import HeldFolder
 from ingest.spool.replayer import Replayer
 from ingest.spool.spool import Spool
 from shared.broker_errors import is_outage
@@ -188,7 +189,8 @@ class SpoolingAppender:
                 raise
             except (InturnError, OSError) as error:
                 self._is_draining = False
-                log.debug("spool.waits", error=str(error))
+                say = log.warning if isinstance(error, OSError) else log.debug
+                say("spool.waits", error=str(error))
                 await asyncio.sleep(PROBE_S * (0.7 + 0.6 * random.random()))
             except Exception:
                 self._is_draining = False

@@ -16,7 +16,8 @@ import orjson
 
 from ingest.append import RedisAppender
 from ingest.remember import RedisMemory
-from ingest.spool.folder import count_kept, folders_of, holder_of, survey_folder
+from ingest.spool.files import count_kept, survey_folder
+from ingest.spool.folder import folders_of, holder_of
 from ingest.spool.replayer import Replayer
 from ingest.spool.spool import Spool, now_ms
 from ops.dead import describe_age

@@ -22,39 +22,29 @@ import os
 import re
 import secrets
 import time
-import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from ingest.spool.payload import Outcome, Spooled, decode_record, is_outcome
-from ingest.spool.record import Record, Scan, pack_record, scan_records
+from ingest.spool.files import (
+    CURSOR,
+    DAMAGED_SUFFIX,
+    REFUSED,
+    Sealed,
+    cursor_line,
+    read_cursor,
+    scan_file,
+    survey_folder,
+)
+from ingest.spool.record import Record, Scan, pack_record
 from ingest.spool.segment import FILE_MODE, SUFFIX, sync_folder
-from shared.errors import EntryUndecodable
 
 FOLDER_MODE = 0o700
-LOCK, CURSOR, REFUSED = "lock", "cursor", "refused"
-DAMAGED_SUFFIX = ".damaged"
+LOCK = "lock"
 
 _NAME = re.compile(r"\d{13}-\d+-[0-9a-f]{6}")
 """What is called otherwise is not ours."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Sealed:
-    """A file that nobody writes to any more, and what of it is not in Redis yet."""
-
-    path: Path
-    messages: int
-    size_bytes: int
-    oldest_at: int | None
-    damaged: int = 0
-    """Runs of damage that were counted already."""
-    outcomes: tuple[Outcome, ...] = ()
-    """What it says of messages that were handled while Redis was away."""
 
 
 class HeldFolder:
@@ -110,7 +100,12 @@ class HeldFolder:
         return sum(sealed.messages for sealed in self.backlog)
 
     def read(self, sealed: Sealed) -> Scan:
-        """What of a file is still to be replayed; a file that cannot be read is all damage."""
+        """
+        What of a file is still to be replayed; one that the disk cannot read is all damage.
+
+        Raises:
+            OSError: it cannot be read now (no descriptor is free, ...); try again.
+        """
         return scan_file(sealed.path, read_cursor(self.path))
 
     def note(self, sealed: Sealed, record: Record) -> None:
@@ -120,12 +115,11 @@ class HeldFolder:
         Not synced, and not insisted upon: on a full disk, or after a crash of the machine, dedupe
         catches what is replayed again.
         """
-        text = f"{sealed.path.name} {record.end:012d}"
-        line = f"{text} {zlib.crc32(text.encode()):08x}\n"
+        line = cursor_line(sealed.path.name, record.end)
         with suppress(OSError):
             if self._cursor_fd < 0:
                 self._cursor_fd = os.open(self.path / CURSOR, os.O_WRONLY | os.O_CREAT, FILE_MODE)
-            os.pwrite(self._cursor_fd, line.encode(), 0)
+            os.pwrite(self._cursor_fd, line, 0)
 
     def set_aside(self, payload: bytes) -> None:
         """
@@ -194,53 +188,6 @@ def may_be_adopted(path: Path) -> bool:
     return names <= {LOCK, CURSOR} or any(name.endswith(SUFFIX) for name in names)
 
 
-def survey_folder(path: Path) -> Iterator[Sealed]:
-    """The files of a folder as they stand on the disk, the oldest first, from the cursor on."""
-    cursor = read_cursor(path)
-    for file in sorted(path.glob(f"*{SUFFIX}")):
-        scan = scan_file(file, cursor)
-        messages = [one for one in scan.records if not is_outcome(one.payload)]
-        with suppress(FileNotFoundError):
-            yield Sealed(
-                path=file,
-                messages=len(messages),
-                size_bytes=file.stat().st_size,
-                oldest_at=_time_of(messages[0]) if messages else None,
-                damaged=scan.damaged,
-                outcomes=tuple(_outcomes_in(scan.records)),
-            )
-
-
-def count_kept(path: Path) -> tuple[int, int]:
-    """Records that were set aside, and runs of damage in files that were kept for it."""
-    damaged = sum(scan_file(file).damaged for file in path.glob(f"*{DAMAGED_SUFFIX}"))
-    return len(scan_file(path / REFUSED).records), damaged
-
-
-def scan_file(path: Path, cursor: tuple[str, int] | None = None) -> Scan:
-    """What stands in a file behind the cursor, if that is the cursor's file."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return Scan((), 0)
-    except OSError:
-        return Scan((), 1)
-    start = cursor[1] if cursor is not None and cursor[0] == path.name else 0
-    return scan_records(data, start)
-
-
-def read_cursor(path: Path) -> tuple[str, int] | None:
-    """A folder's cursor: a file's name and an offset; None: there is none, or it is damaged."""
-    try:
-        text, _, crc = (path / CURSOR).read_text().strip().rpartition(" ")
-        name, _, offset = text.partition(" ")
-        if int(crc, 16) == zlib.crc32(text.encode()):
-            return name, int(offset)
-    except (OSError, ValueError):
-        pass
-    return None
-
-
 def holder_of(path: Path) -> int | None:
     """The pid of who works on a folder now (0: it does not say); None: nobody."""
     try:
@@ -276,22 +223,6 @@ def _signature(path: Path) -> _Signature:
     except (OSError, ValueError):
         return _Signature(0, "", "")
     return _Signature(int(pid) if pid.isdecimal() else 0, owner, prefix)
-
-
-def _time_of(record: Record) -> int | None:
-    with suppress(EntryUndecodable):
-        found = decode_record(record.payload)
-        return found.at if isinstance(found, Spooled) else None
-    return None
-
-
-def _outcomes_in(records: Iterable[Record]) -> Iterator[Outcome]:
-    for record in records:
-        if is_outcome(record.payload):
-            with suppress(EntryUndecodable):
-                found = decode_record(record.payload)
-                if isinstance(found, Outcome):
-                    yield found
 
 
 def _try_lock(path: Path) -> int | None:

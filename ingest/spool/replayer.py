@@ -15,7 +15,8 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from ingest.accepted import Appender
-from ingest.spool.folder import HeldFolder, Sealed
+from ingest.spool.files import Sealed
+from ingest.spool.folder import HeldFolder
 from ingest.spool.payload import Outcome, decode_record, is_outcome, key_of
 from ingest.spool.record import Record
 from ingest.spool.spool import Spool

@@ -10,10 +10,10 @@ from pathlib import Path
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from ingest.spool.files import Sealed
 from ingest.spool.folder import (
     FOLDER_MODE,
     HeldFolder,
-    Sealed,
     folders_of,
     inherited_files,
     may_be_adopted,
@@ -25,6 +25,8 @@ from ingest.spool.writer import SpoolWriter
 from shared.errors import StartRefused
 from shared.metrics import IngestMetrics
 from shared.model import Message
+
+FAILURE_COUNTS_S = 5.0
 
 log: FilteringBoundLogger = structlog.get_logger()
 
@@ -73,10 +75,17 @@ class Spool:
 
     @property
     def problem(self) -> str | None:
-        """Why it would not take a message now; None: it would."""
+        """
+        Why it would not take a message now; None: it would, as far as one knows.
+
+        A failed write is forgotten after a while: a load balancer that sends nothing any more
+        would else never hear that there is room again.
+        """
         if self.room.is_full:
             return "the spool is full"
-        return None if self._writer.last_error is None else str(self._writer.last_error)
+        error, writer = self._writer.last_error, self._writer
+        is_recent = time.monotonic() < writer.failed_s + FAILURE_COUNTS_S
+        return str(error) if error is not None and is_recent else None
 
     async def put(self, messages: Sequence[Message]) -> None:
         """
@@ -117,7 +126,7 @@ class Spool:
 
     async def adopt(self) -> int:
         """
-        Take over the folders of processes that are gone; the number of messages in them.
+        Take over the folders of processes that are gone; the number of files in them.
 
         Damage in them is counted and logged here, and stops nothing.
         """
@@ -129,7 +138,7 @@ class Spool:
             for sealed in folder.backlog:
                 self.outcomes.update((outcome.key, outcome) for outcome in sealed.outcomes)
         self._adopted += adopted
-        return sum(folder.messages for folder in adopted)
+        return sum(len(folder.backlog) for folder in adopted)
 
     def inherited_by_others(self) -> set[Path]:
         """Files of dead processes that another live one is replaying now."""

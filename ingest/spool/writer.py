@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from ingest.spool.folder import HeldFolder, Sealed
+from ingest.spool.files import Sealed
+from ingest.spool.folder import HeldFolder
 from ingest.spool.segment import SEGMENT_MAX_BYTES, SUFFIX, Segment
 from shared.errors import SpoolUnavailable
 from shared.probe import Point, reach
@@ -59,6 +61,8 @@ class SpoolWriter:
         """When the first of them came (ms since the epoch)."""
         self.last_error: SpoolUnavailable | None = None
         """Why the last batch could not be kept; None: it could."""
+        self.failed_s = 0.0
+        """When that was (monotonic)."""
         self._folder = folder
         self._wake = threading.Condition()
         self._queue: list[_Work] = []
@@ -201,3 +205,4 @@ class SpoolWriter:
         elif error is None and self.last_error is not None:
             log.info("spool.writable")
         self.last_error = error
+        self.failed_s = time.monotonic()

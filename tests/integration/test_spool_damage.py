@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 from itertools import accumulate
 from pathlib import Path
 
+import pytest
 import structlog
 
-from ingest.spool.folder import CURSOR, HeldFolder
+from ingest.spool.files import CURSOR
+from ingest.spool.folder import HeldFolder
 from ingest.spool.payload import Spooled, encode_spooled
 from ingest.spool.record import pack_record
 from ingest.spool.spool import Spool
@@ -141,3 +144,45 @@ async def test_what_is_no_spool_of_ours_is_left_alone(
     assert foreign.read_bytes() == WHOLE
     assert (root / "photos" / "a.jpg").exists()
     assert (root / "empty").exists()
+
+
+async def test_a_file_that_cannot_be_opened_now_is_not_damaged(
+    redis_url: str, keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a free descriptor the start goes on, and the replay is tried again until it works."""
+    leave_behind(tmp_path / "spool", keys.prefix, WHOLE)
+    read, failures = Path.read_bytes, [errno.EMFILE] * 3
+
+    def fail_first(path: Path) -> bytes:
+        if path.suffix == ".spool" and failures:
+            raise OSError(failures.pop(), "too many open files")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", fail_first)
+    async with spooling(redis_url, keys, tmp_path / "spool") as made:
+        await made.online()
+
+    assert not failures
+    assert sample(made.metrics) == 0
+    assert [one.received_at for one in await stored(redis_url, keys)] == list(range(8))
+
+
+async def test_a_file_that_the_disk_cannot_read_is_kept(
+    redis_url: str, keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bad sector blocks nothing: it is counted, the file is set aside, and the rest goes on."""
+    file = leave_behind(tmp_path / "spool", keys.prefix, WHOLE)
+    read = Path.read_bytes
+
+    def fail(path: Path) -> bytes:
+        if path.suffix == ".spool":
+            raise OSError(errno.EIO, "input/output error")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    async with spooling(redis_url, keys, tmp_path / "spool") as made:
+        await made.online()
+        assert not await made.send(9)
+
+    assert sample(made.metrics) == 1
+    assert file.with_suffix(".damaged").exists()
