@@ -72,16 +72,10 @@ async def some_at_work(made: System, chance: random.Random) -> None:
     await eventually(lambda: len(made.ledger.in_hand) >= 10, "windows in hand")
 
 
-async def settled(
-    made: System,
-    sending: asyncio.Task[None],
-    rounds: int = ROUNDS,
-    *,
-    may_outlive: bool = False,
-) -> None:
-    """Let the load end, then compare everything; ``may_outlive`` as in ``all_handled``."""
+async def settled(made: System, sending: asyncio.Task[None], rounds: int = ROUNDS) -> None:
+    """Let the load end, then compare everything."""
     await sending
-    await made.all_handled(60.0, may_outlive=may_outlive)
+    await made.all_handled(60.0)
     assert made.ledger.accepted_count >= len(USERS) * rounds
     await made.assert_one_reply_per_window()
 
