@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from shared.broker_errors import NOT_LET_IN, is_outage
 from shared.errors import BrokerRefused, NotDurable
 from shared.server_info import ServerInfo
 
@@ -138,6 +139,9 @@ async def durability_problems(durability: Durability, ask: Ask) -> list[str]:
     Why a service must not start. That replicas are missing is none: they may come back.
 
     ``ask`` may be a ``Pipe.call``.
+
+    Raises:
+        BrokerUnavailable, BrokerRefused: nothing can be said now; try again later.
     """
     setting = f"INTURN_DURABILITY is {durability.level.value}"
     if durability.level is Level.FSYNC:
@@ -155,6 +159,8 @@ def _calm(ask: Ask) -> Ask:
         try:
             return await ask(*command)
         except BrokerRefused as error:
+            if is_outage(error) and error.code not in NOT_LET_IN:
+                raise  # it speaks of now (LOADING), not of what this server can
             return error
 
     return calmly

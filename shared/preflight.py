@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.connect import Pipe
-from shared.durability import Durability, durability_problems
+from shared.durability import Durability, Level, durability_problems
 from shared.errors import BrokerRefused, BrokerUnavailable, StartRefused
 from shared.keys import LAYOUT, Keys
 from shared.server_info import ServerInfo, Version
@@ -137,7 +137,11 @@ async def _prepare(pipe: Pipe, settings: Settings) -> Prepared:
     problems = server_problems(info)
     if not info.holds_all_keys:
         raise StartRefused(problems)
-    problems += await durability_problems(Durability.parse(settings.durability), pipe.call)
+    durability = Durability.parse(settings.durability)
+    if info.is_replica and durability.level is not Level.MEMORY:
+        await pipe.call("PERSIST", keys.meta)  # refused, so the pipe leaves this server
+        raise BrokerRefused("READONLY", "this is a replica: its primary is to be asked")
+    problems += await durability_problems(durability, pipe.call)
     meta = await read_meta(pipe, keys)
     problems += meta_problems(meta, keys)
     if not problems and not meta.is_whole:

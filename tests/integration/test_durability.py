@@ -11,8 +11,8 @@ from redis.asyncio import Redis
 
 from ingest.append import RedisAppender
 from shared.connect import Pipe, open_pipe
-from shared.durability import Durability
-from shared.errors import BrokerUnavailable, NotDurable, StartRefused
+from shared.durability import Durability, durability_problems
+from shared.errors import BrokerRefused, BrokerUnavailable, NotDurable, StartRefused
 from shared.keys import Keys
 from shared.metrics import IngestMetrics, InstanceLabels
 from shared.model import Message
@@ -265,6 +265,29 @@ async def test_a_start_is_refused_where_nobody_can_know(
                 await prepare(pipe, settings)
     assert len(refused.value.problems) == 1
     assert refused.value.problems[0].startswith(f"INTURN_DURABILITY is {level}, but ")
+
+
+@pytest.mark.parametrize("level", [ONE_REPLICA, FSYNC])
+async def test_what_a_server_says_while_it_loads_is_no_reason_not_to_start(
+    level: Durability,
+) -> None:
+    """That it refuses WAIT and WAITAOF now says nothing of what it does once it is there."""
+
+    async def ask(*_command: object) -> None:
+        raise BrokerRefused("LOADING", "Redis is loading the dataset in memory")
+
+    with pytest.raises(BrokerRefused):
+        await durability_problems(level, ask)
+
+
+async def test_a_start_waits_for_a_replica_to_be_promoted(
+    in_step: ReplicatedRedis, prefix: str
+) -> None:
+    """A failover may be on its way: that a replica refuses WAIT says nothing of the primary."""
+    async with running_pipe(in_step.replicas[0].url) as pipe:
+        with pytest.raises(BrokerRefused) as refused:
+            await prepare(pipe, Settings(durability="replicas:1", prefix=prefix))
+    assert refused.value.code == "READONLY"
 
 
 async def test_memory_costs_nothing(redis_url: str, keys: Keys) -> None:
