@@ -38,7 +38,7 @@ from ingest.spool.files import (
     survey_folder,
 )
 from ingest.spool.record import Record, Scan, pack_record
-from ingest.spool.segment import FILE_MODE, SUFFIX, sync_folder
+from ingest.spool.segment import FILE_MODE, SUFFIX, sync_folder, write_all
 
 FOLDER_MODE = 0o700
 LOCK = "lock"
@@ -131,7 +131,7 @@ class HeldFolder:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         fd = os.open(self.path / REFUSED, flags, FILE_MODE)
         try:
-            os.write(fd, pack_record(payload))
+            write_all(fd, pack_record(payload))
             os.fsync(fd)
         finally:
             os.close(fd)

@@ -57,7 +57,7 @@ class Segment:
             OSError: nothing of ``data`` counts. The file is closed and must not be used again.
         """
         try:
-            _write_all(self._fd, data)
+            write_all(self._fd, data)
             reach_written()
             _sync(self._fd)
         except OSError:
@@ -96,7 +96,8 @@ def sync_folder(path: Path) -> None:
         os.close(fd)
 
 
-def _write_all(fd: int, data: bytes) -> None:
+def write_all(fd: int, data: bytes) -> None:
+    """All of it: a disk with room for half takes half, and says so only to the next call."""
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from ingest.spool import segment
+from ingest.spool.files import count_kept
 from ingest.spool.folder import HeldFolder, folders_of, holder_of
+from ingest.spool.payload import Spooled, encode_spooled
 from ingest.spool.spool import Spool
 from shared.errors import SpoolUnavailable, StartRefused
 from shared.metrics import IngestMetrics, InstanceLabels
@@ -177,6 +179,18 @@ async def test_each_folder_is_adopted_by_one_process(spool: Spool, tmp_path: Pat
     finally:
         first.close()
         second.close()
+
+
+async def test_a_record_that_is_set_aside_is_kept_whole_or_not_passed_over(tmp_path: Path) -> None:
+    """On a disk with room for half of it the replay stops: nothing else has this message."""
+    folder = HeldFolder.create(tmp_path, PREFIX)
+    payload = encode_spooled(Spooled(message=message(1, text="x" * 70_000), at=1))
+    with files_limited_to(64 * 1024), pytest.raises(OSError):
+        folder.set_aside(payload)
+    folder.set_aside(payload)
+
+    kept, _ = count_kept(folder.path)
+    assert kept == 1
 
 
 async def test_who_holds_a_folder_can_be_told(tmp_path: Path) -> None:
