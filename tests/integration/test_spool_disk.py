@@ -185,7 +185,7 @@ async def test_a_record_that_is_set_aside_is_kept_whole_or_not_passed_over(tmp_p
     """On a disk with room for half of it the replay stops: nothing else has this message."""
     folder = HeldFolder.create(tmp_path, PREFIX)
     payload = encode_spooled(Spooled(message=message(1, text="x" * 70_000), at=1))
-    with files_limited_to(64 * 1024), pytest.raises(OSError):
+    with files_limited_to(64 * 1024), pytest.raises(OSError, match="too large"):
         folder.set_aside(payload)
     folder.set_aside(payload)
 
