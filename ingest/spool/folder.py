@@ -17,10 +17,12 @@ lock with its process, however that ended; nobody has to judge by times or by pr
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
 import secrets
+import shutil
 import time
 from collections import deque
 from contextlib import suppress
@@ -50,8 +52,9 @@ _NAME = re.compile(r"\d{13}-\d+-[0-9a-f]{6}")
 class HeldFolder:
     """A folder whose lock is ours; ``backlog`` are its files that wait for their replay."""
 
-    def __init__(self, path: Path, lock_fd: int) -> None:
+    def __init__(self, path: Path, lock_fd: int, prefix: str) -> None:
         self.path = path
+        self._prefix = prefix
         self.backlog: deque[Sealed] = deque()
         self._lock_fd = lock_fd
         self._cursor_fd = -1
@@ -71,7 +74,7 @@ class HeldFolder:
             if lock_fd is not None:  # else somebody looked into it at this very moment
                 _sign(lock_fd, path.name, prefix)
                 sync_folder(root)
-                return cls(path, lock_fd)
+                return cls(path, lock_fd, prefix)
 
     @classmethod
     def adopt(cls, path: Path, heir: str, prefix: str) -> Self | None:
@@ -86,9 +89,33 @@ class HeldFolder:
             return None
         with suppress(OSError):
             _sign(lock_fd, heir, prefix)
-        folder = cls(path, lock_fd)
+        folder = cls(path, lock_fd, prefix)
         folder.backlog.extend(folder.survey())
         return folder
+
+    def make_again(self) -> None:
+        """
+        Make our own folder and its lock anew: somebody has removed it.
+
+        Raises:
+            OSError: it is there, or cannot be made now.
+        """
+        self.path.mkdir(mode=FOLDER_MODE, parents=True)
+        lock_fd = _try_lock(self.path)
+        try:
+            if lock_fd is None:
+                raise BlockingIOError(errno.EAGAIN, "somebody looks into the new folder")
+            _sign(lock_fd, self.path.name, self._prefix)
+            sync_folder(self.path.parent)
+        except OSError:
+            # without a lock others would take what we write for what a dead process left
+            shutil.rmtree(self.path, ignore_errors=True)
+            if lock_fd is not None:
+                os.close(lock_fd)
+            raise
+        os.close(self._lock_fd)
+        self._lock_fd = lock_fd
+        self._cursor_fd = -1  # not closed: the loop may be writing to it
 
     def survey(self) -> list[Sealed]:
         """The files as they stand on the disk, the oldest first, from the cursor on."""
@@ -101,12 +128,15 @@ class HeldFolder:
 
     def read(self, sealed: Sealed) -> Scan:
         """
-        What of a file is still to be replayed; one that the disk cannot read is all damage.
+        What of a file is still to be replayed; one that the disk cannot read, or that somebody
+        has removed, is all damage.
 
         Raises:
             OSError: it cannot be read now (no descriptor is free, ...); try again.
         """
-        return scan_file(sealed.path, read_cursor(self.path))
+        scan = scan_file(sealed.path, read_cursor(self.path))
+        is_gone = not scan.records and not sealed.path.exists()
+        return Scan((), 1) if is_gone else scan
 
     def note(self, sealed: Sealed, record: Record) -> None:
         """

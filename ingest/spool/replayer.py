@@ -88,7 +88,10 @@ class Replayer:
         scan = await asyncio.to_thread(folder.read, sealed)
         self._spool.count_damage(max(0, scan.damaged - sealed.damaged))
         sealed.damaged = max(sealed.damaged, scan.damaged)
-        sealed.messages = count = _count_messages(scan.records)
+        count = _count_messages(scan.records)
+        if count < sealed.messages:
+            log.error("spool.lost", messages=sealed.messages - count)
+        sealed.messages = count
         for at in range(0, len(scan.records), BATCH_MESSAGES):
             batch = scan.records[at : at + BATCH_MESSAGES]
             await self._replay_batch(folder, batch)

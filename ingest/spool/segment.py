@@ -8,6 +8,7 @@ the file is cut back to where its last good commit ended, and closed.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -60,6 +61,8 @@ class Segment:
             write_all(self._fd, data)
             reach_written()
             _sync(self._fd)
+            if os.fstat(self._fd).st_nlink == 0:
+                raise FileNotFoundError(errno.ENOENT, "somebody has removed its file")
         except OSError:
             # Where this fails, too, a reader finds records that nobody was answered 2xx for:
             # their senders send again under the same ids.

@@ -141,8 +141,7 @@ class SpoolWriter:
     def _commit(self, news: _News) -> None:
         try:
             if self._segment is None:
-                self._number += 1
-                self._segment = Segment(self._folder.path / f"{self._number:012d}{SUFFIX}")
+                self._segment = self._new_segment()
                 self._oldest_at = min(work.at for work in news.done)
             data = b"".join(work.records for work in news.done)
             messages = sum(work.messages for work in news.done)
@@ -155,6 +154,15 @@ class SpoolWriter:
             return
         if self._segment.is_full:
             self._close_segment(news)
+
+    def _new_segment(self) -> Segment:
+        self._number += 1
+        path = self._folder.path / f"{self._number:012d}{SUFFIX}"
+        with suppress(FileNotFoundError):
+            return Segment(path)
+        self._folder.make_again()
+        log.error("spool.folder_removed", folder=self._folder.path.name)
+        return Segment(path)
 
     def _close_segment(self, news: _News) -> None:
         segment, self._segment = self._segment, None

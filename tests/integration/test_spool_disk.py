@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import resource
+import shutil
 import stat
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -191,6 +192,35 @@ async def test_a_record_that_is_set_aside_is_kept_whole_or_not_passed_over(tmp_p
 
     kept, _ = count_kept(folder.path)
     assert kept == 1
+
+
+async def test_a_folder_that_somebody_removes_takes_no_message_along_unsaid(
+    spool: Spool, tmp_path: Path
+) -> None:
+    """Nothing is kept in a file without a name: one batch is refused, then there is a folder."""
+    await spool.put([message(1)])
+    [folder] = folders_of(tmp_path, PREFIX)
+    shutil.rmtree(folder)
+    with pytest.raises(SpoolUnavailable):
+        await spool.put([message(2)])
+    await spool.put([message(3)])
+    await spool.seal()
+
+    assert numbers(spool) == [3]
+    assert holder_of(folder) is not None
+    other = open_spool(tmp_path)
+    try:
+        assert await other.adopt() == 0
+    finally:
+        other.close()
+
+
+async def test_a_folder_is_made_again_though_its_root_is_gone(spool: Spool, tmp_path: Path) -> None:
+    """Who tidies up while nothing is spooled does not take the next outage's messages along."""
+    shutil.rmtree(tmp_path)
+    await spool.put([message(1)])
+    await spool.seal()
+    assert numbers(spool) == [1]
 
 
 async def test_who_holds_a_folder_can_be_told(tmp_path: Path) -> None:

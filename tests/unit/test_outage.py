@@ -262,6 +262,24 @@ async def test_a_record_that_redis_refuses_is_set_aside(policy: Policy, tmp_path
     assert refused.exists(), "its folder stays for as long as it holds something"
 
 
+async def test_a_file_that_somebody_removes_is_counted_and_told(
+    policy: Policy, tmp_path: Path
+) -> None:
+    """What was accepted and is gone from the disk is lost, and not passed over in silence."""
+    policy.go_away()
+    for number in range(3):
+        await policy.put(number)
+    [file] = files(tmp_path, "*/*.spool")
+    file.unlink()
+    policy.come_back()
+    with structlog.testing.capture_logs() as logs:
+        policy.drain()
+        await policy.is_in(State.ONLINE)
+
+    assert policy.metrics.registry.get_sample_value("inturn_spool_damaged_total") == 1
+    assert [line["messages"] for line in logs if line["event"] == "spool.lost"] == [3]
+
+
 async def test_a_full_spool_is_said_and_ends_with_the_outage(tmp_path: Path) -> None:
     """Nothing is answered 2xx that is kept nowhere; when Redis is back it is taken again."""
     policy = Policy(tmp_path, max_bytes=10)
