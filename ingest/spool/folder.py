@@ -242,8 +242,9 @@ class _Signature(NamedTuple):
 
 
 def _sign(lock_fd: int, owner: str, prefix: str) -> None:
-    os.ftruncate(lock_fd, 0)
-    os.pwrite(lock_fd, f"{os.getpid()} {owner} {prefix}\n".encode(), 0)
+    """Over what stands there, which a full disk allows; where it fails, that stands on."""
+    text = f"{os.getpid()} {owner} {prefix}\n".encode()
+    os.pwrite(lock_fd, text.ljust(os.fstat(lock_fd).st_size), 0)
 
 
 def _signature(path: Path) -> _Signature:

@@ -223,6 +223,20 @@ async def test_a_folder_is_made_again_though_its_root_is_gone(spool: Spool, tmp_
     assert numbers(spool) == [1]
 
 
+async def test_a_folder_stays_its_own_data_s_though_its_heir_cannot_sign(tmp_path: Path) -> None:
+    """On a full disk an adopted folder does not become one that any other data may replay."""
+    left = HeldFolder.create(tmp_path, PREFIX)
+    (left.path / "000000000001.spool").write_bytes(b"x")
+    left.release()
+    with files_limited_to(0):
+        heir = HeldFolder.adopt(left.path, "1" * 40, PREFIX)
+    assert heir is not None
+    heir.release()
+
+    assert folders_of(tmp_path, "another") == []
+    assert folders_of(tmp_path, PREFIX) == [left.path]
+
+
 async def test_who_holds_a_folder_can_be_told(tmp_path: Path) -> None:
     """By its lock, which the kernel frees with the process, and not by its name."""
     folder = HeldFolder.create(tmp_path, PREFIX)
