@@ -68,6 +68,7 @@ class Dispatcher:
         self._bulk_in_hand = 0
         self._orphan_running = False
         self._hungry: dict[int, Owner] = {}
+        self._served: dict[int, int] = {}
         self._serial = 0
 
     def dispatch(self, owner: Owner) -> None:
@@ -79,6 +80,7 @@ class Dispatcher:
             if not states:
                 break
             begun = [(state, self._begin(owner, state)) for state in states]
+            self._served[owner.number] = self._serial
             self._tasks.create_task(
                 self._start(owner, owner.epoch, owner.memory, begun), name=f"start-{owner.number}"
             )
@@ -123,8 +125,9 @@ class Dispatcher:
         if running.orphaned:
             self._orphan_running = False
         hungry, self._hungry = self._hungry, {}
-        for owner in hungry.values():
-            owner.wake()
+        # who got a slot last comes last: else one partition's flood takes every one that is free
+        for number in sorted(hungry, key=lambda number: self._served.get(number, 0)):
+            hungry[number].wake()
 
     async def _start(
         self, owner: Owner, epoch: int, memory: Memory, begun: list[tuple[State, Running]]
@@ -275,7 +278,7 @@ class Dispatcher:
                 state.record, worker=WorkerId(""), delay_ms=decision.delay_ms, error=decision.error
             )
             owner.memory.postponed(state, record, time.monotonic() + decision.delay_ms / 1000)
-            owner.wake()
+            self._wake_soon(owner.wake)
 
     async def _finish(
         self, running: Running, decision: Finish | GiveUp, *, may_be_done: bool
@@ -315,9 +318,11 @@ class Dispatcher:
         if found is not None:
             owner, state = found
             owner.memory.settle(state)
-            if outcome == "answered":
-                owner.load_replies()
-            owner.wake()
+            self._wake_soon(owner.load_replies if outcome == "answered" else owner.wake)
+
+    def _wake_soon(self, wake: Callable[[], None]) -> None:
+        """After those who wait for the slot that is about to be given back: it is theirs."""
+        asyncio.get_running_loop().call_soon(wake)
 
     def _refused(self, running: Running, call: str) -> None:
         self._metrics.fenced_total.labels(call=call).inc()

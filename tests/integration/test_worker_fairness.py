@@ -1,0 +1,54 @@
+"""Handler slots are shared between the partitions of a worker."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.support.deployment import deployment
+from tests.support.handler_server import Answer, HandlerCall, HandlerServer
+from tests.support.waiting import eventually
+
+FLOOD = 40
+
+
+@pytest.mark.parametrize("flooded", [0, 1])
+@pytest.mark.parametrize("status", [204, 200])
+async def test_a_flood_in_one_partition_takes_not_every_slot(
+    redis_url: str, prefix: str, flooded: int, status: int
+) -> None:
+    """A window of another partition waits for the next free slot, not for the end of the flood."""
+    held = asyncio.Event()
+
+    async def script(_call: HandlerCall) -> Answer:
+        await held.wait()
+        return Answer.reply("hello") if status == 200 else Answer(status=status)
+
+    async with (
+        HandlerServer(script) as server,
+        deployment(
+            redis_url,
+            prefix,
+            handler=server.url,
+            max_messages=1,
+            partitions=2,
+            handler_concurrency=1,
+        ) as shop,
+        shop.worker() as worker,
+    ):
+        users: list[list[str]] = [[], []]
+        for number in range(4 * FLOOD):
+            users[shop.keys.of("shop", f"user-{number}").number].append(f"user-{number}")
+        for user in users[flooded][:FLOOD]:
+            await shop.say(user, "hi")
+        flood = worker.partitions[flooded].memory
+        await eventually(lambda: flood.stream("shop").held == FLOOD, "the flood")
+        other = worker.partitions[1 - flooded].memory
+        await shop.say(users[1 - flooded][0], "hi")
+        await eventually(other.has_startable, "a window that waits for a slot")
+        held.set()
+        await shop.finished()
+
+        called = [call.json["user"] for call in server.calls]
+        assert called.index(users[1 - flooded][0]) <= 2
