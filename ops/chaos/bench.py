@@ -77,6 +77,7 @@ class Options:
     settings: dict[str, Any] = field(default_factory=dict)
     spawn: Spawn = _plain
     proxied: tuple[str, ...] = ()
+    heal_s: float = HEAL_S
 
 
 class Bench:
@@ -238,10 +239,10 @@ class Bench:
         evidence.after = await self._snapshot()
 
     async def drained(self) -> None:
-        """Wait until nothing is unfinished, ``HEAL_S`` at most, and note what then is."""
+        """Wait until nothing is unfinished, ``heal_s`` at most, and note what then is."""
         evidence, began_s = self.ledger.evidence, time.monotonic()
         try:
-            await eventually(self._is_drained, "a drained system", HEAL_S)
+            await eventually(self._is_drained, "a drained system", self.options.heal_s)
             evidence.drained_s = time.monotonic() - began_s
             evidence.left = {}
         except NotInTimeError:

@@ -88,8 +88,13 @@ def invented(evidence: Evidence, _rules: Rules) -> Iterator[str]:
 
 
 def entries(evidence: Evidence, _rules: Rules) -> Iterator[str]:
-    """More than one entry per message id."""
+    """Not exactly one entry per message id that is accepted (none where it was handled direct)."""
     yield from evidence.mistakes
+    direct = {m for call in evidence.calls if call.closed_by == "bypass" for m in call.members}
+    known = {entry.message_id for raw in evidence.raw.values() for entry in raw}
+    for sent in evidence.sent.values() if evidence.raw else ():
+        if sent.is_accepted and sent.message_id not in known | direct:
+            yield f"{sent.message_id} of {sent.who} was accepted and has no entry"
     for who, raw in evidence.raw.items():
         for message_id, count in Counter(entry.message_id for entry in raw).items():
             if count > 1:
@@ -217,7 +222,7 @@ def attempts(evidence: Evidence, rules: Rules) -> Iterator[str]:
 
 def undrained(evidence: Evidence, _rules: Rules) -> Iterator[str]:
     """After healing something is unread, pending, begun, unsent or spooled."""
-    yield from (f"{count} {what} after {HEAL_S:g} s" for what, count in evidence.left.items())
+    yield from (f"{count} {what} long after healing" for what, count in evidence.left.items())
 
 
 def growth(evidence: Evidence, _rules: Rules) -> Iterator[str]:

@@ -13,6 +13,7 @@ import random
 import time
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -184,7 +185,8 @@ class Writers:
         """End at once: whatever is unanswered stays so."""
         if self._task is not None and not self._task.done():
             self._task.cancel()
-            await asyncio.wait([self._task])
+            with suppress(asyncio.CancelledError):
+                await self._task
 
     async def _write(self) -> None:
         chance, load = self._chance, self._load

@@ -1,0 +1,219 @@
+"""The ledger itself: each bug of the list, planted into the real services, is caught by it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from ops.chaos import contents
+from ops.chaos.bench import PREFIX, Bench, Options, bench
+from ops.chaos.faults import disturbing, drain_worker, kill_redis, kill_worker
+from ops.chaos.load import Load
+from ops.chaos.private_redis import PrivateRedis
+from ops.chaos.processes import Service
+from ops.chaos.waiting import eventually
+from tests.fault.test_dropped_replies import runs
+from tests.support.fault_bench import Probes, say, some_in_hand
+
+pytestmark = pytest.mark.timeout(90)
+
+HEAL_S = 3.0
+"""What is lost is not waited for as long as in a run that is to be clean."""
+
+Harm = Callable[[Bench, Probes], Awaitable[None]]
+
+
+class Planted(Probes):
+    """Runs one service with a bug, the other one without; both with armed points."""
+
+    def __init__(self, folder: Path, bug: str) -> None:
+        super().__init__(folder)
+        self._bug = bug
+
+    def spawn(self, service: Service, slot: str) -> tuple[Sequence[str], dict[str, str]]:
+        """For ``Options``."""
+        (_, _, name), env = super().spawn(service, slot)
+        return ("-m", "tests.support.planted", self._bug, name), env
+
+
+async def kill_with_calls(made: Bench, _probes: Probes) -> None:
+    """Kill a worker that waits for handlers."""
+    await some_in_hand(made, "w1")
+    await kill_worker(made, 0.0)
+
+
+async def sleep_before_finish(made: Bench, probes: Probes) -> None:
+    """Stop a worker whose handler has answered, for longer than a lease."""
+    sleeper = made.running["w1"]
+    await some_in_hand(made, "w1", 4)
+    async with disturbing(made, "stopped before a finish", sleeper.name):
+        probes.arm("w1", "handler", "stop", 1)
+        await eventually(lambda: not probes.is_armed("w1"), "void: a stop before a finish")
+        await asyncio.sleep(2.0 * made.lease_s)
+        sleeper.resume()
+    await asyncio.sleep(1.0)
+
+
+async def steal_a_read(made: Bench, probes: Probes) -> None:
+    """Let a worker that was taken for dead read what its successor has not read, and die."""
+    thief, owner = made.running["w1"], made.running["w2"]
+    async with disturbing(made, "stopped before a read", thief.name, owner.name):
+        probes.arm("w1", "before_read", "stop", 1)
+        await eventually(lambda: not probes.is_armed("w1"), "void: a stop before a read")
+
+        async def is_other_owner() -> bool:
+            return set((await made.lease_owners()).values()) == {owner.worker_id}
+
+        await eventually(is_other_owner, "void: another owner")
+        await asyncio.sleep(0.5)
+        owner.pause()
+        await asyncio.sleep(0.6)
+        probes.arm("w1", "read", "kill", 1)
+        thief.resume()
+        await asyncio.sleep(0.3)
+        owner.resume()
+    thief.kill()  # and nobody in its place: a takeover would find what is hidden
+
+
+async def drop_an_append(made: Bench, _probes: Probes) -> None:
+    """Drop the replies to three appends."""
+    for _ in range(3):
+        dropped = made.proxies["i1"].drop_reply(runs("append"))
+        async with asyncio.timeout(10.0):
+            await dropped.wait()
+
+
+async def refuse_replies(made: Bench, _probes: Probes) -> None:
+    """For a second every outbox is something that no reply can be added to."""
+    keys = [f"{PREFIX}:{{{n}}}:outbox" for n in range(made.settings["partitions"])]
+    await some_in_hand(made, "w1", 1)
+    async with disturbing(made, "outboxes refuse replies"):
+        for key in keys:
+            await made.redis.eval(_HIDE, 2, key, f"{key}:hidden")
+        await asyncio.sleep(1.0)
+        for key in keys:
+            await made.redis.eval(_SHOW, 2, key, f"{key}:hidden")
+
+
+_HIDE = """
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('RENAME', KEYS[1], KEYS[2]) end
+redis.call('SET', KEYS[1], 'no stream')
+"""
+_SHOW = """
+redis.call('DEL', KEYS[1])
+if redis.call('EXISTS', KEYS[2]) == 1 then redis.call('RENAME', KEYS[2], KEYS[1]) end
+"""
+
+
+async def just_load(_made: Bench, _probes: Probes) -> None:
+    """No harm is needed."""
+    await asyncio.sleep(2.0)
+
+
+async def stop_workers(made: Bench, _probes: Probes) -> None:
+    """Stop all workers for less than a lease: messages wait, unread."""
+    async with disturbing(made, "all workers stopped"):
+        for worker in made.workers.values():
+            worker.pause()
+        await asyncio.sleep(0.7 * made.lease_s)
+        for worker in made.workers.values():
+            worker.resume()
+
+
+async def hand_over(made: Bench, _probes: Probes) -> None:
+    """Restart workers as a deploy does."""
+    for _ in range(2):
+        await drain_worker(made, 0.0)
+        await made.all_owned()
+
+
+async def end_redis(made: Bench, _probes: Probes) -> None:
+    """Redis is killed and comes back."""
+    await kill_redis(made, 2.0)
+    await asyncio.sleep(1.5)
+
+
+async def crash_while_spooling(made: Bench, probes: Probes) -> None:
+    """Redis is away, and ingest's host crashes between a write of the spool and its sync."""
+    async with made.taking_redis(), disturbing(made, "Redis away"):
+        made.redis_server.kill()
+        await asyncio.sleep(1.0)
+        victim = made.running["i1"]
+        disturbance = made.ledger.disturb("crash of ingest", [victim.name])
+        probes.arm("i1", "spool", "kill", 1)
+        assert await victim.ended() < 0, "void: no crash"
+        made.ledger.killed(disturbance)
+        made.redis_server.spawn()
+        await asyncio.to_thread(made.redis_server.ready)
+    await made.spawn("i1", "ingest").ready()
+
+
+CASES: dict[str, tuple[Service, Harm, set[str]]] = {
+    "ack before the handler": ("consumer", kill_with_calls, {"lost"}),
+    "unfenced finish": ("consumer", sleep_before_finish, {"lost", "replies"}),
+    "new entries before pending ones": ("consumer", kill_with_calls, {"order", "cuts"}),
+    "client retries of XADD": ("ingest", drop_an_append, {"entries"}),
+    "XACK before a refused XADD": ("consumer", refuse_replies, {"lost"}),
+    "MAXLEN": ("ingest", stop_workers, {"lost"}),
+    "windows by the local clock": ("consumer", just_load, {"cuts"}),
+    "spool bypassed during replay": ("ingest", end_redis, {"order"}),
+    "attempts taken from the delivery counter": ("consumer", hand_over, {"attempts"}),
+    "2xx before the spool's fsync": ("ingest", crash_while_spooling, {"lost"}),
+    "DELCONSUMER at shutdown": ("consumer", hand_over, {"lost", "undrained"}),
+    "unfenced read": ("consumer", steal_a_read, {"lost", "undrained"}),
+}
+
+
+async def checks_failed(
+    redis: PrivateRedis, folder: Path, chance: random.Random, bug: str, harms: Sequence[Harm]
+) -> set[str]:
+    """One small load under some harms; the names of the checks that found something."""
+    probes = Planted(folder, bug)
+    options = Options(
+        ingests=1,
+        workers=2,
+        spawn=probes.spawn,
+        proxied=("i1",),
+        heal_s=60.0 if bug == "none" else HEAL_S,
+        load=Load(
+            instances=1,
+            users_per_instance=16,
+            per_s=60.0,
+            writers=12,
+            poison_rate=0.0,
+            twice_rate=0.0 if bug == "client retries of XADD" else 0.1,
+        ),
+    )
+    async with bench(redis, folder, chance, options) as made:
+        made.endpoint.shortest_s = 0.2
+        made.writers.start()
+        for harm in harms:
+            await asyncio.sleep(0.7)
+            await harm(made, probes)
+        await made.settle()
+        problems = made.ledger.problems(made.rules)
+        for problem in problems[:12]:
+            say(f"{problem.check}: {problem.text}")
+        assert await contents.lease_owners(made.redis, PREFIX, 1), "void: no worker is left"
+        return {problem.check for problem in problems}
+
+
+@pytest.mark.parametrize("bug", CASES)
+async def test_planted_bug_is_caught(
+    private_redis: PrivateRedis, tmp_path: Path, chance: random.Random, bug: str
+) -> None:
+    """The ledger complains, with the check that is for it."""
+    _service, harm, expected = CASES[bug]
+    assert expected <= await checks_failed(private_redis, tmp_path, chance, bug, [harm])
+
+
+async def test_without_a_bug_nothing_is_found(
+    private_redis: PrivateRedis, tmp_path: Path, chance: random.Random
+) -> None:
+    """Under all these harms, one after the other, the product as it is leaves the ledger clean."""
+    harms = list(dict.fromkeys(harm for _, harm, _ in CASES.values()))
+    assert await checks_failed(private_redis, tmp_path, chance, "none", harms) == set()

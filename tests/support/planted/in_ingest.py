@@ -1,0 +1,92 @@
+"""Bugs in ingest's Python."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+SLOW_DISK_S = 0.05
+
+
+def retried_xadd() -> None:
+    """An append that got no answer is sent again as a new one, as a client that retries does."""
+    import ingest.append
+
+    module: Any = ingest.append
+    serial = itertools.count()
+    message_hash = module.message_hash
+
+    def hash_of_this_try(message_id: str) -> bytes:
+        of_this_try: bytes = message_hash(f"{message_id} {next(serial)}")
+        return of_this_try
+
+    module.message_hash = hash_of_this_try
+
+
+def bypassed_spool() -> None:
+    """New messages go to Redis as soon as it takes them, though older ones are in the spool."""
+    from ingest.accepted import Accepted
+    from ingest.outage import SpoolingAppender, State
+    from shared.errors import BrokerRefused, BrokerUnavailable
+    from shared.model import Message
+
+    async def append(self: SpoolingAppender, messages: Sequence[Message]) -> list[Accepted]:
+        try:
+            return await self._redis.append(messages)
+        except (BrokerUnavailable, BrokerRefused) as error:
+            if self.state is State.ONLINE:
+                self.begin(str(error))
+        await self._spool.put(messages)
+        return [
+            Accepted(message_id=one.message_id, entry_id=None, duplicate=False, spooled=True)
+            for one in messages
+        ]
+
+    SpoolingAppender.append = append  # type: ignore[method-assign]
+
+
+def answered_before_sync() -> None:
+    """A message is answered when the spool's thread has it, before it is written and synced."""
+    from ingest.spool.writer import SpoolWriter, _Work
+
+    async def hand_over(self: SpoolWriter, work: _Work) -> None:
+        with self._wake:
+            self._queue.append(work)
+            self._wake.notify()
+        if work.messages == 0:
+            await work.done
+
+    SpoolWriter._hand_over = hand_over  # type: ignore[method-assign]
+    lose_unsynced()
+
+
+def lose_unsynced() -> None:
+    """A process that dies at the point ``spool`` dies with its host: what is unsynced is lost."""
+    from ingest.spool.segment import Segment
+
+    commit = Segment.commit
+    armed = Path(os.environ["TEST_PROBE_FILE"])
+
+    def commit_slowly(
+        self: Segment, data: bytes, messages: int, reach_written: Callable[[], None]
+    ) -> None:
+        def written() -> None:
+            if armed.exists():
+                os.ftruncate(self._fd, self.size)
+            reach_written()
+
+        time.sleep(SLOW_DISK_S)
+        commit(self, data, messages, written)
+
+    Segment.commit = commit_slowly  # type: ignore[method-assign]
+
+
+BUGS: dict[str, Callable[[], Any]] = {
+    "client retries of XADD": retried_xadd,
+    "spool bypassed during replay": bypassed_spool,
+    "2xx before the spool's fsync": answered_before_sync,
+}
