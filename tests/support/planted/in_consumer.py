@@ -51,7 +51,8 @@ def new_before_pending() -> None:
     tasks: set[asyncio.Task[None]] = set()
 
     async def rebuild_new_first(store: Any, epoch: int, memory: Memory, metrics: Any) -> Any:
-        begun = {i for record in (await store.running()).values() for i in record.ids}
+        records, _damaged = await store.running()
+        begun = {entry_id for record in records.values() for entry_id in record.ids}
         late: list[tuple[str, Any]] = []
         claim = store.claim
 
