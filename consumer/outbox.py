@@ -24,7 +24,8 @@ from shared.record import SendRecord, decode_send_record
 from shared.scripts import load_script
 from shared.wire import OutboxReply, decode_reply
 
-PAGE = 500
+PAGE = 100
+"""Replies read at a time: their texts are let go of before the next page."""
 
 FOREIGN_CHECK_S = 1.0
 """How often the sends of other workers are looked at again."""
@@ -62,6 +63,12 @@ class OutboxStore:
         start = "-" if after is None else f"({after}"
         rows = await self._pipe.call("XRANGE", self._keys.outbox, start, "+", "COUNT", PAGE)
         return [(EntryId.parse(raw_id), _decode(values)) for raw_id, values in rows]
+
+    async def reply(self, reply_id: EntryId) -> OutboxReply | None:
+        """One reply, whole; None when it is not there (any more)."""
+        wanted = str(reply_id)
+        rows = await self._pipe.call("XRANGE", self._keys.outbox, wanted, wanted)
+        return _decode(rows[0][1]) if rows else None
 
     async def sending(self) -> dict[EntryId, SendRecord]:
         """The records of every send that has begun."""
@@ -142,7 +149,12 @@ def _decode(values: list[Any]) -> OutboxReply | None:
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """A reply in the owner's memory. ``fresh``: not seen before by this owner or another."""
+    """
+    A reply in the owner's memory: whose it is, for which window. Its texts stand in the outbox, so
+    that a provider which is away for hours costs no memory to speak of.
+
+    ``fresh``: not seen before by this owner or another.
+    """
 
     id: EntryId
     reply: OutboxReply

@@ -27,6 +27,7 @@ from shared.model import EntryId, Token, WorkerId
 from shared.probe import Point, reach
 from shared.providers import Address, SendRefused, SendResult, SendRetry
 from shared.record import SendRecord
+from shared.wire import OutboxReply
 
 FINISH_RETRY_S = 0.2
 NOT_SENT_DELAY_MS = 200
@@ -68,7 +69,8 @@ class PartitionSender:
                 if reply is None:
                     log.error("reply.undecodable", reply=str(reply_id))
                     continue
-                outbox.add(Item(reply_id, reply, records.get(reply_id), fresh))
+                bare = replace(reply, texts=(), message_ids=())
+                outbox.add(Item(reply_id, bare, records.get(reply_id), fresh))
 
     def dispatch(self, owner: Owner) -> None:
         """Begin what may begin: each user's first unsent reply."""
@@ -103,13 +105,12 @@ class PartitionSender:
 
     def _keep(self, item: Item) -> None:
         """No channel: the reply stays readable for ``retention_ms``."""
-        self.outbox.leave(item)
-        reply = item.reply
-        item.reply = replace(reply, texts=(), message_ids=())  # they stand in the outbox
         self.outbox.kept.append(item)
+        self.outbox.leave(item)
         if not item.fresh:
             return
         self._sends.metrics.replies_held_total.labels(reason="no_channel").inc()
+        reply = item.reply
         self._sends.settings.say(
             "reply.kept", window=reply.window_id, instance=reply.instance, user=reply.user
         )
@@ -155,6 +156,10 @@ class PartitionSender:
         sends, joins = self._sends, self._sends.membership.joins
         try:
             async with sends.slots:
+                reply = await self._store.reply(item.id)
+                if reply is None:
+                    owner.restart("a reply is gone")
+                    return
                 (code, attempt, sent), is_covered = await self._record(epoch, item, token)
                 if code is not SendCode.SENDING:
                     owner.restart(f"send {code.name.lower()}")
@@ -168,7 +173,7 @@ class PartitionSender:
                     log.warning("reply.not_durable", window=item.reply.window_id)
                     await self._leave_unsent(owner, item, token, attempt, sent)
                 else:
-                    await self._send_texts(owner, item, token, channel, attempt, sent)
+                    await self._send_texts(owner, item, reply, token, channel, attempt, sent)
         except Fenced:
             sends.metrics.fenced_total.labels(call="send").inc()
             if owner.epoch == epoch:
@@ -195,12 +200,13 @@ class PartitionSender:
         self,
         owner: Owner,
         item: Item,
+        reply: OutboxReply,
         token: Token,
         channel: Channel,
         attempt: int,
         sent: int,
     ) -> None:
-        sends, reply = self._sends, item.reply
+        sends = self._sends
         address = Address(instance=reply.instance, user=reply.user, reply_to=reply.reply_to)
         for text in reply.texts[sent:]:
             if not sends.membership.is_trusted(time.monotonic()):

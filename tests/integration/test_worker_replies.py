@@ -96,6 +96,28 @@ async def test_several_texts_go_out_in_order(redis_url: str, prefix: str) -> Non
         assert shop.texts() == ["one", "two", "three"]
 
 
+async def test_replies_that_wait_cost_no_memory_of_their_texts(redis_url: str, prefix: str) -> None:
+    """While a provider is away an owner knows whose replies wait; what they say is in Redis."""
+    away = True
+
+    def send(_call: HandlerCall) -> Answer:
+        return Answer(status=500) if away else SENT
+
+    async with (
+        shop_with(redis_url, prefix, send=send, retry_base_ms=100, partitions=1) as shop,
+        shop.deployment.worker() as worker,
+    ):
+        await shop.deployment.say("alice", "1", "2")
+        await shop.provider.wait_for_calls(2)
+        queues = worker.partitions[0].sender.outbox._queues
+        items = [item for queue in queues.values() for item in queue]
+        assert len(items) == 2
+        assert not any(item.reply.texts or item.reply.message_ids for item in items)
+        away = False
+        await shop.sent(2)
+        assert shop.texts()[-2:] == ["to 1", "to 2"]
+
+
 async def test_a_users_replies_keep_their_order(redis_url: str, prefix: str) -> None:
     """Each reply of a user waits for the one before, also while that one is tried again."""
     send = [Answer(status=500), SENT]
