@@ -21,8 +21,8 @@ from shared.model import Conversation, EntryId, Token, Window, WorkerId
 from shared.record import DAMAGE, Record, decode_record, encode_extent
 from shared.scripts import load_script
 
-PAGE_BYTES = 4 * 1024 * 1024
-"""Of entries in one answer: Redis forms it while it answers nobody else."""
+PAGE_BYTES = 1024 * 1024
+"""Of entries in one answer: all partitions of a worker may read at once."""
 
 _FENCED = 0
 _NO_GROUP = 2

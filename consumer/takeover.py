@@ -18,7 +18,7 @@ import structlog
 from consumer.bodies import strip
 from consumer.memory import Memory, State
 from consumer.reader import decode_or_bury
-from consumer.store import PAGE_BYTES, PartitionStore
+from consumer.store import PartitionStore
 from shared.errors import BrokerRefused
 from shared.metrics import ConsumerMetrics
 from shared.model import Conversation, Entry, EntryId, Token, WorkerId
@@ -27,6 +27,9 @@ from shared.record import Record
 
 CLAIM_COUNT = 250
 """Entries claimed at a time."""
+
+CLAIM_BYTES = 4 * 1024 * 1024
+"""Of entries in the pages of all streams that are claimed at the same time."""
 
 CLAIMS_AT_ONCE = 64
 """Streams claimed at the same time: the pipe sends them together."""
@@ -62,7 +65,7 @@ async def rebuild_memory(
 
     for at in range(0, len(instances), CLAIMS_AT_ONCE):
         chunk = instances[at : at + CLAIMS_AT_ONCE]
-        share = PAGE_BYTES // len(chunk)
+        share = CLAIM_BYTES // len(chunk)
         claims = (_claim_stream(store, epoch, i, share, learn, metrics) for i in chunk)
         await asyncio.gather(*claims)
     await _add_missing(store, epoch, records, members, metrics)

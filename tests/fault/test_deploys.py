@@ -129,6 +129,36 @@ async def test_rolling_restart_of_all_workers(
         assert gaps[-1] < HANDOVER_LIMIT_S
 
 
+async def test_a_drain_ends_in_time(
+    private_redis: PrivateRedis, tmp_path: Path, chance: random.Random
+) -> None:
+    """After ``drain_ms`` the rest is given back uncounted, and another worker runs it again."""
+    load = Load(instances=4, users_per_instance=50, per_s=100.0, writers=60, poison_rate=0.0)
+    settings = {"drain_ms": 1000, "lease_ms": LEASE_MS}
+    options = Options(workers=2, load=load, settings=settings)
+    async with bench(private_redis, tmp_path, chance, options) as made:
+        made.endpoint.error_rate = 0.0
+        made.endpoint.shortest_s = made.endpoint.longest_s = 8.0
+        made.writers.start()
+        await some_in_hand(made, "w1", 10)
+        leaving = made.running.pop("w1")
+        disturbance = made.ledger.disturb("drain", [leaving.name])
+        began_s = time.monotonic()
+        assert await leaving.stop() == 0
+        took_s = time.monotonic() - began_s
+        made.ledger.over(disturbance)
+        cut_short = {call.window_id for call in made.ledger.calls_in_hand_of(leaving.name)}
+        say(f"it left after {took_s:.2f} s with {len(cut_short)} handlers at work")
+        assert cut_short, "void: nothing was cut short"
+        assert 1.0 <= took_s < 4.0
+        made.endpoint.shortest_s = made.endpoint.longest_s = 0.05
+        await made.writers.stop()
+        await assert_ledger(made)
+        again = [c for c in made.ledger.evidence.calls if c.window_id in cut_short]
+        assert {call.attempt for call in again} == {1}
+        assert len(again) == 2 * len(cut_short)
+
+
 async def test_rolling_restart_of_ingest(
     private_redis: PrivateRedis, tmp_path: Path, chance: random.Random
 ) -> None:

@@ -35,7 +35,7 @@ SMALL = {
     (consumer.reader, "READ_COUNT"): 2,
     (consumer.reader, "PAGE_BYTES"): 150,
     (consumer.reader, "SHARE_MIN_BYTES"): 1,
-    (consumer.takeover, "PAGE_BYTES"): 150,
+    (consumer.takeover, "CLAIM_BYTES"): 150,
     (consumer.reader, "ROUNDS"): 2,
     (consumer.takeover, "CLAIM_COUNT"): 2,
 }
