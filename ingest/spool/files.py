@@ -57,7 +57,7 @@ def survey_folder(path: Path) -> Iterator[Sealed]:
 
 def scan_file(path: Path, cursor: tuple[str, int] | None = None) -> Scan:
     """
-    What stands in a file behind the cursor, if that is the cursor's file.
+    What stands in a file behind the cursor, if that is the cursor's file; damage anywhere in it.
 
     Raises:
         OSError: it cannot be read now.
@@ -70,8 +70,9 @@ def scan_file(path: Path, cursor: tuple[str, int] | None = None) -> Scan:
         if error.errno != errno.EIO:
             raise
         return Scan((), 1)
+    scan = scan_records(data)
     start = cursor[1] if cursor is not None and cursor[0] == path.name else 0
-    return scan_records(data, start)
+    return Scan(tuple(one for one in scan.records if one.end > start), scan.damaged)
 
 
 def count_kept(path: Path) -> tuple[int, int]:

@@ -49,16 +49,16 @@ def pack_record(payload: bytes) -> bytes:
     return b"".join((MAGIC, length, crc, payload))
 
 
-def scan_records(data: bytes, start: int = 0) -> Scan:
+def scan_records(data: bytes) -> Scan:
     """
-    Every intact record from ``start`` on.
+    Every intact record.
 
     Never raises, whatever the bytes are. After damage it goes on at the next place at which a
     record stands whole, so one flipped bit costs one record.
     """
     records: list[Record] = []
     damaged = 0
-    at = start
+    at = 0
     in_damage = False
     while at < len(data):
         record = _record_at(data, at)

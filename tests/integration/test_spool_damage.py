@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from ingest.spool.files import CURSOR
+from ingest.spool.files import CURSOR, cursor_line
 from ingest.spool.folder import HeldFolder
 from ingest.spool.payload import Spooled, encode_spooled
 from ingest.spool.record import pack_record
@@ -111,6 +111,22 @@ async def test_damage_is_told_and_kept_and_the_rest_replayed(
     assert [line for line in logs if line["event"] == "spool.damaged"]
     assert file.with_suffix(".damaged").read_bytes() == bytes(data)
     assert not file.exists()
+
+
+async def test_damage_is_kept_also_if_its_finder_died(
+    redis_url: str, keys: Keys, tmp_path: Path
+) -> None:
+    """A replay that goes on behind the damage does not remove what a person could mend."""
+    data = bytearray(WHOLE)
+    data[ENDS[2] + 20] ^= 1
+    file = leave_behind(tmp_path / "spool", keys.prefix, bytes(data))
+    (file.parent / CURSOR).write_bytes(cursor_line(file.name, ENDS[5]))
+
+    async with spooling(redis_url, keys, tmp_path / "spool") as made:
+        await made.online()
+
+    assert [one.received_at for one in await stored(redis_url, keys)] == [6, 7]
+    assert file.with_suffix(".damaged").read_bytes() == bytes(data)
 
 
 async def test_a_damaged_cursor_repeats_and_loses_nothing(
