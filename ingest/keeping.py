@@ -7,12 +7,16 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
+import structlog
+from structlog.typing import FilteringBoundLogger
 
 from ingest.accepted import Appender
 from ingest.append import DEADLINE_S, TIMEOUT_MS, RedisAppender
 from ingest.bypass import Bypass
 from ingest.outage import SpoolingAppender
 from ingest.remember import RedisMemory
+from ingest.spool.files import survey_folder
+from ingest.spool.folder import folders_of
 from ingest.spool.replayer import Replayer
 from ingest.spool.spool import Spool, now_ms
 from shared.connect import Pipe, open_pipe
@@ -34,6 +38,8 @@ REPLAY_TIMEOUT_MS = 5000
 Keeping = tuple[Appender, HealthCheck, Instead]
 """Who keeps messages; what is wrong with Redis; what keeps them instead."""
 
+log: FilteringBoundLogger = structlog.get_logger()
+
 
 @asynccontextmanager
 async def keeping_in_redis(
@@ -48,8 +54,17 @@ async def keeping_in_redis(
     async def health() -> str | None:
         return await what_is_wrong(writes, keys)
 
+    _warn_of_left(settings)
     async with in_background(append=writes.run()):
         yield appender, health, lambda: None
+
+
+def _warn_of_left(settings: Settings) -> None:
+    """Without a spool nobody replays what one with a spool has left behind."""
+    folders = folders_of(settings.spool_dir, settings.prefix)
+    left = sum(sealed.messages for folder in folders for sealed in survey_folder(folder))
+    if left:
+        log.warning("spool.left", messages=left, hint="run inturn spool replay")
 
 
 @asynccontextmanager

@@ -205,6 +205,48 @@ async def test_redis_and_ingest_killed_while_two_share_a_spool(
     assert senders.spooled > 300, "void: nothing was spooled"
 
 
+async def test_a_redis_that_comes_and_goes(
+    server: RedisServer,
+    settings: dict[str, Any],
+    prefix: str,
+    tmp_path: Path,
+    chance: random.Random,
+) -> None:
+    """However often the states change, in whatever moment: one entry each, in order, no 503."""
+    async with ServiceProcess("ingest", tmp_path, settings) as ingest:
+        senders = Senders()
+        senders.start([ingest])
+        for _ in range(10):
+            await asyncio.sleep(chance.uniform(0.0, 0.6))
+            fault = chance.choice(("pause", "kill", "full", "cut"))
+            if fault == "kill":
+                server.kill()
+                await asyncio.sleep(chance.uniform(0.0, 0.8))
+                server.start()
+            elif fault == "pause":
+                server.pause()
+                await asyncio.sleep(chance.uniform(0.3, 1.5))
+                server.resume()
+            else:
+                await disturb(server, fault, chance.uniform(0.0, 0.8))
+        await senders.end()
+        await drained([ingest], tmp_path / "spool")
+    assert_kept(await found(server, prefix), senders.sent)
+    assert senders.refused == 0
+    assert senders.spooled > 50, "void: hardly anything was spooled"
+
+
+async def disturb(server: RedisServer, fault: str, span_s: float) -> None:
+    """Out of memory for a while, or every connection cut."""
+    async with open_pipe(server.url, timeout_ms=5000, name="operator") as operator:
+        if fault == "full":
+            await operator.call("CONFIG", "SET", "maxmemory", "1")
+            await asyncio.sleep(span_s)
+            await operator.call("CONFIG", "SET", "maxmemory", "0")
+        else:
+            await operator.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+
 async def test_ingest_answers_while_redis_hangs(
     server: RedisServer, settings: dict[str, Any], prefix: str, tmp_path: Path
 ) -> None:
@@ -262,6 +304,23 @@ async def test_ingest_of_other_data_refuses_and_keeps(
             await senders.end()
             await drained([right], tmp_path / "spool")
     assert_kept(await found(server, prefix), senders.sent)
+
+
+async def test_messages_in_the_spool_are_told_where_nobody_replays(
+    server: RedisServer, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    """After a change to ``reject`` the start says that something is left, and how to replay it."""
+    async with ServiceProcess("ingest", tmp_path, settings) as ingest:
+        server.kill()
+        senders = Senders()
+        senders.start([ingest])
+        await eventually(lambda: senders.spooled > 10, "a spool that fills")
+        await senders.end()
+    server.start()
+    async with ServiceProcess("ingest", tmp_path, {**settings, "on_outage": "reject"}) as rejecting:
+        assert '"event":"spool.left"' in rejecting.log.read_text()
+    async with ServiceProcess("ingest", tmp_path, settings) as ingest:
+        await drained([ingest], tmp_path / "spool")
 
 
 def limit_files(ingest: ServiceProcess, size_bytes: int) -> None:
