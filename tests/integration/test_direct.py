@@ -255,6 +255,32 @@ async def test_a_call_in_hand_is_waited_for_by_the_replay(
     assert len(handler.calls) == 1
 
 
+async def test_what_is_replayed_before_its_call_begins_is_not_handled_here(
+    made: Spooling,
+    server: RedisServer,
+    keys: Keys,
+    handler: HandlerServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Redis may come back between a message's sync and its handling: then it is an entry."""
+    server.kill()
+    await made.send(1)
+    await handled(made, 1)
+    put = made.spool.put
+
+    async def put_and_see_redis_back(messages: Any) -> None:
+        await put(messages)
+        server.start()
+        await made.online()
+
+    monkeypatch.setattr(made.spool, "put", put_and_see_redis_back)
+    assert await made.send(2)
+    await made.online()
+    assert [one.message_id for one in await stored(server.url, keys)] == ["ann-2"]
+    assert not made.appender._bypass._jobs  # type: ignore[union-attr]
+    assert len(handler.calls) == 1
+
+
 async def test_an_outcome_outlives_its_process(
     server: RedisServer, keys: Keys, tmp_path: Path, settings: Settings, handler: HandlerServer
 ) -> None:
