@@ -1,9 +1,12 @@
 """
 How many messages the spool keeps, beside a bare shared sync and SQLite; and how fast it replays.
 
+``SQLite`` and ``file`` (the spool's own form of files) stand in the same frame, to choose between
+the two; ``spool`` is all of it, with limits and metrics.
+
     python -m bench.spool [--seconds 2] [--rounds 3]
 
-All three commit together what came while the last commit was on its way, in a thread of their
+All of them commit together what came while the last commit was on its way, in a thread of their
 own, and take turns, so that a disk that slows down slows all of them; the median of each one's
 rounds counts.
 """
@@ -22,7 +25,7 @@ from bench.figures import median
 from bench.payloads import INSTANCE, message_maker, with_ids
 from bench.report import Reach, Report, Void, run_bench
 from bench.servers import redis_server
-from bench.spool_peers import GroupCommit, bare_file, sqlite_file
+from bench.spool_peers import GroupCommit, bare_file, segment_file, sqlite_file
 from ingest.spool.payload import Spooled, encode_spooled
 from ingest.spool.record import scan_records
 from ingest.spool.spool import Spool, now_ms
@@ -44,7 +47,7 @@ async def measure(report: Report, arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="inturn-bench-") as name:
         for number in range(arguments.rounds):
             for concurrent in CONCURRENT:
-                for contestant, run in (("bare", _bare), ("SQLite", _sqlite), ("spool", _spool)):
+                for contestant, run in CONTESTANTS.items():
                     folder = Path(name) / f"{number}-{concurrent}-{contestant}"
                     folder.mkdir()
                     rate = await run(folder, concurrent, arguments.seconds)
@@ -57,7 +60,7 @@ async def measure(report: Report, arguments: argparse.Namespace) -> None:
             median(rates["bare", concurrent]),
             "messages/s",
         )
-        for contestant in ("SQLite", "spool"):
+        for contestant in ("SQLite", "file", "spool"):
             reach = Reach(limit=0.7, at_least=True, of_ratio=True)
             report.add(
                 f"{contestant}, {concurrent} concurrent",
@@ -74,6 +77,10 @@ async def _bare(folder: Path, concurrent: int, seconds: float) -> float:
 
 async def _sqlite(folder: Path, concurrent: int, seconds: float) -> float:
     return await _peer(GroupCommit(sqlite_file(folder / "database")), concurrent, seconds)
+
+
+async def _file(folder: Path, concurrent: int, seconds: float) -> float:
+    return await _peer(GroupCommit(segment_file(folder / "file")), concurrent, seconds)
 
 
 async def _peer(peer: GroupCommit, concurrent: int, seconds: float) -> float:
@@ -97,6 +104,9 @@ async def _spool(folder: Path, concurrent: int, seconds: float) -> float:
     if kept < count:
         raise Void(f"{count} messages were kept, {kept} are on the disk")
     return rate
+
+
+CONTESTANTS = {"bare": _bare, "SQLite": _sqlite, "file": _file, "spool": _spool}
 
 
 async def _load(put: Put, concurrent: int, seconds: float) -> tuple[int, float]:

@@ -1,13 +1,17 @@
-"""What the spool is measured against: a bare shared sync, and SQLite behind the same batches."""
+"""What the spool is measured against: a bare shared sync, its own file and SQLite, in one frame."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
+
+from ingest.spool.record import pack_record
+from ingest.spool.segment import Segment
 
 
 class GroupCommit:
@@ -66,6 +70,26 @@ def bare_file(path: Path) -> Callable[[], Callable[[list[bytes]], None]]:
         def commit(payloads: list[bytes]) -> None:
             os.write(fd, b"".join(payloads))
             os.fdatasync(fd)
+
+        return commit
+
+    return begin
+
+
+def segment_file(path: Path) -> Callable[[], Callable[[list[bytes]], None]]:
+    """The spool's own file: records with a checksum, a new file when one is full."""
+
+    def begin() -> Callable[[list[bytes]], None]:
+        numbers = itertools.count()
+        segment = Segment(path.with_suffix(f".{next(numbers)}"))
+
+        def commit(payloads: list[bytes]) -> None:
+            nonlocal segment
+            if segment.is_full:
+                segment.close()
+                segment = Segment(path.with_suffix(f".{next(numbers)}"))
+            data = b"".join(pack_record(payload) for payload in payloads)
+            segment.commit(data, len(payloads), lambda: None)
 
         return commit
 

@@ -61,7 +61,7 @@ class Spool:
         self.room = Room(root, max_bytes)
         self.outcomes: dict[MessageKey, Outcome] = {}
         """Messages that are not to be appended, for they were handled while Redis was away."""
-        self._writer = SpoolWriter(self._own)
+        self._writer = SpoolWriter(self._own, metrics.spool_appends_total.inc)
         self._adopted: list[HeldFolder] = []
         metrics.spool_messages.set_function(lambda: self.messages)
         metrics.spool_bytes.set_function(lambda: self.room.used_bytes)
@@ -106,7 +106,6 @@ class Spool:
         except Exception:
             self._metrics.spool_failures_total.inc()
             raise
-        self._metrics.spool_appends_total.inc(len(messages))
 
     async def put_outcome(self, outcome: Outcome) -> None:
         """

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -54,7 +55,8 @@ class SpoolWriter:
     A closed file is in the folder's backlog before whoever waited for it goes on.
     """
 
-    def __init__(self, folder: HeldFolder) -> None:
+    def __init__(self, folder: HeldFolder, on_kept: Callable[[int], object]) -> None:
+        """``on_kept`` is told how many messages a sync has kept."""
         self.unsealed_messages = 0
         """Messages in the file that is being written."""
         self.unsealed_since: int | None = None
@@ -64,6 +66,7 @@ class SpoolWriter:
         self.failed_s = 0.0
         """When that was (monotonic)."""
         self._folder = folder
+        self._on_kept = on_kept
         self._wake = threading.Condition()
         self._queue: list[_Work] = []
         self._stopping = False
@@ -74,21 +77,21 @@ class SpoolWriter:
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
         self._thread.start()
 
-    async def write(self, records: bytes, messages: int, at: int) -> None:
+    def write(self, records: bytes, messages: int, at: int) -> asyncio.Future[None]:
         """
-        Keep ``records``, all of them or none; returns when they are synced.
+        Keep ``records``, all of them or none; done when they are synced.
 
-        They are in the queue before anything is awaited: what is called later is written later.
+        They are in the queue when this returns: what is handed over later is written later.
         Whoever is cancelled while waiting leaves them to their fate: they may be kept.
 
         Raises:
-            SpoolUnavailable: they are not kept.
+            SpoolUnavailable: (the future, too) they are not kept.
         """
-        await self._hand_over(_Work(records, messages, at, self._loop.create_future()))
+        return self._hand_over(_Work(records, messages, at, self._loop.create_future()))
 
-    async def seal(self) -> None:
+    def seal(self) -> asyncio.Future[None]:
         """Close the file that is being written, with all that was handed over before."""
-        await self._hand_over(_Work(b"", 0, 0, self._loop.create_future()))
+        return self._hand_over(_Work(b"", 0, 0, self._loop.create_future()))
 
     def stop(self) -> None:
         """Write what was handed over, close the file and end the thread. Blocks for that long."""
@@ -97,13 +100,13 @@ class SpoolWriter:
             self._wake.notify()
         self._thread.join()
 
-    async def _hand_over(self, work: _Work) -> None:
+    def _hand_over(self, work: _Work) -> asyncio.Future[None]:
         with self._wake:
             if self._stopping:
                 raise SpoolUnavailable("the spool is closed")
             self._queue.append(work)
             self._wake.notify()
-        await work.done
+        return work.done
 
     def _run(self) -> None:
         while True:
@@ -186,10 +189,14 @@ class SpoolWriter:
 
     def _hear(self, news: _News) -> None:
         """In the loop: count, then wake whoever waits."""
+        kept = 0
         for work in news.done:
             if work.error is None and work.messages:
-                self.unsealed_messages += work.messages
+                kept += work.messages
                 self.unsealed_since = self.unsealed_since or work.at
+        self.unsealed_messages += kept
+        if kept:
+            self._on_kept(kept)
         for sealed in news.sealed:
             self._folder.backlog.append(sealed)
             self.unsealed_messages -= sealed.messages
