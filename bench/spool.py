@@ -38,21 +38,29 @@ CONCURRENT = (1, 64, 512)
 REPLAYED = 20_000
 USERS = 500
 
+Kept = tuple[int, float]
+"""Messages, and how many a second."""
+
 Put = Callable[[Message], Awaitable[None]]
 
 
 async def measure(report: Report, arguments: argparse.Namespace) -> None:
     """Every contestant at every concurrency, in turn; then a replay."""
     rates: dict[tuple[str, int], list[float]] = defaultdict(list)
+    costs: dict[tuple[str, int], list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory(prefix="inturn-bench-") as name:
         for number in range(arguments.rounds):
             for concurrent in CONCURRENT:
                 for contestant, run in CONTESTANTS.items():
                     folder = Path(name) / f"{number}-{concurrent}-{contestant}"
                     folder.mkdir()
-                    rate = await run(folder, concurrent, arguments.seconds)
+                    cpu_s = time.process_time()
+                    count, rate = await run(folder, concurrent, arguments.seconds)
+                    cost_us = (time.process_time() - cpu_s) / count * 1e6
                     rates[contestant, concurrent].append(rate)
-                    report.say(f"{contestant}, {concurrent} concurrent: {rate:,.0f} messages/s")
+                    costs[contestant, concurrent].append(cost_us)
+                    what = f"{contestant}, {concurrent} concurrent"
+                    report.say(f"{what}: {rate:,.0f} messages/s, {cost_us:.1f} us each")
         await _replay(report, Path(name) / "replay")
     for concurrent in CONCURRENT:
         bare = report.add(
@@ -69,32 +77,36 @@ async def measure(report: Report, arguments: argparse.Namespace) -> None:
                 against=bare,
                 reach=reach if contestant == "spool" else None,
             )
+    for concurrent in CONCURRENT:
+        for contestant in CONTESTANTS:
+            cost = median(costs[contestant, concurrent])
+            report.add(f"CPU of {contestant}, {concurrent} concurrent", cost, "us/message")
+    report.note("CPU with what the load itself takes: making a message and encoding it")
 
 
-async def _bare(folder: Path, concurrent: int, seconds: float) -> float:
+async def _bare(folder: Path, concurrent: int, seconds: float) -> Kept:
     return await _peer(GroupCommit(bare_file(folder / "file")), concurrent, seconds)
 
 
-async def _sqlite(folder: Path, concurrent: int, seconds: float) -> float:
+async def _sqlite(folder: Path, concurrent: int, seconds: float) -> Kept:
     return await _peer(GroupCommit(sqlite_file(folder / "database")), concurrent, seconds)
 
 
-async def _file(folder: Path, concurrent: int, seconds: float) -> float:
+async def _file(folder: Path, concurrent: int, seconds: float) -> Kept:
     return await _peer(GroupCommit(segment_file(folder / "file")), concurrent, seconds)
 
 
-async def _peer(peer: GroupCommit, concurrent: int, seconds: float) -> float:
+async def _peer(peer: GroupCommit, concurrent: int, seconds: float) -> Kept:
     async def put(message: Message) -> None:
         await peer.put(encode_spooled(Spooled(message=message, at=now_ms())))
 
     try:
-        _, rate = await _load(put, concurrent, seconds)
+        return await _load(put, concurrent, seconds)
     finally:
         peer.stop()
-    return rate
 
 
-async def _spool(folder: Path, concurrent: int, seconds: float) -> float:
+async def _spool(folder: Path, concurrent: int, seconds: float) -> Kept:
     spool = Spool(folder, "bench", 1 << 40, IngestMetrics(InstanceLabels(1)), now_ms)
     try:
         count, rate = await _load(lambda message: spool.put([message]), concurrent, seconds)
@@ -103,13 +115,13 @@ async def _spool(folder: Path, concurrent: int, seconds: float) -> float:
     kept = _count(folder)
     if kept < count:
         raise Void(f"{count} messages were kept, {kept} are on the disk")
-    return rate
+    return count, rate
 
 
 CONTESTANTS = {"bare": _bare, "SQLite": _sqlite, "file": _file, "spool": _spool}
 
 
-async def _load(put: Put, concurrent: int, seconds: float) -> tuple[int, float]:
+async def _load(put: Put, concurrent: int, seconds: float) -> Kept:
     """Messages that were kept, and per second: each task keeps one after the other."""
     pattern = message_maker()
     end_s = time.monotonic() + seconds
