@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import time
@@ -53,12 +54,15 @@ def answered_before_sync() -> None:
     """A message is answered when the spool's thread has it, before it is written and synced."""
     from ingest.spool.writer import SpoolWriter, _Work
 
-    async def hand_over(self: SpoolWriter, work: _Work) -> None:
+    def hand_over(self: SpoolWriter, work: _Work) -> asyncio.Future[None]:
         with self._wake:
             self._queue.append(work)
             self._wake.notify()
-        if work.messages == 0:
-            await work.done
+        if not work.records:
+            return work.done
+        at_once: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        at_once.set_result(None)
+        return at_once
 
     SpoolWriter._hand_over = hand_over  # type: ignore[method-assign]
     lose_unsynced()
