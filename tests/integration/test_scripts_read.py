@@ -262,3 +262,17 @@ async def test_a_claim_ends_after_so_many_bytes(scripts: Scripts) -> None:
         cursor, pages = page.cursor, pages + 1
         got += ids(page.entries)
     assert got == appended
+
+
+async def test_pages_stay_small_however_many_there_are(scripts: Scripts) -> None:
+    """An answer is too large by sixteen entries at most: nobody knows how large they are."""
+    size, limit = 1000, 70_000
+    for number in range(150):
+        await scripts.append(f"{number}", text="x" * size)
+    epoch = await scripts.acquire()
+    (read,) = await scripts.us.read(epoch, [(SHOP, 1000)], max_bytes=limit)
+    await scripts.us.read(epoch, [(SHOP, 1000)], max_bytes=10**9)
+    epoch = await take_over(scripts, epoch)
+    claimed = await scripts.them.claim(epoch, SHOP, b"0-0", 1000, max_bytes=limit)
+    for page in (read, claimed):
+        assert limit / 1100 < len(page.entries) <= limit / size + 16
