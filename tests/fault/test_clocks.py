@@ -54,7 +54,7 @@ async def test_a_worker_whose_clock_is_wrong(
     own_redis: RedisServer, prefix: str, tmp_path: Path, chance: random.Random, wrong_s: int
 ) -> None:
     """Beside one whose clock is true: the same windows, by Redis's time, and nobody is late."""
-    async with loaded(own_redis.url, prefix, tmp_path, chance) as made:
+    async with loaded(own_redis.url, prefix, tmp_path, chance, lease_ms=6000) as made:
         wrong = await made.consumer(env=ahead_by(wrong_s))
         true = await made.consumer()
         for worker in (wrong, true):

@@ -71,10 +71,10 @@ async def steal_a_read(made: Bench, probes: Probes) -> None:
         await eventually(is_other_owner, "void: another owner")
         await asyncio.sleep(0.5)
         owner.pause()
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(1.5)
         probes.arm("w1", "read", "kill", 1)
         thief.resume()
-        await asyncio.sleep(0.3)
+        await eventually(lambda: not probes.is_armed("w1"), "void: no stolen read")
         owner.resume()
     thief.kill()  # and nobody in its place: a takeover would find what is hidden
 
@@ -179,6 +179,7 @@ async def checks_failed(
         spawn=probes.spawn,
         proxied=("i1",),
         heal_s=60.0 if bug == "none" else HEAL_S,
+        settings={"lease_ms": 4000} if bug == "unfenced read" else {},
         load=Load(
             instances=1,
             users_per_instance=16,

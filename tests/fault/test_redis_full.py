@@ -23,7 +23,7 @@ from tests.support.loaded import (
 )
 from tests.support.redis_server import RedisServer
 from tests.support.service_process import ServiceProcess
-from tests.support.waiting import eventually, wait_until
+from tests.support.waiting import eventually
 
 ROUNDS = 10
 LATE = [("late", f"user-{number}") for number in range(20)]
@@ -63,7 +63,8 @@ async def test_always_and_a_full_disk(
         sending = begin_sending(made, ROUNDS)
         await some_at_work(made, chance)
         limit_files(durable_redis, 1)
-        wait_until(lambda: not durable_redis.is_running(), "Redis to give up")
+        await eventually(lambda: not durable_redis.is_running(), "Redis to give up")
+        await is_unready(made, "no answer")  # and what was answered before has arrived
         accepted = made.ledger.accepted_count
         late = asyncio.create_task(made.send(LATE), name="late")
         await asyncio.sleep(chance.uniform(0.5, 4.0))
