@@ -125,6 +125,29 @@ def doctor(*, as_json: bool) -> None:
     _exit(1 if has_failed(points) else 0)
 
 
+@inturn.command()
+@click.option("--minutes", default=2.0, show_default=True, type=click.FloatRange(0.1, 1440))
+@click.option("--seed", type=int, help="Draws the same faults again; none: a new one.")
+@click.option("--workers", default=3, show_default=True, type=click.IntRange(2, 16))
+@click.option("--baseline", is_flag=True, help="Then a buffer with a TTL, under the same faults.")
+def chaos(*, minutes: float, seed: int | None, workers: int, baseline: bool) -> None:
+    """
+    Kill, stop and cut off services under load, on a private Redis; say what was lost.
+
+    Prints how many messages were sent, accepted, handled, repeated, lost, reordered and split, and
+    how long the work of a killed worker stood still. Exit 1 if anything was lost.
+    """
+    import secrets
+
+    from ops.chaos.run import Plan, run_chaos
+    from shared.home import home_folder
+    from shared.redis_binary import find_server
+
+    chosen = secrets.randbelow(10**9) if seed is None else seed
+    plan = Plan(minutes=minutes, seed=chosen, workers=workers, baseline=baseline)
+    _exit(run_chaos(plan, find_server(home_folder() / "bin"), click.echo))
+
+
 @inturn.group()
 def dead() -> None:
     """Look at windows that were given up; hand them over again, or throw them away."""

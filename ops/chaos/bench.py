@@ -142,6 +142,10 @@ class Bench:
         await self.all_owned()
         self.ledger.evidence.before = await self._snapshot()
 
+    def respawn(self, slot: str) -> ServiceProcess:
+        """Start what this slot had again; the one before has ended."""
+        return self.spawn(slot, self.running[slot].service)
+
     def spawn(self, slot: str, service: Service) -> ServiceProcess:
         """Start a service for a slot that is free, under a name that was never used."""
         name = f"{slot}.{next(self._starts)}"
@@ -179,10 +183,15 @@ class Bench:
 
     @asynccontextmanager
     async def taking(self, service: Service) -> AsyncIterator[str]:
-        """A slot of this service that no other fault has, drawn; waits until there is one."""
+        """
+        A slot of this service that no other fault has, drawn; waits until there is one.
+
+        Where there are no workers, every process is both.
+        """
 
         def slots() -> list[str]:
-            return [slot for slot, p in self.running.items() if p.service == service]
+            wanted = service if self.options.workers else "ingest"
+            return [slot for slot, p in self.running.items() if p.service == wanted]
 
         async with self._taking(slots) as slot:
             yield slot
@@ -216,7 +225,9 @@ class Bench:
             self._taken.discard(slot)
 
     async def all_owned(self, limit_s: float = 30.0) -> None:
-        """Wait until each partition has an owner that runs."""
+        """Wait until each partition has an owner that runs; nothing where there are no workers."""
+        if not self.options.workers:
+            return
         await eventually(self._is_all_owned, "an owner of each partition", limit_s)
 
     async def _is_all_owned(self) -> bool:

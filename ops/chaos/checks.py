@@ -15,14 +15,12 @@ from itertools import pairwise
 from math import inf
 from typing import NamedTuple
 
+from ops.chaos.calls import FINISH_S, by_user, is_explained, kills, late, overlapping, repeated
 from ops.chaos.cutter import cut_naively
-from ops.chaos.evidence import Call, Evidence, Who
+from ops.chaos.evidence import Evidence
 
 HEAL_S = 60.0
 """After healing, everything must be drained within this."""
-
-FINISH_S = 1.0
-"""After the handler's answer a finish is on its way for so long, even on a busy machine."""
 
 
 CONSUMERS_PER_STREAM = 8
@@ -104,7 +102,7 @@ def entries(evidence: Evidence, _rules: Rules) -> Iterator[str]:
 def windows(evidence: Evidence, _rules: Rules) -> Iterator[str]:
     """More than one window per message."""
     windows_of: dict[str, set[str]] = defaultdict(set)
-    for found in _by_user(evidence).values():
+    for found in by_user(evidence).values():
         for window_id, members in found.items():
             for member in members:
                 windows_of[member].add(window_id)
@@ -126,7 +124,7 @@ def extents(evidence: Evidence, _rules: Rules) -> Iterator[str]:
 
 def order(evidence: Evidence, _rules: Rules) -> Iterator[str]:
     """A user's messages are not handled in the order of their sending."""
-    for who, found in _by_user(evidence).items():
+    for who, found in by_user(evidence).items():
         numbers = [
             evidence.sent[member].number
             for members in found.values()
@@ -139,8 +137,8 @@ def order(evidence: Evidence, _rules: Rules) -> Iterator[str]:
 
 def overlaps(evidence: Evidence, _rules: Rules) -> Iterator[str]:
     """Two calls of a user at once, and nothing explains that the first had lost its token."""
-    for earlier, later in _overlapping(evidence):
-        if not _is_explained(evidence, earlier, later):
+    for earlier, later in overlapping(evidence):
+        if not is_explained(evidence, earlier, later):
             yield (
                 f"{earlier.who}: {later.window_id} was called by {later.worker} while "
                 f"{earlier.worker} had {earlier.window_id}"
@@ -183,7 +181,7 @@ def cuts(evidence: Evidence, rules: Rules) -> Iterator[str]:
     """The windows are not those that the independent cutter cuts from the raw stream."""
     if rules.clocks_touched:
         return
-    handed = _by_user(evidence)
+    handed = by_user(evidence)
     for who, raw in evidence.raw.items():
         got = list(handed.get(who, {}).values())
         cut = cut_naively(sorted(raw), rules)
@@ -194,8 +192,8 @@ def cuts(evidence: Evidence, rules: Rules) -> Iterator[str]:
 
 def repeats(evidence: Evidence, _rules: Rules) -> Iterator[str]:
     """A window was handed over again, and neither an error nor a fault explains it."""
-    for earlier, later in _repeated(evidence):
-        if not earlier.failed and not _is_explained(evidence, earlier, later):
+    for earlier, later in repeated(evidence):
+        if not earlier.failed and not is_explained(evidence, earlier, later):
             answered_s = later.began_s - (earlier.ended_s or later.began_s)
             yield (
                 f"{later.window_id} was called again by {later.worker}, attempt {later.attempt}, "
@@ -210,13 +208,13 @@ def attempts(evidence: Evidence, rules: Rules) -> Iterator[str]:
     for call in evidence.calls:
         first = evidence.sent.get(call.members[0])
         since_s = first.posts[0].began_s if first and first.posts else 0.0
-        kills = _kills(evidence, since_s, call.began_s)
-        if call.attempt > 1 + made[call.window_id] + kills:
+        killed = kills(evidence, since_s, call.began_s)
+        if call.attempt > 1 + made[call.window_id] + killed:
             yield f"{call.window_id} had attempt {call.attempt} after {made[call.window_id]} calls"
         made[call.window_id] += 1
-    kills = _kills(evidence, 0.0, inf)
+    killed = kills(evidence, 0.0, inf)
     for letter in evidence.dead:
-        if made[letter.window_id] + kills < rules.max_attempts:
+        if made[letter.window_id] + killed < rules.max_attempts:
             yield f"{letter.window_id} was given up after {made[letter.window_id]} calls"
 
 
@@ -296,7 +294,7 @@ class Tally(NamedTuple):
 
 def tally(evidence: Evidence) -> Tally:
     """Count; ``repeated`` leaves out the calls that the handler's own errors caused."""
-    again = [pair for pair in _repeated(evidence) if not pair[0].failed]
+    again = [pair for pair in repeated(evidence) if not pair[0].failed]
     windows_sent = Counter(reply.window_id for reply in evidence.delivered)
     return Tally(
         sent=len(evidence.sent),
@@ -304,89 +302,7 @@ def tally(evidence: Evidence) -> Tally:
         handled=len({member for call in evidence.calls for member in call.members}),
         calls=len(evidence.calls),
         repeated=len(again),
-        outlived=sum(1 for _ in _overlapping(evidence)) + len(_late(evidence)),
+        outlived=sum(1 for _ in overlapping(evidence)) + len(late(evidence)),
         resent=sum(count - 1 for count in windows_sent.values()),
         dead=len(evidence.dead),
     )
-
-
-# What the checks share
-
-
-def _by_user(evidence: Evidence) -> dict[Who, dict[str, tuple[str, ...]]]:
-    """
-    Each user's windows with their members, in the order of their first calls.
-
-    A dead window that no call was made for (each attempt died before it) stands where its first
-    message was sent.
-    """
-    found: dict[Who, dict[str, tuple[str, ...]]] = defaultdict(dict)
-    for call in evidence.calls:
-        found[call.who].setdefault(call.window_id, call.members)
-    for letter in evidence.dead:
-        if letter.window_id not in found[letter.who]:
-            found[letter.who][letter.window_id] = letter.members
-            found[letter.who] = dict(
-                sorted(found[letter.who].items(), key=lambda pair: _number(evidence, pair[1]))
-            )
-    return found
-
-
-def _number(evidence: Evidence, members: tuple[str, ...]) -> int:
-    sent = evidence.sent.get(members[0]) if members else None
-    return sent.number if sent else 0
-
-
-def _repeated(evidence: Evidence) -> Iterator[tuple[Call, Call]]:
-    """Each call of a window with the one before it."""
-    last: dict[str, Call] = {}
-    for call in evidence.calls:
-        if call.window_id in last:
-            yield last[call.window_id], call
-        last[call.window_id] = call
-
-
-def _overlapping(evidence: Evidence) -> Iterator[tuple[Call, Call]]:
-    """Pairs of calls of one user, the later of which began while the earlier was in hand."""
-    at_work: dict[Who, list[Call]] = defaultdict(list)
-    for call in evidence.calls:
-        others = [c for c in at_work[call.who] if _in_hand_until(evidence, c) > call.began_s]
-        for earlier in others:
-            yield earlier, call
-        at_work[call.who] = [*others, call]
-
-
-def _in_hand_until(evidence: Evidence, call: Call) -> float:
-    """When the call's answer was given or its worker was killed, whichever came first."""
-    ends = [d.began_s for d in evidence.disturbances if d.kills and call.worker in d.victims]
-    return min([call.ended_s if call.ended_s is not None else inf, *ends])
-
-
-def _late(evidence: Evidence) -> list[Call]:
-    """
-    Calls that came after a later attempt of their window: the caller was taken for dead.
-
-    A worker that is stopped between its last look at its lease and the sending of its request
-    makes such a call when it wakes; its result is refused.
-    """
-    found: list[Call] = []
-    newest: dict[str, int] = {}
-    for call in evidence.calls:
-        if call.attempt < newest.get(call.window_id, 0):
-            found.append(call)
-        newest[call.window_id] = max(call.attempt, newest.get(call.window_id, 0))
-    return found
-
-
-def _is_explained(evidence: Evidence, earlier: Call, later: Call) -> bool:
-    """Whether a disturbance can have revoked the earlier call's token, or the late later one's."""
-    if any(later is call for call in _late(evidence)):
-        since_s = earlier.began_s
-        return any(d.touches(later.worker, since_s, later.began_s) for d in evidence.disturbances)
-    ended_s = inf if earlier.ended_s is None else earlier.ended_s
-    until_s = min(later.began_s, ended_s + FINISH_S)
-    return any(d.touches(earlier.worker, earlier.began_s, until_s) for d in evidence.disturbances)
-
-
-def _kills(evidence: Evidence, since_s: float, until_s: float) -> int:
-    return sum(d.kills and since_s <= d.began_s <= until_s for d in evidence.disturbances)

@@ -35,7 +35,7 @@ async def kill_worker(made: Bench, _for_s: float) -> None:
     async with made.taking("consumer") as slot, recovering(made, slot) as disturbance:
         made.running[slot].kill()
         made.ledger.killed(disturbance)
-        made.spawn(slot, "consumer")
+        made.respawn(slot)
 
 
 async def kill_ingest(made: Bench, for_s: float) -> None:
@@ -45,7 +45,7 @@ async def kill_ingest(made: Bench, for_s: float) -> None:
         made.running[slot].kill()
         made.ledger.killed(disturbance)
         await asyncio.sleep(for_s)
-        await made.spawn(slot, "ingest").ready()
+        await made.respawn(slot).ready()
 
 
 async def pause_worker(made: Bench, for_s: float) -> None:
@@ -64,7 +64,7 @@ async def drain_worker(made: Bench, _for_s: float) -> None:
     """SIGTERM of a worker, as a deploy does; another one is started in its place."""
     async with made.taking("consumer") as slot:
         await made.running[slot].stop()
-        await made.spawn(slot, "consumer").ready()
+        await made.respawn(slot).ready()
 
 
 async def pause_redis(made: Bench, for_s: float) -> None:
@@ -190,4 +190,5 @@ async def recovering(made: Bench, slot: str, what: str = "kill") -> AsyncIterato
         return all(owners.get(number, victim) != victim for number in owned)
 
     await eventually(is_taken_over, f"other owners of {sorted(owned)}", RECOVERY_LIMIT_S)
-    made.recoveries_s.append(time.monotonic() - disturbance.began_s)
+    if owned:
+        made.recoveries_s.append(time.monotonic() - disturbance.began_s)

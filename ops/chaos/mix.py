@@ -37,13 +37,21 @@ def draw(chance: random.Random) -> Sequence[tuple[str, float]]:
 
 
 async def harm(made: Bench, drawn: Sequence[tuple[str, float]]) -> None:
-    """All of them at once, each begun a little later than the one before."""
+    """
+    All of them at once, each begun within half a lease.
+
+    Raises:
+        NotInTimeError: what was harmed did not come back.
+    """
 
     async def harm_later(after_s: float, name: str, leases: float) -> None:
         await asyncio.sleep(after_s)
         await FAULTS[name](made, leases * made.lease_s)
 
-    async with asyncio.TaskGroup() as group:
-        for name, leases in drawn:
-            later_s = made.chance.uniform(0.0, made.lease_s / 2)
-            group.create_task(harm_later(later_s, name, leases), name=name)
+    try:
+        async with asyncio.TaskGroup() as group:
+            for name, leases in drawn:
+                later_s = made.chance.uniform(0.0, made.lease_s / 2)
+                group.create_task(harm_later(later_s, name, leases), name=name)
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from failures

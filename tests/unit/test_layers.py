@@ -65,7 +65,7 @@ def test_imports_are_seen_in_every_form() -> None:
     assert "tests.support.redis_server" in here
 
 
-MAY_JUDGE_WITH = {"shared.embedded", "shared.lifeline", "shared.redis_binary"}
+MAY_JUDGE_WITH = {"shared.embedded", "shared.errors", "shared.lifeline", "shared.redis_binary"}
 """What the fault bench may use of ``shared``: starting a Redis, and tying processes to it."""
 
 

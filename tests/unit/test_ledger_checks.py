@@ -1,0 +1,244 @@
+"""The ledger's checks, each on evidence that is clean and on evidence that is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from ops.chaos.checks import Rules, judge, tally
+from ops.chaos.cutter import Raw
+from ops.chaos.evidence import (
+    Call,
+    Dead,
+    Delivered,
+    Disturbance,
+    Evidence,
+    Post,
+    Said,
+    Sent,
+    Snapshot,
+)
+from ops.chaos.leaks import find_leaks
+from ops.chaos.report import make_row, render
+
+ANN = ("shop", "ann")
+RULES = Rules(max_wait_ms=1000)
+
+
+def sent(number: int, said: Said = Said.OK) -> Sent:
+    """Ann's ``number``-th message, and what ingest answered."""
+    post = Post(ingest="i1", began_s=float(number), took_s=0.1, said=said)
+    return Sent(number=number, who=ANN, message_id=f"M{number}", posts=[post])
+
+
+def call(window_id: str, began_s: float, *members: str, worker: str = "w1") -> Call:
+    """A call that was answered well after half a second."""
+    return Call(
+        who=ANN,
+        window_id=window_id,
+        attempt=1,
+        closed_by="max_wait",
+        members=members,
+        worker=worker,
+        began_s=began_s,
+        ended_s=began_s + 0.5,
+    )
+
+
+def reply(window_id: str, at_s: float) -> Delivered:
+    """It arrived."""
+    return Delivered(who=ANN, window_id=window_id, worker="w1", at_s=at_s)
+
+
+def clean() -> Evidence:
+    """Three messages in two windows, each answered once."""
+    evidence = Evidence()
+    evidence.sent = {f"M{n}": sent(n) for n in (1, 2, 3)}
+    evidence.calls = [call("a", 5.0, "M1", "M2"), call("b", 7.0, "M3")]
+    evidence.delivered = [reply("a", 6.0), reply("b", 8.0)]
+    evidence.raw[ANN] = [Raw(1000, 0, "M1"), Raw(1900, 0, "M2"), Raw(2000, 0, "M3")]
+    evidence.outbox.update(["a", "b"])
+    evidence.before = evidence.after = Snapshot(
+        stream_entries=0, consumers=1, seen_keys=1, keys=9, memory_bytes=10**6
+    )
+    return evidence
+
+
+def lose(evidence: Evidence) -> None:
+    """One more is accepted."""
+    evidence.sent["M4"] = sent(4)
+
+
+def invent(evidence: Evidence) -> None:
+    """One was refused, and handled."""
+    evidence.sent["M3"] = sent(3, Said.REJECTED)
+
+
+def append_twice(evidence: Evidence) -> None:
+    """One has two entries."""
+    evidence.raw[ANN].append(Raw(2100, 0, "M3"))
+
+
+def put_into_two(evidence: Evidence) -> None:
+    """One is in two windows."""
+    evidence.calls[1].members = ("M2", "M3")
+
+
+def change_extent(evidence: Evidence) -> None:
+    """A repeated call has other members."""
+    evidence.calls.append(call("b", 9.0, "M3", "M2"))
+
+
+def reorder(evidence: Evidence) -> None:
+    """The later window comes first."""
+    evidence.calls.reverse()
+
+
+def overlap(evidence: Evidence) -> None:
+    """The second window begins while the first is in hand."""
+    evidence.calls[1].began_s = 5.2
+
+
+def reply_twice(evidence: Evidence) -> None:
+    """A window has two replies in the outbox."""
+    evidence.outbox["a"] += 1
+
+
+def send_twice(evidence: Evidence) -> None:
+    """A reply arrives twice, and no fault explains it."""
+    evidence.delivered.append(reply("b", 8.1))
+
+
+def never_send(evidence: Evidence) -> None:
+    """A reply stays in the outbox."""
+    evidence.delivered.pop()
+
+
+def cut_early(evidence: Evidence) -> None:
+    """The raw stream says that all three are one window."""
+    evidence.raw[ANN] = [Raw(1000, 0, "M1"), Raw(1100, 0, "M2"), Raw(1200, 0, "M3")]
+
+
+def repeat(evidence: Evidence) -> None:
+    """A window is called again long after it was answered."""
+    evidence.calls.append(call("b", 20.0, "M3"))
+
+
+def count_attempts(evidence: Evidence) -> None:
+    """A first call is the third attempt."""
+    evidence.calls[1].attempt = 3
+
+
+def give_up_early(evidence: Evidence) -> None:
+    """A window is dead after its first call."""
+    evidence.dead.append(Dead(who=ANN, window_id="b", members=("M3",), attempts=1))
+    del evidence.outbox["b"]
+
+
+def leave_something(evidence: Evidence) -> None:
+    """An entry is pending for ever."""
+    evidence.left = {"pending": 1}
+
+
+def grow(evidence: Evidence) -> None:
+    """Redis has grown by half a gigabyte."""
+    assert evidence.after is not None
+    evidence.after = replace(evidence.after, memory_bytes=5 * 10**8)
+
+
+def leak(evidence: Evidence) -> None:
+    """A phone number stands in a log."""
+    evidence.leaks = find_leaks(["5511987"], [("a log", "user 5511987000001 wrote")])
+
+
+CASES: dict[str, Callable[[Evidence], None]] = {
+    "lost": lose,
+    "invented": invent,
+    "entries": append_twice,
+    "windows": put_into_two,
+    "extents": change_extent,
+    "order": reorder,
+    "overlaps": overlap,
+    "replies": reply_twice,
+    "sends": send_twice,
+    "cuts": cut_early,
+    "repeats": repeat,
+    "attempts": count_attempts,
+    "undrained": leave_something,
+    "growth": grow,
+    "leaks": leak,
+}
+
+
+def failed(evidence: Evidence) -> set[str]:
+    """The names of the checks that found something."""
+    return {problem.check for problem in judge(evidence, RULES)}
+
+
+def test_clean_evidence_has_no_problem() -> None:
+    """What the promises allow is not complained of."""
+    assert failed(clean()) == set()
+
+
+@pytest.mark.parametrize("check", CASES)
+def test_check_finds_what_it_is_for(check: str) -> None:
+    """Each check complains of the evidence that breaks its promise."""
+    evidence = clean()
+    CASES[check](evidence)
+    assert check in failed(evidence)
+
+
+@pytest.mark.parametrize(
+    "change, check", [(give_up_early, "attempts"), (never_send, "sends"), (never_send, "lost")]
+)
+def test_check_finds_the_other_thing_it_is_for(
+    change: Callable[[Evidence], None], check: str
+) -> None:
+    """A window given up early, and a reply that was never sent."""
+    evidence = clean()
+    change(evidence)
+    assert check in failed(evidence)
+
+
+@pytest.mark.parametrize("harm, check", [(repeat, "repeats"), (overlap, "overlaps")])
+def test_a_kill_explains_a_repeat_of_its_worker_alone(
+    harm: Callable[[Evidence], None], check: str
+) -> None:
+    """What a fault may cause is a problem only where no fault of that worker can have caused it."""
+    evidence = clean()
+    harm(evidence)
+    began_s = 7.2 if check == "repeats" else 5.1
+    other = Disturbance(what="kill", victims=frozenset({"w2"}), began_s=began_s, kills=True)
+    evidence.disturbances = [other]
+    assert check in failed(evidence)
+    evidence.disturbances = [replace(other, victims=frozenset({"w1"}))]
+    assert check not in failed(evidence)
+
+
+def test_a_late_call_of_a_sleeper_is_counted() -> None:
+    """A call under an older attempt is explained by the stop of the worker that made it."""
+    evidence = clean()
+    evidence.calls[1].attempt = 2
+    evidence.disturbances = [
+        Disturbance(what="stop", victims=frozenset({"w2"}), began_s=6.0, ended_s=8.9)
+    ]
+    late = call("b", 9.0, "M3", worker="w2")
+    evidence.calls.append(late)
+    assert "repeats" not in failed(evidence)
+    assert tally(evidence).outlived == 1
+
+
+def test_row_counts_messages() -> None:
+    """The table says what was lost, repeated, reordered and split, in messages."""
+    evidence = clean()
+    assert make_row("x", evidence, RULES, [1.0, 2.0]).is_clean
+    lose(evidence)
+    repeat(evidence)
+    row = make_row("x", evidence, RULES, [1.0, 2.0])
+    assert (row.sent, row.handled, row.lost, row.repeated, row.recovery_s) == (4, 3, 1, 1, 2.0)
+    assert not row.is_clean
+    reorder(evidence)
+    assert make_row("x", evidence, RULES, []).reordered > 0
+    assert "lost" in render([row])
