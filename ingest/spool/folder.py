@@ -65,16 +65,24 @@ class HeldFolder:
         A new folder under ``root``, for the data under ``prefix``.
 
         Raises:
-            OSError: it cannot be made, or its name not be kept.
+            OSError: it cannot be made, locked or signed, or its name not be kept.
         """
         while True:
-            path = root / f"{time.time_ns() // 1_000_000:013d}-{os.getpid()}-{secrets.token_hex(3)}"
-            path.mkdir(mode=FOLDER_MODE)
-            lock_fd = _try_lock(path)
-            if lock_fd is not None:  # else somebody looked into it at this very moment
-                _sign(lock_fd, path.name, prefix)
-                sync_folder(root)
-                return cls(path, lock_fd, prefix)
+            folder = cls.planned(root, prefix)
+            with suppress(BlockingIOError):
+                folder.make()
+                return folder
+
+    @classmethod
+    def planned(cls, root: Path, prefix: str) -> Self:
+        """One that is not there before somebody calls ``make``."""
+        name = f"{time.time_ns() // 1_000_000:013d}-{os.getpid()}-{secrets.token_hex(3)}"
+        return cls(root / name, -1, prefix)
+
+    @property
+    def was_made(self) -> bool:
+        """Whether it was there, and locked, at some time."""
+        return self._lock_fd >= 0
 
     @classmethod
     def adopt(cls, path: Path, heir: str, prefix: str) -> Self | None:
@@ -93,16 +101,18 @@ class HeldFolder:
         folder.backlog.extend(folder.survey())
         return folder
 
-    def make_again(self) -> None:
+    def make(self) -> None:
         """
-        Make our own folder and its lock anew: somebody has removed it.
+        Make our own folder and its lock: it is new, or somebody has removed it.
 
         Raises:
+            BlockingIOError: somebody looked into it at this very moment.
             OSError: it is there, or cannot be made now.
         """
         self.path.mkdir(mode=FOLDER_MODE, parents=True)
-        lock_fd = _try_lock(self.path)
+        lock_fd = None
         try:
+            lock_fd = _lock(self.path)
             if lock_fd is None:
                 raise BlockingIOError(errno.EAGAIN, "somebody looks into the new folder")
             _sign(lock_fd, self.path.name, self._prefix)
@@ -113,7 +123,8 @@ class HeldFolder:
             if lock_fd is not None:
                 os.close(lock_fd)
             raise
-        os.close(self._lock_fd)
+        if self.was_made:
+            os.close(self._lock_fd)
         self._lock_fd = lock_fd
         self._cursor_fd = -1  # not closed: the loop may be writing to it
 
@@ -257,17 +268,33 @@ def _signature(path: Path) -> _Signature:
 
 
 def _try_lock(path: Path) -> int | None:
-    """The lock's descriptor; None: somebody else has it, or has just removed the folder."""
+    """The lock's descriptor; None: it cannot be had now."""
+    try:
+        return _lock(path)
+    except OSError:
+        return None
+
+
+def _lock(path: Path) -> int | None:
+    """
+    The lock's descriptor; None: somebody else has it, or has just removed the folder.
+
+    Raises:
+        OSError: there is no room for it, or this file system knows no locks.
+    """
     try:
         fd = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, FILE_MODE)
-    except OSError:
+    except FileNotFoundError:
         return None
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Whoever removes a folder holds its lock: ours may be that of a file that is gone.
         if (path / LOCK).stat().st_ino == os.fstat(fd).st_ino:
             return fd
-    except OSError:
+    except (BlockingIOError, FileNotFoundError):
         pass
+    except OSError:
+        os.close(fd)
+        raise
     os.close(fd)
     return None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -28,6 +30,9 @@ from shared.model import Message
 
 FAILURE_COUNTS_S = 5.0
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What passes, and need not keep a process from starting: Redis may be well."""
+
 log: FilteringBoundLogger = structlog.get_logger()
 
 
@@ -50,18 +55,22 @@ class Spool:
         """
         Make ``root`` and a folder of our own in it; what it keeps is for the data of ``prefix``.
 
+        On a full disk the folder is left for the first write to make.
+
         Raises:
-            StartRefused: it cannot be written.
+            StartRefused: it cannot be written, and not for want of room.
         """
         self._metrics = metrics
         self._now_ms = now_ms
         self._root = root
         self._prefix = prefix
-        self._own = _make_own(root, prefix)
+        self._own, no_room = _make_own(root, prefix)
         self.room = Room(root, max_bytes)
         self.outcomes: dict[MessageKey, Outcome] = {}
         """Messages that are not to be appended, for they were handled while Redis was away."""
         self._writer = SpoolWriter(self._own, metrics.spool_appends_total.inc)
+        if no_room is not None:
+            self._writer.note_failure(no_room)
         self._adopted: list[HeldFolder] = []
         metrics.spool_messages.set_function(lambda: self.messages)
         metrics.spool_bytes.set_function(lambda: self.room.used_bytes)
@@ -201,17 +210,29 @@ class Spool:
         return max(0, self._now_ms() - min(oldest)) / 1000 if oldest else 0.0
 
 
-def _make_own(root: Path, prefix: str) -> HeldFolder:
+def _make_own(root: Path, prefix: str) -> tuple[HeldFolder, OSError | None]:
+    """Our folder; and the error if the disk is full, so that it is not there yet."""
     try:
         root.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        ignore = root / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n")
-        return HeldFolder.create(root, prefix)
+        _hide_from_git(root / ".gitignore")
+        return HeldFolder.create(root, prefix), None
     except OSError as error:
+        if error.errno in _NO_ROOM:
+            return HeldFolder.planned(root, prefix), error
         raise StartRefused(
             [f"INTURN_SPOOL_DIR: cannot write in {root}: {error.strerror}"]
         ) from error
+
+
+def _hide_from_git(ignore: Path) -> None:
+    if ignore.exists():
+        return
+    try:
+        ignore.write_text("*\n")
+    except OSError:
+        with suppress(OSError):
+            ignore.unlink()  # an empty one would hide nothing
+        raise
 
 
 def now_ms() -> int:

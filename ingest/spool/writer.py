@@ -93,6 +93,10 @@ class SpoolWriter:
         """Close the file that is being written, with all that was handed over before."""
         return self._hand_over(_Work(b"", 0, 0, self._loop.create_future()))
 
+    def note_failure(self, error: OSError) -> None:
+        """Nothing could be kept now; the first ``write`` tries again."""
+        self._note_error(_unavailable(error))
+
     def stop(self) -> None:
         """Write what was handed over, close the file and end the thread. Blocks for that long."""
         with self._wake:
@@ -151,8 +155,7 @@ class SpoolWriter:
             self._segment.commit(data, messages, lambda: reach(Point.SPOOL))
         except OSError as error:
             for work in news.done:
-                work.error = SpoolUnavailable(f"the spool cannot be written: {error.strerror}")
-                work.error.__cause__ = error
+                work.error = _unavailable(error)
             self._close_segment(news)
             return
         if self._segment.is_full:
@@ -163,8 +166,10 @@ class SpoolWriter:
         path = self._folder.path / f"{self._number:012d}{SUFFIX}"
         with suppress(FileNotFoundError):
             return Segment(path)
-        self._folder.make_again()
-        log.error("spool.folder_removed", folder=self._folder.path.name)
+        is_removed = self._folder.was_made
+        self._folder.make()
+        if is_removed:
+            log.error("spool.folder_removed", folder=self._folder.path.name)
         return Segment(path)
 
     def _close_segment(self, news: _News) -> None:
@@ -201,7 +206,8 @@ class SpoolWriter:
             self._folder.backlog.append(sealed)
             self.unsealed_messages -= sealed.messages
             self.unsealed_since = None
-        self._note_error(news)
+        if any(work.records for work in news.done):
+            self._note_error(news.done[0].error)
         for work in news.done:
             if work.done.done():
                 continue
@@ -210,14 +216,17 @@ class SpoolWriter:
             else:
                 work.done.set_exception(work.error)
 
-    def _note_error(self, news: _News) -> None:
+    def _note_error(self, error: SpoolUnavailable | None) -> None:
         """One line when writing begins to fail, and one when it works again."""
-        if not any(work.records for work in news.done):
-            return
-        error = news.done[0].error
         if error is not None and self.last_error is None:
             log.error("spool.failed", error=str(error))
         elif error is None and self.last_error is not None:
             log.info("spool.writable")
         self.last_error = error
         self.failed_s = time.monotonic()
+
+
+def _unavailable(error: OSError) -> SpoolUnavailable:
+    unavailable = SpoolUnavailable(f"the spool cannot be written: {error.strerror}")
+    unavailable.__cause__ = error
+    return unavailable

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import resource
 import shutil
 import stat
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from ingest.spool import segment
 from ingest.spool.files import count_kept
@@ -157,6 +159,60 @@ async def test_a_folder_that_cannot_be_written_refuses_the_start(tmp_path: Path)
     (tmp_path / "file").touch()
     with pytest.raises(StartRefused, match="INTURN_SPOOL_DIR"):
         open_spool(tmp_path / "file" / "spool")
+
+
+async def test_a_full_disk_does_not_keep_a_process_from_starting(tmp_path: Path) -> None:
+    """Redis may be well: the spool says that it can keep nothing, and does when there is room."""
+    with capture_logs() as said, files_limited_to(0):
+        spool = open_spool(tmp_path / "spool")
+        assert spool.problem is not None
+        with pytest.raises(SpoolUnavailable):
+            await spool.put([message(1)])
+    assert [line["event"] for line in said] == ["spool.failed"]
+    assert folders_of(tmp_path / "spool", PREFIX) == []
+
+    await spool.put([message(2)])
+    assert spool.problem is None
+    [folder] = folders_of(tmp_path / "spool", PREFIX)
+    assert holder_of(folder) is not None
+    await spool.seal()
+    assert numbers(spool) == [2]
+    spool.close()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+async def test_a_disk_without_room_for_a_folder_lets_a_process_start_and_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """Not even the folder fits: nothing is left behind, and nothing waits for it."""
+
+    def no_room(*_args: object, **_options: object) -> None:
+        raise OSError(code, "no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "mkdir", no_room)
+        spool = open_spool(tmp_path)
+    assert spool.problem is not None
+    assert await spool.adopt() == 0
+    spool.close()
+
+    assert folders_of(tmp_path, PREFIX) == []
+
+
+@pytest.mark.timeout(20)
+async def test_a_file_system_without_locks_refuses_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody could tell a live process's folder there; and no folders are made in its stead."""
+
+    def no_locks(_fd: int, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.raises(StartRefused, match="INTURN_SPOOL_DIR"):
+        open_spool(tmp_path)
+
+    assert folders_of(tmp_path, PREFIX) == []
 
 
 async def test_an_empty_folder_disappears_with_its_process(tmp_path: Path) -> None:
