@@ -20,7 +20,7 @@ from shared.connect import Pipe
 from shared.errors import EntryUndecodable, Fenced, NotDurable
 from shared.keys import PartitionKeys, conversation_hash
 from shared.model import Conversation, EntryId, Token, WorkerId
-from shared.record import SendRecord, decode_send_record
+from shared.record import DAMAGE, SendRecord, decode_send_record
 from shared.scripts import load_script
 from shared.wire import OutboxReply, decode_reply
 
@@ -58,6 +58,11 @@ class OutboxStore:
         self._keys = keys
         self._worker = worker
 
+    @property
+    def number(self) -> int:
+        """The partition's."""
+        return self._keys.number
+
     async def page(self, after: EntryId | None) -> list[tuple[EntryId, OutboxReply | None]]:
         """The next replies in the outbox after an id; None for one that cannot be read."""
         start = "-" if after is None else f"({after}"
@@ -71,10 +76,33 @@ class OutboxStore:
         return _decode(rows[0][1]) if rows else None
 
     async def sending(self) -> dict[EntryId, SendRecord]:
-        """The records of every send that has begun."""
+        """The records of every send that has begun, as far as they can be read."""
+        return (await self.begun())[0]
+
+    async def begun(self) -> tuple[dict[EntryId, SendRecord], list[tuple[bytes, bytes]]]:
+        """The same; and field and value of those that cannot be read."""
         flat = await self._pipe.call("HGETALL", self._keys.sending)
-        pairs = zip(flat[::2], flat[1::2], strict=True)
-        return {EntryId.parse(field): decode_send_record(value) for field, value in pairs}
+        records: dict[EntryId, SendRecord] = {}
+        damaged: list[tuple[bytes, bytes]] = []
+        for field, value in zip(flat[::2], flat[1::2], strict=True):
+            try:
+                records[EntryId.parse(field)] = decode_send_record(value)
+            except DAMAGE:
+                damaged.append((field, value))
+        return records, damaged
+
+    async def drop(self, epoch: int, field: bytes, value: bytes) -> None:
+        """
+        Delete a record that cannot be read, as it stands there.
+
+        Raises:
+            Fenced: it was not deleted.
+        """
+        keys = (self._keys.lease, self._keys.sending)
+        args = (self._worker, epoch, field, value)
+        [code] = await self._pipe.script(load_script("drop"), keys, args)
+        if code == 0:
+            raise Fenced(self._keys.number)
 
     async def send(
         self, epoch: int, reply_id: EntryId, replaces: Token | None, token: Token
@@ -153,13 +181,15 @@ class Item:
     A reply in the owner's memory: whose it is, for which window. Its texts stand in the outbox, so
     that a provider which is away for hours costs no memory to speak of.
 
-    ``fresh``: not seen before by this owner or another.
+    ``fresh``: not seen before by this owner or another. ``unsure``: it may have been sent, for its
+    record could not be read.
     """
 
     id: EntryId
     reply: OutboxReply
     record: SendRecord | None
     fresh: bool
+    unsure: bool = False
 
 
 class Outbox:

@@ -181,7 +181,7 @@ class Partition:
         self._reader = self._new_reader()
         memory = Memory(self._rules_of, self._held_bytes)
         empty = await rebuild_memory(self.store, self.epoch, memory, self._metrics)
-        await self.sender.rebuild()
+        await self.sender.rebuild(self.epoch)
         live = await self._membership.survey()
         peek = await self.store.peek()
         await self._finish_empty(memory, empty, set(live))

@@ -82,8 +82,8 @@ class Reclaimer:
         seen: dict[Token, float] = {}
         now_s = time.monotonic()
         records, damaged = await partition.store.running()
-        if damaged:
-            self._take_over(partition, "damaged record", len(damaged))
+        if count := len(damaged) + await partition.sender.count_damaged():
+            self._take_over(partition, "damaged record", count)
         for conversation, record in records.items():
             ours = record.worker == self._worker
             if not record.worker or (ours and record.token in self._dispatcher.running):

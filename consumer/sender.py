@@ -32,6 +32,9 @@ from shared.wire import OutboxReply
 FINISH_RETRY_S = 0.2
 NOT_SENT_DELAY_MS = 200
 
+_DIED = "the worker died while sending"
+_UNREADABLE = "the record of its send could not be read"
+
 log = structlog.get_logger()
 
 
@@ -44,12 +47,25 @@ class PartitionSender:
         self._store = store
         self.now_ms = 0
 
-    async def rebuild(self) -> None:
-        """Forget the memory and read the whole outbox: part of the takeover."""
-        records = await self._store.sending()
+    async def rebuild(self, epoch: int) -> None:
+        """
+        Forget the memory and read the whole outbox: part of the takeover.
+
+        Raises:
+            Fenced: the lease is not ours under this epoch.
+        """
+        records, damaged = await self._store.begun()
+        for field, value in damaged:
+            log.error("record.damaged", partition=self._store.number)
+            self._sends.metrics.records_damaged_total.inc()
+            await self._store.drop(epoch, field, value)
         outbox = Outbox()
-        await self._fill(outbox, records, fresh=False)
+        await self._fill(outbox, records, {field for field, _ in damaged}, fresh=False)
         self.outbox = outbox
+
+    async def count_damaged(self) -> int:
+        """Records that cannot be read: a takeover deletes them."""
+        return len((await self._store.begun())[1])
 
     def misses(self, last_reply: bytes) -> bool:
         """Whether the outbox goes on behind what has been read; ``last_reply`` is its last id."""
@@ -58,10 +74,15 @@ class PartitionSender:
 
     async def load(self) -> None:
         """Read the replies that have come since."""
-        await self._fill(self.outbox, {}, fresh=True)
+        await self._fill(self.outbox, {}, frozenset(), fresh=True)
 
     async def _fill(
-        self, outbox: Outbox, records: dict[EntryId, SendRecord], *, fresh: bool
+        self,
+        outbox: Outbox,
+        records: dict[EntryId, SendRecord],
+        unsure: Collection[bytes],
+        *,
+        fresh: bool,
     ) -> None:
         while page := await self._store.page(outbox.last):
             for reply_id, reply in page:
@@ -70,7 +91,8 @@ class PartitionSender:
                     log.error("reply.undecodable", reply=str(reply_id))
                     continue
                 bare = replace(reply, texts=(), message_ids=())
-                outbox.add(Item(reply_id, bare, records.get(reply_id), fresh))
+                is_unsure = str(reply_id).encode() in unsure
+                outbox.add(Item(reply_id, bare, records.get(reply_id), fresh, is_unsure))
 
     def dispatch(self, owner: Owner) -> None:
         """Begin what may begin: each user's first unsent reply."""
@@ -87,19 +109,22 @@ class PartitionSender:
             self.outbox.leave(item)
             return
         channel = sends.settings.channel_of(item.reply)
+        resends = channel is not None and channel.resend
         if channel is None and record is None:
             self._keep(item)
         elif record is not None and not record.worker and record.delay_ms:
             self.outbox.wait(item, time.monotonic() + record.delay_ms / 1000)
             item.record = replace(record, delay_ms=0)
+        elif item.unsure and record is None and not resends:
+            self._begin(owner, item, channel, hold=_UNREADABLE)
         elif record is None or not record.worker:
             self._begin(owner, item, channel)
         elif record.token in sends.in_hand:
             self.outbox.wait(item, time.monotonic() + 1.0)
         elif record.worker != sends.worker and record.worker in live:
             self.outbox.foreign[item.id] = item
-        elif record.worker != sends.worker and not (channel and channel.resend):
-            self._begin(owner, item, channel, hold="the worker died while sending")
+        elif record.worker != sends.worker and not resends:
+            self._begin(owner, item, channel, hold=_DIED)
         else:
             self._begin(owner, item, channel)
 
@@ -321,6 +346,6 @@ async def _send_text(
 def _held_label(why: str) -> str:
     if why.startswith("refused"):
         return "refused"
-    return {"loop limit": "loop_limit", "the worker died while sending": "ambiguous"}.get(
+    return {"loop limit": "loop_limit", _DIED: "ambiguous", _UNREADABLE: "ambiguous"}.get(
         why, "no_channel"
     )

@@ -1,7 +1,7 @@
--- drop: delete a record that cannot be read, if the lease is ours; its entries are cut anew.
+-- drop: delete a record that cannot be read, if the lease is ours: its window or send begins anew.
 --
 -- KEYS 1 lease    HASH  owner, epoch
---      2 running  HASH  conversation -> record
+--      2 running  HASH  conversation -> record; or sending: reply id -> record
 -- ARGV 1 worker id
 --      2 epoch
 --      3 the field as it stands there

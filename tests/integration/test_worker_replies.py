@@ -6,12 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
 from yarl import URL
 
+from shared.model import EntryId, window_id
 from shared.settings import InstanceSettings, Secret
+from shared.wire import OutboxReply, encode_reply
 from tests.support.deployment import Deployment, deployment
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer, Script
 from tests.support.waiting import eventually
@@ -354,3 +357,60 @@ async def test_a_kept_reply_goes_after_its_time(redis_url: str, prefix: str) -> 
         await eventually(is_empty, "an outbox that is empty again")
         journal = await shop.journal()
         assert [row["what"] for row in journal] in (["answered", "kept"], ["kept"])
+
+
+@pytest.mark.parametrize("damage", [b"\xff no json", b"{}", b"[1]"])
+@pytest.mark.parametrize("policy", ["resend", "hold"])
+async def test_a_send_whose_record_cannot_be_read(
+    redis_url: str, prefix: str, policy: str, damage: bytes
+) -> None:
+    """It ends no worker: it is deleted and counted, and its reply may have been sent."""
+    async with shop_with(redis_url, prefix, outbox_policy=policy, partitions=1) as shop:
+        keys = shop.deployment.keys.partition(0)
+        reply = OutboxReply(
+            window_id=window_id("shop", "alice", EntryId(1, 1)),
+            instance="shop",
+            user="alice",
+            texts=("yes",),
+            provider="evolution",
+            reply_to="",
+            message_ids=("M",),
+        )
+        reply_id = await shop.deployment.redis.xadd(keys.outbox, {"m": encode_reply(reply)})
+        await shop.deployment.redis.hset(keys.sending, reply_id, damage)
+        await shop.deployment.redis.hset(keys.sending, "no reply", damage)
+        async with shop.deployment.worker() as worker:
+            if policy == "resend":
+                await shop.sent(1)
+            else:
+                held = partial(worker.count, "replies_held_total", reason="ambiguous")
+                await eventually(lambda: held() == 1, "a held reply")
+            await shop.deployment.say("bob", "hi")
+            await shop.sent(2 if policy == "resend" else 1)
+            assert worker.count("records_damaged_total") == 2
+        assert shop.texts() == (["yes", "to hi"] if policy == "resend" else ["to hi"])
+
+
+async def test_a_record_that_is_damaged_while_its_reply_is_sent(
+    redis_url: str, prefix: str
+) -> None:
+    """The audit finds it; the reply does not stay in the outbox for ever."""
+    held = asyncio.Event()
+
+    async def send(_call: HandlerCall) -> Answer:
+        await held.wait()
+        return SENT
+
+    async with (
+        shop_with(redis_url, prefix, send=send, partitions=1, reclaim_idle_ms=400) as shop,
+        shop.deployment.worker() as worker,
+    ):
+        await shop.deployment.say("alice", "hi")
+        await shop.provider.wait_for_calls(1)
+        sending = shop.deployment.keys.partition(0).sending
+        [reply_id] = await shop.deployment.redis.hkeys(sending)
+        await shop.deployment.redis.hset(sending, reply_id, b"damaged")
+        held.set()
+        await shop.sent(1)
+        assert await shop.deployment.outbox() == []
+        assert worker.count("records_damaged_total") == 1
