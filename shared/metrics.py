@@ -251,7 +251,7 @@ class ConsumerMetrics(StoreMetrics):
             "entries_undecodable_total", "entries that cannot be read, now dead letters"
         )
         self.records_damaged_total = self._counter(
-            "records_damaged_total", "records that cannot be read, deleted: what they tell begins anew"
+            "records_damaged_total", "unreadable records, deleted: windows and sends begin anew"
         )
         self.groups_recreated_total = self._counter(
             "groups_recreated_total", "consumer groups that somebody else destroyed"
