@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from math import inf
 
-from ops.chaos.evidence import Call, Evidence, Who
+from ops.chaos.evidence import Call, Delivered, Evidence, Who
 
 FINISH_S = 1.0
 """After the handler's answer a finish is on its way for so long, even on a busy machine."""
@@ -36,6 +36,19 @@ def by_user(evidence: Evidence) -> dict[Who, dict[str, tuple[str, ...]]]:
 def _number(evidence: Evidence, members: tuple[str, ...]) -> int:
     sent = evidence.sent.get(members[0]) if members else None
     return sent.number if sent else 0
+
+
+def answered_late(evidence: Evidence) -> Iterator[Delivered]:
+    """Replies that arrived, for the first time, after one of a later window of their user."""
+    found = by_user(evidence)
+    latest: dict[Who, int] = {}
+    seen: set[str] = set()
+    for reply in evidence.delivered:
+        number = _number(evidence, found[reply.who].get(reply.window_id, ()))
+        if reply.window_id not in seen and number < latest.get(reply.who, 0):
+            yield reply
+        seen.add(reply.window_id)
+        latest[reply.who] = max(number, latest.get(reply.who, 0))
 
 
 def repeated(evidence: Evidence) -> Iterator[tuple[Call, Call]]:

@@ -15,7 +15,16 @@ from itertools import pairwise
 from math import inf
 from typing import NamedTuple
 
-from ops.chaos.calls import FINISH_S, by_user, is_explained, kills, late, overlapping, repeated
+from ops.chaos.calls import (
+    FINISH_S,
+    answered_late,
+    by_user,
+    is_explained,
+    kills,
+    late,
+    overlapping,
+    repeated,
+)
 from ops.chaos.cutter import cut_naively
 from ops.chaos.evidence import Evidence
 
@@ -57,7 +66,7 @@ Check = Callable[[Evidence, Rules], Iterator[str]]
 
 
 def lost(evidence: Evidence, rules: Rules) -> Iterator[str]:
-    """Accepted, and in no finished window, dead letter or direct call."""
+    """Accepted, and in no window whose reply arrived, and no dead letter."""
     done = {letter.window_id for letter in evidence.dead}
     done |= {reply.window_id for reply in evidence.delivered}
     if not rules.has_channel:
@@ -65,7 +74,7 @@ def lost(evidence: Evidence, rules: Rules) -> Iterator[str]:
     kept = {member for letter in evidence.dead for member in letter.members}
     for call in evidence.calls:
         is_direct = call.closed_by == "bypass" and not call.failed and call.ended_s is not None
-        if call.window_id in done or is_direct:
+        if call.window_id in done or (is_direct and not rules.has_channel):
             kept.update(call.members)
     for sent in evidence.sent.values():
         if sent.is_accepted and sent.message_id not in kept:
@@ -90,8 +99,9 @@ def entries(evidence: Evidence, _rules: Rules) -> Iterator[str]:
     yield from evidence.mistakes
     direct = {m for call in evidence.calls if call.closed_by == "bypass" for m in call.members}
     known = {entry.message_id for raw in evidence.raw.values() for entry in raw}
-    for sent in evidence.sent.values() if evidence.raw else ():
-        if sent.is_accepted and sent.message_id not in known | direct:
+    known |= direct
+    for sent in evidence.sent.values():
+        if sent.is_accepted and sent.message_id not in known:
             yield f"{sent.message_id} of {sent.who} was accepted and has no entry"
     for who, raw in evidence.raw.items():
         for message_id, count in Counter(entry.message_id for entry in raw).items():
@@ -123,7 +133,9 @@ def extents(evidence: Evidence, _rules: Rules) -> Iterator[str]:
 
 
 def order(evidence: Evidence, _rules: Rules) -> Iterator[str]:
-    """A user's messages are not handled in the order of their sending."""
+    """A user's messages are not handled, or not answered, in the order of their sending."""
+    for reply in answered_late(evidence):
+        yield f"the reply of {reply.window_id} came after a later one of {reply.who}"
     for who, found in by_user(evidence).items():
         numbers = [
             evidence.sent[member].number
@@ -162,7 +174,11 @@ def replies(evidence: Evidence, _rules: Rules) -> Iterator[str]:
 
 
 def sends(evidence: Evidence, rules: Rules) -> Iterator[str]:
-    """A reply never sent, or sent again though nothing explains it."""
+    """A reply never sent, sent to somebody else, or again though nothing explains it."""
+    who_of = {call.window_id: call.who for call in evidence.calls}
+    for reply in evidence.delivered:
+        if who_of.get(reply.window_id, reply.who) != reply.who:
+            yield f"the reply of {reply.window_id} was sent to {reply.who}"
     arrived = defaultdict(list)
     for reply in evidence.delivered:
         arrived[reply.window_id].append(reply)

@@ -111,6 +111,28 @@ def send_twice(evidence: Evidence) -> None:
     evidence.delivered.append(reply("b", 8.1))
 
 
+def send_to_another(evidence: Evidence) -> None:
+    """A reply arrives at a user who did not write."""
+    evidence.delivered[1] = replace(evidence.delivered[1], who=("shop", "bob"))
+
+
+def send_in_disorder(evidence: Evidence) -> None:
+    """The second window's reply arrives before the first one's."""
+    evidence.delivered.reverse()
+
+
+def see_nothing(evidence: Evidence) -> None:
+    """The append-only file was not where it was looked for."""
+    evidence.raw.clear()
+
+
+def drop_direct_reply(evidence: Evidence) -> None:
+    """A message was handled while Redis was away, and what was answered went nowhere."""
+    evidence.calls[1].closed_by = "bypass"
+    evidence.delivered.pop()
+    del evidence.outbox["b"]
+
+
 def never_send(evidence: Evidence) -> None:
     """A reply stays in the outbox."""
     evidence.delivered.pop()
@@ -191,12 +213,21 @@ def test_check_finds_what_it_is_for(check: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "change, check", [(give_up_early, "attempts"), (never_send, "sends"), (never_send, "lost")]
+    "change, check",
+    [
+        (give_up_early, "attempts"),
+        (never_send, "sends"),
+        (never_send, "lost"),
+        (send_to_another, "sends"),
+        (send_in_disorder, "order"),
+        (see_nothing, "entries"),
+        (drop_direct_reply, "lost"),
+    ],
 )
 def test_check_finds_the_other_thing_it_is_for(
     change: Callable[[Evidence], None], check: str
 ) -> None:
-    """A window given up early, and a reply that was never sent."""
+    """What breaks the same promise in another way is found, too."""
     evidence = clean()
     change(evidence)
     assert check in failed(evidence)
