@@ -56,12 +56,12 @@ def decode_record(value: bytes) -> Record:
         raise ValueError("a record without entries")
     return Record(
         ids=tuple(EntryId.parse(entry_id) for entry_id in body["ids"]),
-        window_id=WindowId(body["window_id"]),
+        window_id=WindowId(_text(body, "window_id")),
         closed_by=ClosedBy(body["closed_by"]),
         opened_at=int(body["opened_at"]),
         closed_at=int(body["closed_at"]),
-        token=Token(body["token"]),
-        worker=WorkerId(body["worker"]),
+        token=Token(_text(body, "token")),
+        worker=WorkerId(_text(body, "worker")),
         attempt=int(body["attempt"]),
         retry_at=int(body["retry_at"]),
         delay_ms=int(body["delay"]),
@@ -69,6 +69,13 @@ def decode_record(value: bytes) -> Record:
         started=int(body["started"]),
         error=body.get("error", ""),
     )
+
+
+def _text(body: dict[str, Any], name: str) -> str:
+    value = body[name]
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is no text")
+    return value
 
 
 def encode_extent(window: Window, error: str = "") -> bytes:
@@ -106,11 +113,11 @@ def decode_send_record(value: bytes) -> SendRecord:
     """What ``send`` and ``unsend`` wrote."""
     body = orjson.loads(value)
     return SendRecord(
-        token=Token(body["token"]),
-        worker=WorkerId(body["worker"]),
+        token=Token(_text(body, "token")),
+        worker=WorkerId(_text(body, "worker")),
         attempt=int(body["attempt"]),
         sent=int(body["sent"]),
-        held=body["held"],
+        held=_text(body, "held"),
         retry_at=int(body["retry_at"]),
         delay_ms=int(body["delay"]),
     )

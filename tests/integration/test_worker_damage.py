@@ -6,6 +6,7 @@ import asyncio
 from functools import partial
 from typing import Any
 
+import orjson
 import pytest
 from redis.asyncio import Redis
 
@@ -267,7 +268,14 @@ async def test_another_workers_window_that_lacks_an_entry(redis_url: str, prefix
         assert len(server.calls) == 1
 
 
-@pytest.mark.parametrize("damage", [b"\xff no json", b"{}", b'{"ids":[]}', b"[1]"])
+NO_TOKEN = orjson.dumps(
+    {"ids": ["1-1"], "window_id": "w_1", "closed_by": "max_wait", "opened_at": 1, "closed_at": 2}
+    | {"token": [], "worker": "w", "attempt": 1, "retry_at": 0, "delay": 0, "since": 0}
+    | {"started": 1}
+)
+
+
+@pytest.mark.parametrize("damage", [b"\xff no json", b"{}", b'{"ids":[]}', b"[1]", NO_TOKEN])
 async def test_a_record_that_cannot_be_read(redis_url: str, prefix: str, damage: bytes) -> None:
     """It ends no owner: it is deleted and counted, and its window begins anew."""
     async with (

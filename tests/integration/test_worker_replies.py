@@ -359,7 +359,10 @@ async def test_a_kept_reply_goes_after_its_time(redis_url: str, prefix: str) -> 
         assert [row["what"] for row in journal] in (["answered", "kept"], ["kept"])
 
 
-@pytest.mark.parametrize("damage", [b"\xff no json", b"{}", b"[1]"])
+NO_TOKEN = b'{"token":[],"worker":"w","attempt":1,"sent":0,"held":"","retry_at":0,"delay":0}'
+
+
+@pytest.mark.parametrize("damage", [b"\xff no json", b"{}", b"[1]", NO_TOKEN])
 @pytest.mark.parametrize("policy", ["resend", "hold"])
 async def test_a_send_whose_record_cannot_be_read(
     redis_url: str, prefix: str, policy: str, damage: bytes
