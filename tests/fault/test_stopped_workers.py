@@ -29,7 +29,7 @@ async def stop(made: Bench, leases: float) -> float:
                 await asyncio.sleep(leases * made.lease_s)
             finally:
                 sleeper.resume()
-        if leases > 1:
+        if leases >= 1:
 
             async def has_seen_one() -> bool:
                 return await sleeper.metric("fenced_total") > refused
@@ -61,7 +61,7 @@ async def test_a_worker_stopped_for_three_leases(
 async def test_workers_stopped_for_half_a_lease_one_and_three(
     private_redis: PrivateRedis, tmp_path: Path, chance: random.Random
 ) -> None:
-    """Six stops: no stale read, start or finish; longer than a lease, a refusal each."""
+    """Six stops: no stale read, start or finish; of a lease or longer, a refusal each."""
     stops = [0.5, 1.0, 3.0] * 2
     chance.shuffle(stops)
     await stopped_workers(private_redis, tmp_path, chance, stops)
