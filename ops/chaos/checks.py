@@ -185,7 +185,12 @@ def sends(evidence: Evidence, rules: Rules) -> Iterator[str]:
     for window_id, times in arrived.items():
         for a, b in pairwise(times):
             until_s = min(b.at_s, a.at_s + FINISH_S)
-            touching = (d.touches(a.worker, a.at_s, until_s) for d in evidence.disturbances)
+            touching = (
+                # the first one did not get to say so; or the second one was stopped between its
+                # last look at its trust and its request, as in ``calls.late``
+                d.touches(a.worker, a.at_s, until_s) or d.touches(b.worker, a.at_s, b.at_s)
+                for d in evidence.disturbances
+            )
             if not any(touching):
                 yield f"the reply of {window_id} was sent again by {b.worker}"
     if rules.has_channel:

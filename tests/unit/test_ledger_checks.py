@@ -261,6 +261,18 @@ def test_a_late_call_of_a_sleeper_is_counted() -> None:
     assert tally(evidence).outlived == 1
 
 
+def test_a_late_send_of_a_sleeper_is_explained_by_its_stop_alone() -> None:
+    """Stopped between its last look at its trust and its request, it sends what another has sent."""
+    evidence = clean()
+    evidence.delivered.append(replace(reply("b", 9.0), worker="w2"))
+    stop = Disturbance(what="stop", victims=frozenset({"w2"}), began_s=6.0, ended_s=8.9)
+    for other in (replace(stop, victims=frozenset({"w3"})), replace(stop, ended_s=7.0)):
+        evidence.disturbances = [other]
+        assert "sends" in failed(evidence)
+    evidence.disturbances = [stop]
+    assert "sends" not in failed(evidence)
+
+
 def test_row_counts_messages() -> None:
     """The table says what was lost, repeated, reordered and split, in messages."""
     evidence = clean()
