@@ -262,7 +262,7 @@ def test_a_late_call_of_a_sleeper_is_counted() -> None:
 
 
 def test_a_late_send_of_a_sleeper_is_explained_by_its_stop_alone() -> None:
-    """Stopped between its last look at its trust and its request, it sends what another has sent."""
+    """Stopped after its last look at its trust, it sends what another has sent meanwhile."""
     evidence = clean()
     evidence.delivered.append(replace(reply("b", 9.0), worker="w2"))
     stop = Disturbance(what="stop", victims=frozenset({"w2"}), began_s=6.0, ended_s=8.9)
