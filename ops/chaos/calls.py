@@ -102,6 +102,6 @@ def is_explained(evidence: Evidence, earlier: Call, later: Call) -> bool:
     return any(d.touches(earlier.worker, earlier.began_s, until_s) for d in evidence.disturbances)
 
 
-def kills(evidence: Evidence, since_s: float, until_s: float) -> int:
-    """How many processes were killed in that span."""
-    return sum(d.kills and since_s <= d.began_s <= until_s for d in evidence.disturbances)
+def deaths(evidence: Evidence, since_s: float, until_s: float) -> int:
+    """How often processes were killed, or stopped until they were taken for dead, in that span."""
+    return sum(d.is_like_death and since_s <= d.began_s <= until_s for d in evidence.disturbances)

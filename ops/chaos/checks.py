@@ -19,8 +19,8 @@ from ops.chaos.calls import (
     FINISH_S,
     answered_late,
     by_user,
+    deaths,
     is_explained,
-    kills,
     late,
     overlapping,
     repeated,
@@ -229,13 +229,13 @@ def attempts(evidence: Evidence, rules: Rules) -> Iterator[str]:
     for call in evidence.calls:
         first = evidence.sent.get(call.members[0])
         since_s = first.posts[0].began_s if first and first.posts else 0.0
-        killed = kills(evidence, since_s, call.began_s)
-        if call.attempt > 1 + made[call.window_id] + killed:
+        died = deaths(evidence, since_s, call.began_s)
+        if call.attempt > 1 + made[call.window_id] + died:
             yield f"{call.window_id} had attempt {call.attempt} after {made[call.window_id]} calls"
         made[call.window_id] += 1
-    killed = kills(evidence, 0.0, inf)
+    died = deaths(evidence, 0.0, inf)
     for letter in evidence.dead:
-        if made[letter.window_id] + killed < rules.max_attempts:
+        if made[letter.window_id] + died < rules.max_attempts:
             yield f"{letter.window_id} was given up after {made[letter.window_id]} calls"
 
 

@@ -104,7 +104,8 @@ class Disturbance:
     """
     Something that was done to some processes, or (no victims) to all.
 
-    Its effects may last ``settle_s`` longer than itself: the time until everybody knows.
+    Its effects may last ``settle_s`` longer than itself: the time until everybody knows, two
+    leases.
     """
 
     what: str
@@ -113,6 +114,16 @@ class Disturbance:
     ended_s: float = inf
     settle_s: float = 0.0
     kills: bool = False
+
+    @property
+    def is_like_death(self) -> bool:
+        """
+        Whether its victims died, or may have been taken for dead: it lasted half a lease or more.
+
+        What they had started then counts as an attempt, though its handler was never called.
+        """
+        lasted_s = self.ended_s - self.began_s
+        return self.kills or (self.settle_s > 0 and lasted_s >= self.settle_s / 4)
 
     def touches(self, victim: str, since_s: float, until_s: float) -> bool:
         """Whether it can have had an effect on ``victim`` within that span."""

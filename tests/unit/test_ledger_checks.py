@@ -273,6 +273,19 @@ def test_a_late_send_of_a_sleeper_is_explained_by_its_stop_alone() -> None:
     assert "sends" not in failed(evidence)
 
 
+@pytest.mark.parametrize("lasted_s, is_explained", [(0.2, False), (1.5, True)])
+def test_an_attempt_without_a_call_is_explained_by_a_long_stop(
+    lasted_s: float, is_explained: bool
+) -> None:
+    """Stopped after a start and taken for dead: that attempt counts, and nobody made it."""
+    evidence = clean()
+    evidence.calls[1].attempt = 2
+    assert "attempts" in failed(evidence)
+    stop = Disturbance(what="stop", began_s=6.5, ended_s=6.5 + lasted_s, settle_s=3.0)
+    evidence.disturbances = [stop]
+    assert ("attempts" not in failed(evidence)) is is_explained
+
+
 def test_row_counts_messages() -> None:
     """The table says what was lost, repeated, reordered and split, in messages."""
     evidence = clean()
