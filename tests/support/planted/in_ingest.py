@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 SLOW_DISK_S = 0.05
+REPLAY_S = 0.7
 
 
 def retried_xadd() -> None:
@@ -47,7 +48,14 @@ def bypassed_spool() -> None:
             for one in messages
         ]
 
+    replay = SpoolingAppender._replay
+
+    async def replay_slowly(self: SpoolingAppender, *args: Any) -> Any:
+        await asyncio.sleep(REPLAY_S)  # as a long backlog takes
+        return await replay(self, *args)
+
     SpoolingAppender.append = append  # type: ignore[method-assign]
+    SpoolingAppender._replay = replay_slowly  # type: ignore[method-assign]
 
 
 def answered_before_sync() -> None:
