@@ -50,9 +50,9 @@ def bypassed_spool() -> None:
 
     replay = SpoolingAppender._replay
 
-    async def replay_slowly(self: SpoolingAppender, *args: Any) -> Any:
+    async def replay_slowly(self: SpoolingAppender, backlog: Sequence[Any]) -> None:
         await asyncio.sleep(REPLAY_S)  # as a long backlog takes
-        return await replay(self, *args)
+        await replay(self, backlog)
 
     SpoolingAppender.append = append  # type: ignore[method-assign]
     SpoolingAppender._replay = replay_slowly  # type: ignore[method-assign]
