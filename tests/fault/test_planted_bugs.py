@@ -24,6 +24,12 @@ pytestmark = pytest.mark.timeout(90)
 HEAL_S = 3.0
 """What is lost is not waited for as long as in a run that is to be clean."""
 
+LONG_HEAL_S = {"none": 60.0, "unfenced read": 12.0}
+"""Until what a dead worker had begun is done by another one; what it hides is found by no one."""
+
+SETTINGS = {"unfenced read": {"lease_ms": 4000}}
+"""The owner that is stopped while its read is stolen must not lose its lease by that."""
+
 Harm = Callable[[Bench, Probes], Awaitable[None]]
 
 
@@ -66,15 +72,15 @@ async def steal_a_read(made: Bench, probes: Probes) -> None:
         await eventually(lambda: not probes.is_armed("w1"), "void: a stop before a read")
 
         async def is_other_owner() -> bool:
-            return set((await made.lease_owners()).values()) == {owner.worker_id}
+            owners = await made.lease_owners()
+            return list(owners.values()) == [owner.worker_id] * made.settings["partitions"]
 
         await eventually(is_other_owner, "void: another owner")
         await asyncio.sleep(0.5)
         owner.pause()
         await asyncio.sleep(1.5)
-        probes.arm("w1", "read", "kill", 1)
         thief.resume()
-        await eventually(lambda: not probes.is_armed("w1"), "void: no stolen read")
+        await asyncio.sleep(0.3)  # it dies of a read that is not refused
         owner.resume()
     thief.kill()  # and nobody in its place: a takeover would find what is hidden
 
@@ -132,9 +138,10 @@ async def hand_over(made: Bench, _probes: Probes) -> None:
 
 
 async def end_redis(made: Bench, _probes: Probes) -> None:
-    """Redis is killed and comes back."""
-    await kill_redis(made, 2.0)
-    await asyncio.sleep(1.5)
+    """Redis is killed and comes back, three times: each is a chance to overtake the backlog."""
+    for _ in range(3):
+        await kill_redis(made, 1.2)
+        await asyncio.sleep(1.0)
 
 
 async def crash_while_spooling(made: Bench, probes: Probes) -> None:
@@ -178,8 +185,8 @@ async def checks_failed(
         workers=2,
         spawn=probes.spawn,
         proxied=("i1",),
-        heal_s=60.0 if bug == "none" else HEAL_S,
-        settings={"lease_ms": 4000} if bug == "unfenced read" else {},
+        heal_s=LONG_HEAL_S.get(bug, HEAL_S),
+        settings={"partitions": 2, **SETTINGS.get(bug, {})},
         load=Load(
             instances=1,
             users_per_instance=16,

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import os
+import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
+from redis import Redis
+
 from shared import probe
 from shared.probe import Point
+from shared.scripts import Script
 from tests.support.planted.in_scripts import replace as replace_in_script
 
 AHEAD_MS = 300
 LATE_S = 1.0
+STOPPED_S = 0.5
 
 
 def unfenced_read() -> None:
@@ -24,18 +31,39 @@ def unfenced_read() -> None:
 
 
 def reach_before_read() -> None:
-    """Only the point: the last moment at which a worker may stop before it reads."""
+    """
+    Only the point: the last moment at which a worker may stop before it reads.
+
+    A worker that was stopped there sends its read before it does anything else, and dies if that
+    was not refused: nobody knows that it lived, or what it has read.
+    """
     from consumer.store import PartitionStore
 
     read = PartitionStore.read
 
     async def read_later(self: PartitionStore, *args: Any, **rest: Any) -> Any:
+        began_s = time.monotonic()
         hook = probe._hook
         if hook is not None:
             hook(cast("Point", "before_read"))
-        return await read(self, *args, **rest)
+        if time.monotonic() - began_s < STOPPED_S:
+            return await read(self, *args, **rest)
+        late = copy.copy(self)
+        late._pipe = cast("Any", _BlockingPipe())
+        return await read(late, *args, **rest)
 
     PartitionStore.read = read_later  # type: ignore[method-assign]
+
+
+class _BlockingPipe:
+    """Runs one script while the loop stands still."""
+
+    async def script(self, script: Script, keys: Sequence[Any], args: Sequence[Any]) -> Any:
+        with Redis.from_url(os.environ["INTURN_REDIS_URL"], protocol=2) as redis:
+            answer = cast("list[Any]", redis.eval(script.source, len(keys), *keys, *args))
+        if answer[0] == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
 
 
 def new_before_pending() -> None:
