@@ -27,14 +27,20 @@ def run_chaos(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_chaos_loses_nothing_and_the_buffer_does(tmp_path: Path) -> None:
-    """Both rows of the table under the same seed; exit 0, for nothing of inturn's was lost."""
+def test_chaos_loses_nothing_and_shows_the_buffer_beside_it(tmp_path: Path) -> None:
+    """
+    Both rows of the table under the same seed; exit 0, for nothing of inturn's was lost.
+
+    What the buffer loses in these few seconds is chance.
+    """
     ended = run_chaos(tmp_path, "--minutes", "0.15", "--seed", "42", "--baseline")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     rows = {line.split("  ")[0]: line.split()[-8:] for line in ended.stdout.splitlines()}
     sent, accepted, handled, _, lost, reordered, split, _ = rows["inturn"]
     assert int(sent) == int(accepted) == int(handled) > 0
     assert (lost, reordered, split) == ("0", "0", "0")
-    assert int(rows["buffer with TTL"][4]) > 0
+    sent, accepted, handled, _, lost, _, _, _ = rows["buffer with TTL"]
+    assert 0 < int(handled) <= int(sent)
+    assert int(lost) >= int(accepted) - int(handled)
     assert "seed 42" in ended.stdout
     assert list(tmp_path.iterdir()) == []

@@ -226,6 +226,11 @@ async def balanced(made: Bench) -> None:
     await eventually(is_so, "partitions shared evenly", 15.0)
 
 
+def workers_called(made: Bench) -> set[str]:
+    """The workers that have handed a window over."""
+    return {call.worker for call in made.ledger.evidence.calls}
+
+
 async def test_scaling_up_and_down(
     private_redis: PrivateRedis, tmp_path: Path, chance: random.Random
 ) -> None:
@@ -242,6 +247,7 @@ async def test_scaling_up_and_down(
         await asyncio.gather(*(process.ready() for process in made.workers.values()))
         await balanced(made)
         assert len(set((await made.lease_owners()).values())) == 8, "void: not all own something"
+        await eventually(lambda: len(workers_called(made)) == 8, "a window of each worker", 30.0)
         leaving = chance.sample(sorted(made.workers), 6)
         ends = []
         for slot in leaving:
@@ -255,4 +261,3 @@ async def test_scaling_up_and_down(
         say(f"longest time without an owner: {longest:.2f} s, lease {LEASE_MS / 1000:.1f} s")
         assert longest < LEASE_MS / 1000 + 1.0
         await assert_ledger(made)
-        assert len({call.worker for call in made.ledger.evidence.calls}) == 8
