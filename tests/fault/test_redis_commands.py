@@ -176,9 +176,11 @@ async def flush_all(redis: Redis) -> int:
 
 
 def split(ledger: Ledger, at_ms: int) -> tuple[Ledger, Ledger]:
-    """What was accepted before that ms, and after it; what came in it is in neither."""
+    """What was accepted before that ms, and after it; users with a message in it are in neither."""
     before, after = Ledger(), Ledger()
     for who, entries in ledger.accepted.items():
+        if any(raw.ms == at_ms for raw in entries):
+            continue
         before.accepted[who] = [raw for raw in entries if raw.ms < at_ms]
         after.accepted[who] = [raw for raw in entries if raw.ms > at_ms]
     for half in (before, after):
