@@ -102,6 +102,7 @@ async def test_flushall_loses_what_was_there_and_is_told(
         workers = [await made.consumer(), await made.consumer()]
         sending = begin_sending(made)
         await some_at_work(made, chance)
+        await eventually(lambda: len(ids(made.ledger) - handles(made.ledger)) > 50, "a backlog")
         flushed_ms = await flush_all(made.redis)
         took_s = await alive_again(made, "after")
         say(f"FLUSHALL: alive after {took_s:.2f} s")
