@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import pytest
+
 from shared.metrics import OTHER, ConsumerMetrics, IngestMetrics, InstanceLabels, StoreMetrics
 from shared.model import ClosedBy
 
@@ -120,3 +122,33 @@ def test_instance_labels_are_bounded() -> None:
     labels = InstanceLabels(2)
 
     assert [labels.of(name) for name in ("a", "b", "c", "a")] == ["a", "b", OTHER, "a"]
+
+
+def test_labels_lead_to_one_count_however_they_are_written() -> None:
+    """By position or by name, the first time and later; other labels count on their own."""
+    counter = IngestMetrics(InstanceLabels(200)).messages_ignored_total
+
+    for _ in range(2):
+        counter.labels("evolution", "call").inc()
+        counter.labels(kind="call", provider="evolution").inc()
+        counter.labels(provider="evolution", kind="call").inc()
+    counter.labels("call", "evolution").inc()
+
+    (family,) = counter.collect()
+    counted = {
+        (sample.labels["provider"], sample.labels["kind"]): sample.value
+        for sample in family.samples
+        if sample.name.endswith("_total")
+    }
+    assert counted == {("evolution", "call"): 6, ("call", "evolution"): 1}
+
+
+@pytest.mark.parametrize("names", [{"kinds": "call", "provider": "evolution"}, {"kind": "call"}])
+def test_wrong_labels_are_refused(names: dict[str, str]) -> None:
+    """A slip does not become a count under another name."""
+    counter = IngestMetrics(InstanceLabels(200)).messages_ignored_total
+
+    counter.labels("evolution", "call").inc()
+
+    with pytest.raises(ValueError, match="label"):
+        counter.labels(**names)
