@@ -9,12 +9,10 @@ and the depth and number of JSON values, which cost more than their bytes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
-from aiohttp import web
+from aiohttp import StreamReader, hdrs, web
 
 from shared.errors import RequestRefused
 from shared.settings import MiB, Settings
@@ -63,49 +61,74 @@ class BodyReader:
         self._bodies_max_bytes = bodies_max_bytes
         self._held_bytes = 0
 
-    @asynccontextmanager
-    async def reading(self, request: web.Request, max_bytes: int) -> AsyncIterator[bytes]:
+    async def read(self, request: web.Request, max_bytes: int) -> Body:
         """
-        The whole body; its memory counts until the block is left.
+        The whole body; its memory counts until the block that it is used in (``with``) is left.
 
         Raises:
             RequestRefused: 415 it is compressed, 413 too large, 408 too slow, 429 too many bodies
                 at once, 400 cut off or garbled on its way.
         """
         refuse_encodings(request)
-        if (request.content_length or 0) > max_bytes:
-            raise _too_large(max_bytes)
-        chunks: list[bytes] = []
+        content = request.content
         try:
-            yield await self._read(request, max_bytes, chunks)
-        finally:
-            self._held_bytes -= sum(map(len, chunks))
-
-    async def _read(self, request: web.Request, max_bytes: int, chunks: list[bytes]) -> bytes:
-        begun = asyncio.get_running_loop().time()
-        size = 0
-        try:
-            async with asyncio.timeout_at(begun + self._grace_s) as deadline:
-                while chunk := await request.content.readany():
-                    chunks.append(chunk)
-                    size += len(chunk)
-                    self._held_bytes += len(chunk)
-                    self._refuse_large(size, max_bytes)
-                    allowed_s = self._grace_s + size / SLOWEST_BYTES_PER_S
-                    deadline.reschedule(begun + min(allowed_s, self._longest_s))
+            if content.is_eof():
+                # Nearly every one comes with its head: nothing to wait for, so no timer.
+                whole = content.read_nowait()
+                self._hold(len(whole), len(whole), max_bytes)
+                return Body(self, whole)
+            if (request.content_length or 0) > max_bytes:
+                raise _too_large(max_bytes)
+            return Body(self, await self._read_while_it_comes(content, max_bytes))
         except TimeoutError as error:
             raise RequestRefused(408, "body_too_slow", "the body came too slowly") from error
         except (web.RequestPayloadError, ConnectionError) as error:
             raise RequestRefused(400, "body_incomplete", "the body was cut off") from error
-        # The pieces are dropped at once, or a large body would be in memory twice.
-        chunks[:] = [b"".join(chunks)]
-        return chunks[0]
 
-    def _refuse_large(self, size: int, max_bytes: int) -> None:
+    async def _read_while_it_comes(self, content: StreamReader, max_bytes: int) -> bytes:
+        begun = asyncio.get_running_loop().time()
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout_at(begun + self._grace_s) as deadline:
+                while chunk := await content.readany():
+                    self._hold(len(chunk), size + len(chunk), max_bytes)
+                    chunks.append(chunk)
+                    size += len(chunk)
+                    allowed_s = self._grace_s + size / SLOWEST_BYTES_PER_S
+                    deadline.reschedule(begun + min(allowed_s, self._longest_s))
+            return b"".join(chunks)
+        except BaseException:
+            self.release(size)
+            raise
+
+    def _hold(self, more_bytes: int, size: int, max_bytes: int) -> None:
+        """Count ``more_bytes`` of a body that is ``size`` long with them, if they may be kept."""
         if size > max_bytes:
             raise _too_large(max_bytes)
-        if self._held_bytes > self._bodies_max_bytes:
+        if self._held_bytes + more_bytes > self._bodies_max_bytes:
             raise RequestRefused(429, "busy", "too many large bodies at once, send it again")
+        self._held_bytes += more_bytes
+
+    def release(self, size_bytes: int) -> None:
+        """So much is not in memory any more."""
+        self._held_bytes -= size_bytes
+
+
+class Body:
+    """A body in memory, given back to its reader's count at the end of the ``with`` block."""
+
+    __slots__ = ("_reader", "_whole")
+
+    def __init__(self, reader: BodyReader, whole: bytes) -> None:
+        self._reader = reader
+        self._whole = whole
+
+    def __enter__(self) -> bytes:
+        return self._whole
+
+    def __exit__(self, *_error: object) -> None:
+        self._reader.release(len(self._whole))
 
 
 def refuse_encodings(request: web.Request) -> None:
@@ -115,8 +138,8 @@ def refuse_encodings(request: web.Request) -> None:
     Raises:
         RequestRefused: 415.
     """
-    encodings = request.headers.getall("Content-Encoding", [])
-    if any(encoding.strip().lower() not in ("", "identity") for encoding in encodings):
+    encodings = request.headers.getall(hdrs.CONTENT_ENCODING, ())
+    if encodings and any(each.strip().lower() not in ("", "identity") for each in encodings):
         raise RequestRefused(
             415, "unsupported_encoding", "Content-Encoding is not supported, send plain JSON"
         )
@@ -130,7 +153,8 @@ def parse_json(body: bytes) -> Any:
         RequestRefused: 400, it is none, nests too deep or holds too many values.
     """
     containers = body.count(b"{") + body.count(b"[")
-    if containers + body.count(b",") > JSON_VALUES_MAX:
+    # Each value takes a byte at least.
+    if len(body) > JSON_VALUES_MAX and containers + body.count(b",") > JSON_VALUES_MAX:
         raise RequestRefused(400, "json_too_large", "the body holds too many JSON values")
     try:
         value = orjson.loads(body)

@@ -37,7 +37,7 @@ class MessagesApi:
             RequestRefused: 4xx, nothing is stored.
             BrokerUnavailable, BrokerRefused: answer 503.
         """
-        async with self._bodies.reading(request, self._max_bytes) as body:
+        with await self._bodies.read(request, self._max_bytes) as body:
             payload = parse_json(body)
             if isinstance(payload, dict) and isinstance(payload.get("messages"), list):
                 # Counted before they are read, so that a million bad messages cost nothing.

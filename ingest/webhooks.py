@@ -68,7 +68,7 @@ class Webhooks:
         provider = self._provider(request)
         path_instance = _instance_in_path(request, provider)
         limit = body_limit(self._settings, inline_media=provider.has_inline_media)
-        async with self._bodies.reading(request, limit) as body:
+        with await self._bodies.read(request, limit) as body:
             instance, payload = self._verified(request, provider, body, path_instance)
             parsed = provider.parse(payload, self._options(path_instance, instance))
             _refuse_foreign(parsed, instance)

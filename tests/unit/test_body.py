@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ingest.body import JSON_DEPTH_MAX, body_limit, parse_json
+from ingest.body import JSON_DEPTH_MAX, JSON_VALUES_MAX, body_limit, parse_json
 from shared.errors import RequestRefused
 from shared.settings import MiB, Settings
 
@@ -39,6 +39,15 @@ def test_objects_nest_as_lists_do() -> None:
     """Depth counts both kinds of containers."""
     with pytest.raises(RequestRefused, match="nests deeper"):
         parse_json(b'{"a": [' * 40 + b"1" + b"]}" * 40)
+
+
+def test_json_of_too_many_values_is_refused() -> None:
+    """A million values are read, one more is 400, however few bytes each of them has."""
+    assert len(parse_json(b"[" + b"1," * (JSON_VALUES_MAX - 1) + b"1]")) == JSON_VALUES_MAX
+    for value in (b"1", b"[]"):
+        with pytest.raises(RequestRefused) as refused:
+            parse_json(b"[" + (value + b",") * JSON_VALUES_MAX + b"1]")
+        assert (refused.value.status, refused.value.code) == (400, "json_too_large")
 
 
 @pytest.mark.parametrize("inline_media, limit", [(True, 64 * MiB), (False, 3 * MiB)])
