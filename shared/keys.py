@@ -46,6 +46,8 @@ def is_instance_name(name: str) -> bool:
     """1 to 128 characters, none of them a control character or half a surrogate pair."""
     if not 0 < len(name) <= INSTANCE_MAX_CHARS:
         return False
+    if name.isascii():
+        return name.isprintable()  # of ASCII just the control characters are not
     return all(unicodedata.category(char) not in ("Cc", "Cs") for char in name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 import zlib
 from dataclasses import fields
 from urllib.parse import unquote
@@ -118,6 +119,14 @@ def test_instance_names_may_be_odd(name: str) -> None:
 def test_unprintable_names_are_refused(name: str) -> None:
     """Empty, too long, control characters, half a surrogate pair."""
     assert not is_instance_name(name)
+
+
+def test_every_control_character_is_refused_alone_and_beside_others() -> None:
+    """Also where the rest of the name is not ASCII, and no printable character is."""
+    for number in range(0x100):
+        char = chr(number)
+        allowed = unicodedata.category(char) != "Cc"
+        assert [is_instance_name(name) for name in (char, f"a{char}", f"é{char}")] == [allowed] * 3
 
 
 def test_hashes_hide_and_do_not_collide() -> None:
