@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from urllib.parse import urlsplit
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from multidict import CIMultiDictProxy
 from structlog.typing import FilteringBoundLogger
 
@@ -24,6 +25,9 @@ from shared.settings import Settings
 
 OPEN_SECRET = "none"
 """Written as ``secret``: anybody may send this instance's webhooks. Warned of at start."""
+
+_remembered = lru_cache(maxsize=256)
+"""Requests repeat a handful of header names and hosts; a stranger's others take 2 MiB at most."""
 
 _FORWARDING_HEADERS = frozenset({"forwarded", "via", "x-real-ip", "x-original-host"})
 _FORWARDING_PREFIXES = ("x-forwarded-", "cf-")
@@ -84,7 +88,7 @@ class WebhookGuard:
     """Lets webhooks through that their instance's secrets vouch for."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self._secrets = {name: secrets_of(settings, name) for name in settings.instances}
 
     def check(
         self,
@@ -99,7 +103,7 @@ class WebhookGuard:
         Raises:
             RequestRefused: 401, for whatever reason.
         """
-        secrets = () if instance is None else secrets_of(self._settings, instance)
+        secrets = () if instance is None else self._secrets.get(instance, ())
         if not self._is_vouched_for(request, provider, evidence, secrets):
             raise _unauthorized()
 
@@ -124,14 +128,19 @@ def has_doubled_evidence(headers: CIMultiDictProxy[str]) -> bool:
     A proxy and we could look at different ones; an honest sender sends one.
     """
     # Only `items` shows a name as often as it came; iterating does not.
-    names = [name.lower() for name, _ in headers.items()]
-    evidence = [name for name in names if any(part in name for part in _EVIDENCE_PARTS)]
-    return len(evidence) != len(set(evidence))
+    evidence = [name for name, _ in headers.items() if _may_carry_evidence(name)]
+    return len(evidence) > 1 and len(evidence) != len({name.lower() for name in evidence})
+
+
+@_remembered
+def _may_carry_evidence(header: str) -> bool:
+    name = header.lower()
+    return any(part in name for part in _EVIDENCE_PARTS)
 
 
 def is_local(request: web.Request) -> bool:
     """Whether the request comes from this machine, and not through a proxy or a foreign page."""
-    hosts = request.headers.getall("Host", [])
+    hosts = request.headers.getall(hdrs.HOST, ())
     return (
         _is_loopback_peer(request.remote)
         and len(hosts) == 1
@@ -141,11 +150,13 @@ def is_local(request: web.Request) -> bool:
     )
 
 
+@_remembered
 def is_loopback_name(host: str) -> bool:
     """``localhost`` or a loopback address; no other name, for DNS may say anything."""
     return host.lower() == "localhost" or _is_loopback_address(host)
 
 
+@_remembered
 def _is_loopback_address(text: str) -> bool:
     try:
         address = ip_address(text.strip("[]"))
@@ -168,24 +179,27 @@ def _without_port(host: str) -> str:
 
 
 def _is_forwarded(headers: Mapping[str, str]) -> bool:
-    names = (name.lower() for name in headers)
-    return any(
-        name in _FORWARDING_HEADERS or name.startswith(_FORWARDING_PREFIXES) for name in names
-    )
+    return any(map(_is_written_by_a_proxy, headers))
+
+
+@_remembered
+def _is_written_by_a_proxy(header: str) -> bool:
+    name = header.lower()
+    return name in _FORWARDING_HEADERS or name.startswith(_FORWARDING_PREFIXES)
 
 
 def _has_local_origin(headers: CIMultiDictProxy[str]) -> bool:
     """Browsers send ``Origin`` with every POST: a foreign page cannot speak for its reader."""
     try:
-        origins = [urlsplit(origin).hostname or "" for origin in headers.getall("Origin", [])]
+        origins = [urlsplit(origin).hostname or "" for origin in headers.getall(hdrs.ORIGIN, ())]
     except ValueError:
         return False
-    return all(is_loopback_name(origin) for origin in origins)
+    return all(map(is_loopback_name, origins))
 
 
 def _bearer_of(headers: CIMultiDictProxy[str]) -> bytes:
     """The bearer token, empty if there is none or more than one header."""
-    given = headers.getall("Authorization", [])
+    given = headers.getall(hdrs.AUTHORIZATION, ())
     if len(given) != 1:
         return b""
     scheme, _, token = given[0].partition(" ")

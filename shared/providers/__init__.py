@@ -8,11 +8,12 @@ counts what is not a message; ``send`` carries one text to a user.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import aiohttp
+from multidict import MultiMapping
 
 from shared.model import Message
 from shared.settings import InstanceSettings
@@ -23,7 +24,7 @@ class WebhookRequest:
     """What a verifier may look at. Header names compare case-insensitively (a CIMultiDict)."""
 
     body: bytes
-    headers: Mapping[str, str]
+    headers: MultiMapping[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,21 +12,22 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
+from multidict import MultiMapping
 
 
-def is_vouched_for(headers: Mapping[str, str], secrets: Sequence[str], now_s: float) -> bool:
+def is_vouched_for(headers: MultiMapping[str], secrets: Sequence[str], now_s: float) -> bool:
     """
     Whether a header proves knowledge of one of ``secrets``.
 
     A header given twice proves nothing: another hop may have read the other one. Takes the same
     time for every wrong secret of a length, and never raises. An empty secret matches nothing.
     """
-    keys = _values_of(headers, "apikey")
-    authorizations = _values_of(headers, "authorization")
+    keys = headers.getall("apikey", ())
+    authorizations = headers.getall("authorization", ())
     if len(keys) > 1 or len(authorizations) > 1:
         return False
     offered = [_octets(key) for key in keys]
@@ -40,10 +41,6 @@ def is_vouched_for(headers: Mapping[str, str], secrets: Sequence[str], now_s: fl
         if bearer is not None:
             vouched |= _is_valid_token(bearer, secret, now_s)
     return vouched
-
-
-def _values_of(headers: Mapping[str, str], name: str) -> list[str]:
-    return [value for key, value in headers.items() if key.lower() == name]
 
 
 def _bearer(authorization: str) -> str | None:
