@@ -142,7 +142,7 @@ class RedisAppender:
     async def _append_value(self, message: Message, value: bytes) -> tuple[int, bytes]:
         instance, user = message.instance, message.user
         keys = self._keys.of(instance, user)
-        seen = (keys.seen(0, instance, user), keys.seen(1, instance, user))
+        seen = keys.both_seen(instance, user)
         code, entry_id = await self._pipe.script(
             _APPEND,
             (keys.stream(instance), keys.streams, keys.ready, keys.bell, *seen),

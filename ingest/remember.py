@@ -36,8 +36,7 @@ class RedisMemory:
         code, _ = await self._pipe.script(
             _REMEMBER,
             (
-                keys.seen(0, instance, user),
-                keys.seen(1, instance, user),
+                *keys.both_seen(instance, user),
                 keys.outbox,
                 keys.journal,
                 keys.bell,

@@ -73,6 +73,11 @@ def conversation_of_field(field: bytes) -> tuple[str, str]:
     return instance, user
 
 
+@lru_cache(maxsize=4096)
+def _quoted(instance: str) -> str:
+    return quote(instance, safe="")
+
+
 @dataclass(frozen=True, slots=True)
 class PartitionKeys:
     """The keys of one partition."""
@@ -92,11 +97,16 @@ class PartitionKeys:
 
     def stream(self, instance: str) -> str:
         """STREAM, group ``workers``: the entries of ``instance`` that are not finished."""
-        return f"{self.base}:stream:{quote(instance, safe='')}"
+        return f"{self.base}:stream:{_quoted(instance)}"
 
     def seen(self, generation: int, instance: str, user: str) -> str:
         """HASH message hash -> entry id, one of two generations (0 or 1); expires."""
         return f"{self.base}:seen:{generation}:{conversation_hash(instance, user)}"
+
+    def both_seen(self, instance: str, user: str) -> tuple[str, str]:
+        """The keys of both generations."""
+        who = conversation_hash(instance, user)
+        return f"{self.base}:seen:0:{who}", f"{self.base}:seen:1:{who}"
 
 
 class Keys:

@@ -48,6 +48,7 @@ def test_keys_are_those_of_the_design() -> None:
         "epoch",
         "running",
     ]
+    assert p.both_seen("a", "b") == (p.seen(0, "a", "b"), p.seen(1, "a", "b"))
     more = (p.outbox, p.sending, p.journal, p.dead)
     assert [name.removeprefix("inturn:{3}:") for name in more] == [
         "outbox",
