@@ -25,7 +25,7 @@ FAULTS := tests/fault tests/integration/test_spool_damage.py
 REDIS ?=
 export TEST_REDIS = $(REDIS)
 
-.PHONY: help setup setup-test run test check test-fault test-all bench lint type clean
+.PHONY: help setup setup-test run test check test-fault test-all bench bench-setup lint type clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ else
 	{ grep -l '__main__' bench/*.py || true; } | sed 's,^bench/,  ,; s,\.py$$,,'; exit 2
 endif
 
+bench-setup: $(TEST_STAMP) ## install what benches measure against, into .peers
+	@$(PYTHON) -m bench.peers.install
+
 lint: $(TEST_STAMP) ## ruff: rules and format
 	$(PYTHON) -m ruff check $(CODE)
 	$(PYTHON) -m ruff format --check $(CODE)
@@ -68,7 +71,7 @@ type: $(TEST_STAMP) ## mypy, strict
 	$(PYTHON) -m mypy
 
 clean: ## remove the environment and what tools leave behind (never .inturn: it holds messages)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) .peers .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
 
 $(RUN_STAMP): pyproject.toml constraints.txt .ci/environment
 	@.ci/environment $(VENV) .

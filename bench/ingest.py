@@ -1,5 +1,5 @@
 """
-How many webhooks ingest takes, beside servers that do less; and how long one append takes.
+How many webhooks ingest takes, beside servers that do less.
 
     python -m bench.ingest [--seconds 4] [--rounds 3] [--connections 64]
 
@@ -11,25 +11,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import time
-from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from bench.figures import median, percentile
-from bench.load import Client, Connection, Sent, Webhooks, choose_client
-from bench.payloads import INSTANCE, INSTANCES_SETTING, message_maker, with_ids
+from bench.figures import median
+from bench.load import Client, Sent, Webhooks, choose_client
+from bench.payloads import INSTANCES_SETTING
+from bench.peers.environment import FASTAPI
 from bench.report import Reach, Report, Row, Void, run_bench
 from bench.servers import Process, cpu_s, ingest, redis_server
 from bench.store import Store
-from ingest.append import RedisAppender
-from shared.connect import Pipe
-from shared.metrics import IngestMetrics, InstanceLabels
-from shared.settings import Settings
-from tests.support.pipes import running_pipe
 from tests.support.redis_server import RedisServer, free_port
 
-APPENDS = 2000
 SETTLE_S = 0.5
 """What wrk left on its way when it stopped is served by then."""
 
@@ -38,7 +31,16 @@ STREAM = "messages"
 """Where that peer adds."""
 
 PARSE, XADD = "aiohttp that only parses", "aiohttp with one XADD per request"
+UVICORN = FASTAPI.name
 INTURN, INTURN_AOF = "inturn", "inturn, AOF always"
+
+REACHES = (
+    (INTURN, PARSE, 0.6),
+    (INTURN_AOF, PARSE, 0.5),
+    (INTURN, XADD, 1.5),
+    (INTURN, UVICORN, 3),
+)
+"""At least so many times a peer's rate."""
 
 
 @dataclass(slots=True)
@@ -72,24 +74,28 @@ class Target:
 
 
 async def measure(report: Report, arguments: argparse.Namespace) -> None:
-    """Loaded servers first, then the idle one."""
+    """Load every server in turn."""
     client_name, client = choose_client()
     report.note(f"client: {client_name}, {arguments.connections} connections")
     report.note("client, server and Redis share the CPUs; each waits for the others")
+    report.note("peers verify, normalise, dedupe and count nothing; the first has no Redis")
     with ExitStack() as stack:
-        targets = _start(stack)
+        targets = _start(stack, report)
         await _load(report, arguments, client, targets)
         for target in targets:
             _check(target, arguments.connections)
         _add_rates(report, targets)
-    await _measure_append(report)
 
 
-def _start(stack: ExitStack) -> list[Target]:
+def _start(stack: ExitStack, report: Report) -> list[Target]:
     targets = [Target(PARSE, _start_peer(stack, "parse"))]
     redis = stack.enter_context(redis_server())
     process = _start_peer(stack, "xadd", redis.url)
     targets.append(Target(XADD, process, Store(redis.url), STREAM, redis))
+    if FASTAPI.is_there(report):
+        redis, port = stack.enter_context(redis_server()), free_port()
+        process = stack.enter_context(FASTAPI.start(str(port), redis.url, port=port)).wait_ready()
+        targets.append(Target(UVICORN, process, Store(redis.url), STREAM, redis))
     for name, options in (
         (INTURN, {}),
         (INTURN_AOF, {"appendonly": "yes", "appendfsync": "always"}),
@@ -150,13 +156,11 @@ def _add_rates(report: Report, targets: list[Target]) -> None:
     for target in targets:
         rate = median([sent.per_s for sent in target.sent])
         rows[target.name] = report.add(target.name, rate, "requests/s")
-    for name, limit in ((INTURN, 0.6), (INTURN_AOF, 0.5)):
-        reach = Reach(limit=limit, at_least=True, of_ratio=True)
-        value = rows[name].value
-        report.add(f"{name} / parse", value, "requests/s", against=rows[PARSE], reach=reach)
-    reach = Reach(limit=1.5, at_least=True, of_ratio=True)
-    value = rows[INTURN].value
-    report.add(f"{INTURN} / XADD", value, "requests/s", against=rows[XADD], reach=reach)
+    for name, peer, limit in REACHES:
+        if peer in rows:
+            reach = Reach(limit=limit, at_least=True, of_ratio=True)
+            value, against = rows[name].value, rows[peer]
+            report.add(f"{name} / {peer}", value, "requests/s", against=against, reach=reach)
     for target in targets:
         p99_ms = median([sent.p99_ms for sent in target.sent])
         report.add(f"{target.name}, request p99", p99_ms, "ms")
@@ -164,57 +168,6 @@ def _add_rates(report: Report, targets: list[Target]) -> None:
         for what, used_s in target.used_s().items():
             each = (used_s - target.idle_s[what]) / answered * 1e6
             report.add(f"{target.name}, CPU of {what}", each, "us/request")
-
-
-async def _measure_append(report: Report) -> None:
-    """One message at a time on a server that does nothing else."""
-    with ExitStack() as stack:
-        redis = stack.enter_context(redis_server())
-        process = stack.enter_context(ingest(redis, INSTANCES=INSTANCES_SETTING)).wait_ready()
-        store = Store(redis.url)
-        async with running_pipe(redis.url) as pipe:
-            append_ms, ping_ms = await _time_appends(store, pipe)
-        request_ms = await _time_requests(process.port)
-    reach = Reach(limit=1.0)
-    ping = report.add("PING, idle, p50", percentile(ping_ms, 0.5), "ms")
-    value = percentile(append_ms, 0.5)
-    report.add("append of one message, idle, p50", value, "ms", against=ping, reach=reach)
-    report.add("append of one message, idle, p99", percentile(append_ms, 0.99), "ms")
-    report.add("webhook request, idle, p50", percentile(request_ms, 0.5), "ms")
-
-
-async def _time_appends(store: Store, pipe: Pipe) -> tuple[list[float], list[float]]:
-    """Appends and PINGs in turn on one connection, in ms."""
-    dedupe_ms: int = Settings.model_fields["dedupe_ms"].default
-    appender = RedisAppender(pipe, store.keys, dedupe_ms, IngestMetrics(InstanceLabels(1)))
-    pattern = message_maker()
-    appends, pings = [], []
-    for number in range(APPENDS):
-        message = with_ids(pattern, INSTANCE, number, number)
-        appends.append(await _time_ms(lambda message=message: appender.append([message])))  # type: ignore[misc]
-        pings.append(await _time_ms(lambda: pipe.call("PING")))
-    if store.backlog(store.streams()) != APPENDS:
-        raise Void("not every append is stored")
-    return appends, pings
-
-
-async def _time_requests(port: int) -> list[float]:
-    """Webhooks one by one over one connection, in ms."""
-    webhooks = Webhooks()
-    webhooks.take(APPENDS)
-    connection = await Connection.open(port)
-    took = []
-    for _ in range(APPENDS):
-        body = webhooks.body(webhooks.take(1))
-        took.append(await _time_ms(lambda body=body: connection.post(body)))  # type: ignore[misc]
-    connection.close()
-    return took
-
-
-async def _time_ms(call: Callable[[], Awaitable[object]]) -> float:
-    began_s = time.perf_counter()
-    await call()
-    return (time.perf_counter() - began_s) * 1000
 
 
 def main() -> None:

@@ -14,17 +14,15 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bench.drain import PER_USER, stored_messages, whole_users, windows_consumer
 from bench.payloads import INSTANCE, message_maker, with_ids
 from bench.report import Reach, Report, Row, run_bench
-from bench.servers import Process, anonymous_bytes, consumer, redis_server
-from bench.store import AT_ONCE, JOURNAL_MS, Place, Store, append_all
-from bench.worker import MAX_WAIT_MS, PER_USER, stored_messages
+from bench.servers import Process, anonymous_bytes, redis_server
+from bench.store import AT_ONCE, Place, Store, append_all
 from shared.model import Message
 from shared.wire import encode_message
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
-
-SILENCE = "python:bench.processes.handlers:silence"
 
 READ_LIMIT_S = 120.0
 
@@ -36,7 +34,7 @@ HOUR_USERS = 600
 
 async def measure(report: Report, arguments: argparse.Namespace) -> None:
     """Strings first, then the same messages in streams, then the hour."""
-    count = arguments.messages - arguments.messages % PER_USER
+    count = whole_users(arguments.messages)
     strings = _measure_strings(report, count)
     await _measure_messages(report, count, strings)
     await _measure_hour(report)
@@ -68,7 +66,8 @@ async def _measure_messages(report: Report, count: int, strings: Row) -> None:
         store.delete_journals()
         finished = store.used_bytes()
     pending = (held.pending_bytes - held.empty_bytes) / count - body
-    report.add("pending, beyond the body", pending, "bytes/message", reach=Reach(limit=200))
+    reach = Reach(limit=200)
+    report.add("pending, beyond the body", pending, "bytes/message", against=strings, reach=reach)
     seen = (finished - held.empty_bytes) / count
     reach = Reach(limit=100)
     report.add("finished, dedupe only", seen, "bytes/message", against=strings, reach=reach)
@@ -90,7 +89,7 @@ class Held:
 
 async def _hold_open(redis: RedisServer, store: Store, messages: list[Message]) -> Held:
     """Store while a worker reads and keeps every window open; then end the worker."""
-    with _consumer(redis, MAX_MESSAGES="1000") as worker:
+    with windows_consumer(redis, MAX_MESSAGES="1000") as worker:
         worker.wait_ready()
         await eventually(
             lambda: _owned(worker) == store.keys.partitions, "a worker that owns all partitions"
@@ -113,7 +112,7 @@ async def _hold_open(redis: RedisServer, store: Store, messages: list[Message]) 
 
 async def _finish_all(redis: RedisServer, store: Store) -> int:
     """A second worker closes windows at their fifth message and finishes all; how many."""
-    with _consumer(redis) as worker:
+    with windows_consumer(redis) as worker:
         worker.wait_ready()
         await store.wait_finished()
         cut = int(worker.scrape().total("windows_closed_total"))
@@ -130,7 +129,7 @@ async def _measure_hour(report: Report) -> None:
     """
     with redis_server() as redis:
         store = Store(redis.url)
-        with _consumer(redis) as worker:
+        with windows_consumer(redis) as worker:
             worker.wait_ready()
             accepted = await append_all(store, _hour_messages())
             await store.wait_finished()
@@ -147,11 +146,6 @@ def _hour_messages() -> Iterator[Message]:
     pattern = message_maker()
     for number in range(HOUR_MESSAGES):
         yield with_ids(pattern, INSTANCE, number % HOUR_USERS, number)
-
-
-def _consumer(redis: RedisServer, **settings: str) -> Process:
-    shared = {"HANDLER": SILENCE, "MAX_WAIT_MS": str(MAX_WAIT_MS), "RETENTION_MS": str(JOURNAL_MS)}
-    return consumer(redis, **{**shared, **settings})
 
 
 def _owned(worker: Process) -> float:

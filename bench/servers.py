@@ -36,7 +36,7 @@ def redis_server(**options: str) -> RedisServer:
 
 
 class Process:
-    """``python -m <module>`` of this repository; leaving the block ends it."""
+    """``python -m <module>`` of this repository, or another program; leaving the block ends it."""
 
     def __init__(
         self,
@@ -46,11 +46,16 @@ class Process:
         env: Mapping[str, str] | None = None,
         port: int = 0,
         folder: Path = ROOT,
+        program: Sequence[str] = (sys.executable, "-m"),
     ) -> None:
-        """``port``: where it serves HTTP, if it does. ``folder``: its working directory."""
+        """
+        ``port``: where it serves HTTP, if it does. ``folder``: its working directory.
+
+        ``program``: what runs the module.
+        """
         self.module = module
         self.port = port
-        self._command = [sys.executable, "-m", module, *arguments]
+        self._command = [*program, module, *arguments]
         self._env = {**os.environ, "PYTHONPATH": str(ROOT), **(env or {})}
         self._folder = folder
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  closed with the process
@@ -91,17 +96,17 @@ class Process:
             time.sleep(POLL_S)
         return self
 
-    def wait_end(self) -> None:
+    def wait_end(self, limit_s: float = END_S) -> None:
         """
         Block until it ends by itself.
 
         Raises:
-            Void: it failed, or still runs after ``END_S``.
+            Void: it failed, or still runs after ``limit_s``.
         """
         try:
-            code = self._process.wait(END_S)
+            code = self._process.wait(limit_s)
         except subprocess.TimeoutExpired:
-            raise Void(f"{self.module} still runs after {END_S:g} s") from None
+            raise Void(f"{self.module} still runs after {limit_s:g} s") from None
         if code != 0:
             raise Void(f"{self.module} ended with {code}: {self.log()[-2000:]}")
 

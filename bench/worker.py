@@ -1,127 +1,144 @@
 """
-How many stored messages one worker takes through windows, beside a loop that only reads and acks.
+How many stored messages one worker takes through windows, beside loops and libraries that do less.
 
-    python -m bench.worker [--messages 100000] [--instances 1,100]
+    python -m bench.worker [--messages 200000] [--jobs 5000] [--instances 1,100]
 
-Users wrote ten messages each, which makes two windows of five; the handler is a Python function
-that does nothing. Timed from the worker's joining until the last window is finished.
+The handler is a Python function that does nothing. The worker is timed from its joining until the
+last window is finished; a peer from its start until the last message is acknowledged. Peers run
+before the workers and after them, so that a machine that slows down slows both; means count.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
+import tempfile
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 
-from bench.payloads import message_maker, with_ids
+from bench.drain import Drained, drain, stored_messages, whole_users
+from bench.peers.environment import BULLMQ, FASTSTREAM, TASKIQ, Peer, handled_of
 from bench.report import Reach, Report, Row, Void, run_bench
-from bench.servers import Process, consumer, cpu_s, redis_server
-from bench.store import AT_ONCE, JOURNAL_MS, Store, append_all
+from bench.servers import Process, redis_server
+from bench.store import AT_ONCE, Store
 from shared.keys import GROUP
-from shared.model import Message
 from shared.wire import encode_message
-from tests.support.redis_server import RedisServer
-from tests.support.waiting import eventually
-
-PER_USER = 10
-WINDOW = 5
-SEED = 20_260_101
-
-MAX_WAIT_MS = 600_000
-"""Longer than storing takes: every window closes with its fifth message, none by time."""
 
 LOOPS = {
-    "plain": "redis-py loop, XREADGROUP 500 + XACK",
-    "decoding": "the same loop, with JSON and XDEL",
+    "redis-py loop, XREADGROUP 500 + XACK": "plain",
+    "the same loop, with JSON and XDEL": "decoding",
 }
 STREAM = "messages"
 
+REACHES = {next(iter(LOOPS)): 0.25, FASTSTREAM.name: 1, BULLMQ.name: 3, TASKIQ.name: 12}
+"""At least so many times a peer's rate."""
 
-def stored_messages(count: int, instances: int) -> Iterator[Message]:
-    """
-    ``PER_USER`` messages of each user, in a shuffled order that is the same in every run.
+LIMIT_S = 120.0
 
-    A user writes to one instance; users are spread evenly over the instances.
-    """
-    pattern = message_maker()
-    users = [number % (count // PER_USER) for number in range(count)]
-    random.Random(SEED).shuffle(users)
-    for number, user in enumerate(users):
-        yield with_ids(pattern, f"instance-{user % instances}", user, number)
+Rates = dict[str, list[float]]
 
 
 async def measure(report: Report, arguments: argparse.Namespace) -> None:
-    """The loop first, then the worker for each number of instances."""
-    count = arguments.messages - arguments.messages % PER_USER
-    report.note(f"{count:,} messages of {count // PER_USER:,} users; worker and Redis share CPUs")
-    report.note("the loops cut no windows and call no handler; the plain one decodes nothing")
-    loop = _measure_loop(report, count, "plain")
-    _measure_loop(report, count, "decoding")
+    """Peers, the worker for each number of instances, peers again."""
+    count, jobs = whole_users(arguments.messages), whole_users(arguments.jobs)
+    report.note(f"{count:,} messages of {count // 10:,} users; {jobs:,} for BullMQ and taskiq")
+    report.note("the worker, or peer, and Redis share the CPUs")
+    _describe_peers(report)
+    peers = {peer: count if peer is FASTSTREAM else jobs for peer in _installed(report)}
+    rates: Rates = defaultdict(list)
+    _measure_peers(report, rates, count, peers)
+    runs = {}
     for instances in arguments.instances:
-        await _measure_worker(report, count, instances, loop)
+        runs[instances] = await drain(count, instances)
+        report.say(f"worker, {instances} instances: {runs[instances].per_s:,.0f} messages/s")
+    _measure_peers(report, rates, count, peers)
+    rows = {
+        name: report.add(name, sum(values) / len(values), "messages/s")
+        for name, values in rates.items()
+    }
+    for instances, run in runs.items():
+        _add_run(report, instances, run, rows)
 
 
-def _measure_loop(report: Report, count: int, kind: str) -> Row:
+def _describe_peers(report: Report) -> None:
+    report.note("no peer cuts windows, keeps a user's order under concurrency or fences anything")
+    report.note("the plain loop decodes nothing; loops and FastStream acknowledge 500 at a time")
+    report.note("BullMQ and taskiq finish each message by itself, 100 at once")
+    report.note("of the peers only BullMQ and the second loop delete what they have handled")
+
+
+def _installed(report: Report) -> Iterator[Peer]:
+    return (peer for peer in (FASTSTREAM, BULLMQ, TASKIQ) if peer.is_there(report))
+
+
+def _measure_peers(report: Report, rates: Rates, count: int, peers: dict[Peer, int]) -> None:
+    for name, kind in LOOPS.items():
+        rates[name].append(_rate_of_loop(count, kind))
+        report.say(f"{name}: {rates[name][-1]:,.0f} messages/s")
+    for peer, messages in peers.items():
+        rates[peer.name].append(_rate_of_peer(messages, peer))
+        report.say(f"{peer.name}: {rates[peer.name][-1]:,.0f} messages/s")
+
+
+def _rate_of_loop(count: int, kind: str) -> float:
     with redis_server() as redis:
         store = Store(redis.url)
         store.call("XGROUP", "CREATE", STREAM, GROUP, "0", "MKSTREAM")
-        _add_plainly(store, count)
-        report.say(f"stored {count:,} messages for the {kind} loop")
+        bodies = _bodies(count)
+        while chunk := list(islice(bodies, AT_ONCE)):
+            store.call_many([("XADD", STREAM, "*", "m", body) for body in chunk])
         arguments = (redis.url, STREAM, GROUP.decode(), kind)
         with Process("bench.processes.read_loop", arguments) as process:
             process.wait_end()
             entries, seconds = process.log().split()
         if int(entries) != count or store.pending([STREAM]):
             raise Void(f"the {kind} loop read {entries} of {count} messages")
-    return report.add(LOOPS[kind], count / float(seconds), "messages/s")
+    return count / float(seconds)
 
 
-def _add_plainly(store: Store, count: int) -> None:
-    messages = stored_messages(count, 1)
-    while chunk := list(islice(messages, AT_ONCE)):
-        store.call_many([("XADD", STREAM, "*", "m", encode_message(m)) for m in chunk])
+def _rate_of_peer(count: int, peer: Peer) -> float:
+    with redis_server() as redis, tempfile.TemporaryDirectory() as folder:
+        bodies = Path(folder, "bodies")
+        bodies.write_bytes(b"".join(body + b"\n" for body in _bodies(count)))
+        with peer.start(redis.url, str(bodies)) as process:
+            process.wait_end(LIMIT_S)
+            handled, seconds = handled_of(process)
+        left = _left(Store(redis.url), peer)
+    if handled != count or left:
+        raise Void(f"{peer.name} handled {handled} of {count} messages, and {left} are left")
+    return count / seconds
 
 
-async def _measure_worker(report: Report, count: int, instances: int, loop: Row) -> None:
-    with redis_server() as redis:
-        store = Store(redis.url)
-        accepted = await append_all(store, stored_messages(count, instances))
-        report.say(f"stored {count:,} messages of {instances} instances")
-        worker = consumer(
-            redis,
-            HANDLER="python:bench.processes.handlers:silence",
-            MAX_WAIT_MS=str(MAX_WAIT_MS),
-            MAX_MESSAGES=str(WINDOW),
-            RETENTION_MS=str(JOURNAL_MS),
-        )
-        with worker:
-            await eventually(store.worker_count, "a worker that has joined")
-            began_ms, before_s = store.now_ms(), _used_s(worker, redis)
-            await store.wait_finished()
-            used_s = [
-                now - before for now, before in zip(_used_s(worker, redis), before_s, strict=True)
-            ]
-            cut = int(worker.scrape().total("windows_closed_total"))
-            worker.stop()
-        journal = store.check_finished(accepted, cut=cut)
-    took_s = (journal.last_ms - began_ms) / 1000
+def _left(store: Store, peer: Peer) -> int:
+    """What a peer has not finished, by Redis's account."""
+    if peer is not BULLMQ:
+        return store.pending([STREAM])
+    lists = [("LLEN", f"bull:{STREAM}:{name}") for name in ("wait", "active")]
+    return sum(store.call_many([*lists, ("ZCARD", f"bull:{STREAM}:failed")]))
+
+
+def _bodies(count: int) -> Iterator[bytes]:
+    return (encode_message(message) for message in stored_messages(count, 1))
+
+
+def _add_run(report: Report, instances: int, run: Drained, rows: dict[str, Row]) -> None:
     name = f"worker, {instances} instance{'s' if instances > 1 else ''}"
-    reach = Reach(limit=0.25, at_least=True, of_ratio=True)
-    report.add(name, count / took_s, "messages/s", against=loop, reach=reach)
-    report.add(f"{name}, members of a window", count / journal.windows, "messages")
-    for what, seconds in zip(("worker", "Redis"), used_s, strict=True):
-        report.add(f"{name}, CPU of {what}", seconds / count * 1e6, "us/message")
-
-
-def _used_s(worker: Process, redis: RedisServer) -> tuple[float, float]:
-    return cpu_s(worker.pid), cpu_s(redis.pid)
+    report.add(name, run.per_s, "messages/s")
+    for peer, limit in REACHES.items():
+        if peer in rows:
+            reach = Reach(limit=limit, at_least=True, of_ratio=True)
+            report.add(f"{name} / {peer}", run.per_s, "messages/s", against=rows[peer], reach=reach)
+    report.add(f"{name}, members of a window", run.messages / run.windows, "messages")
+    for what, seconds in (("worker", run.worker_s), ("Redis", run.redis_s)):
+        report.add(f"{name}, CPU of {what}", seconds / run.messages * 1e6, "us/message")
 
 
 def main() -> None:
     """Read the arguments and measure."""
     parser = argparse.ArgumentParser(prog="bench.worker", description=__doc__)
-    parser.add_argument("--messages", type=int, default=100_000)
+    parser.add_argument("--messages", type=int, default=200_000)
+    parser.add_argument("--jobs", type=int, default=5000, help="for peers without batches")
     parser.add_argument(
         "--instances", type=lambda text: [int(part) for part in text.split(",")], default=[1, 100]
     )
