@@ -25,9 +25,9 @@ from ingest.connections import (
     connection_limit,
     open_files_limit,
 )
+from ingest.front import Front
 from ingest.intake import Intake, Say
 from ingest.messages import MessagesApi
-from ingest.middleware import answer_errors, observe_requests, require_token
 from ingest.webhooks import Webhooks
 from shared.health import Health, HealthCheck, Instead
 from shared.metrics import IngestMetrics
@@ -45,6 +45,7 @@ HEADER_MAX_BYTES = 8190
 HEADERS_MAX = 64
 
 CONNECTIONS: web.AppKey[Connections] = web.AppKey("connections", Connections)
+FRONT: web.AppKey[Front] = web.AppKey("front", Front)
 
 log: FilteringBoundLogger = structlog.get_logger()
 
@@ -60,7 +61,7 @@ def build_app(
     providers: Mapping[str, Provider] = PROVIDERS,
     bodies: BodyReader | None = None,
     now_ms: Callable[[], int] | None = None,
-    routes: Iterable[web.AbstractRouteDef] = (),
+    routes: Iterable[web.RouteDef] = (),
 ) -> web.Application:
     """
     The application; ``make_runner`` runs it.
@@ -77,20 +78,14 @@ def build_app(
     clock = now_ms or _now_ms
     reader = bodies or BodyReader()
     intake = Intake(appender, metrics, say)
-    connections = Connections(connection_limit(open_files_limit()), metrics)
-    app = web.Application(
-        middlewares=[
-            connections.track(),
-            observe_requests(metrics),
-            answer_errors(metrics),
-            require_token(ApiGuard(api_token_of(settings))),
-        ]
-    )
-    app[CONNECTIONS] = connections
+    front = Front(ApiGuard(api_token_of(settings)), metrics)
+    app = web.Application()
+    app[CONNECTIONS] = Connections(connection_limit(open_files_limit()), metrics)
+    app[FRONT] = front
     app.add_routes(Health(health, metrics, instead=instead).routes())
-    app.add_routes(MessagesApi(settings, intake, reader, clock).routes())
     app.add_routes(Webhooks(settings, providers, intake, reader, metrics, clock).routes())
-    app.add_routes(routes)
+    app.add_routes(front.guarded(MessagesApi(settings, intake, reader, clock).routes()))
+    app.add_routes(front.guarded(routes))
     return app
 
 
@@ -106,6 +101,7 @@ def make_runner(
     return LimitedRunner(
         app,
         app[CONNECTIONS],
+        app[FRONT].before,
         access_log=None,
         logger=_server_logger(metrics),
         auto_decompress=False,

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import resource
+from collections.abc import Callable
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 
 from shared.metrics import IngestMetrics
 
@@ -72,11 +73,10 @@ class Connections:
         """It is closed."""
         self._open.pop(protocol, None)
 
-    def track(self) -> Middleware:
-        """The outermost middleware: knows which connections have a request in hand."""
+    def tracking(self, handler: Handler) -> Handler:
+        """``handler``, and it is known which connections have a request in hand."""
 
-        @web.middleware
-        async def track(request: web.Request, handler: Handler) -> web.StreamResponse:
+        async def track(request: web.Request) -> web.StreamResponse:
             answer: web.StreamResponse | None = None
             self._touch(request.protocol, request)
             try:
@@ -110,13 +110,23 @@ class Connections:
 
 
 class LimitedRunner(web.AppRunner):
-    """An ``AppRunner`` whose server tells ``connections`` of each that comes and goes."""
+    """
+    An ``AppRunner`` whose server tells ``connections`` of each that comes and goes, and of its
+    requests. ``before`` is what stands before the application.
+    """
 
-    __slots__ = ("_connections",)
+    __slots__ = ("_before", "_connections")
 
-    def __init__(self, app: web.Application, connections: Connections, **options: object) -> None:
+    def __init__(
+        self,
+        app: web.Application,
+        connections: Connections,
+        before: Callable[[Handler], Handler] = lambda handler: handler,
+        **options: object,
+    ) -> None:
         super().__init__(app, **options)  # type: ignore[arg-type]
         self._connections = connections
+        self._before = before
 
     async def setup(self) -> None:
         """As usual; aiohttp has no hook for this but the methods that it calls itself."""
@@ -135,5 +145,7 @@ class LimitedRunner(web.AppRunner):
             connections.leave(protocol)
             lost(protocol, error)
 
+        handler = connections.tracking(self._before(server.request_handler))
+        server.request_handler = handler  # type: ignore[assignment]
         server.connection_made = connection_made  # type: ignore[assignment, method-assign]
         server.connection_lost = connection_lost  # type: ignore[assignment, method-assign]

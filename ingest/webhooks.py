@@ -51,8 +51,8 @@ class Webhooks:
     def routes(self) -> list[web.RouteDef]:
         """What this module answers; a slash too many at the end does no harm."""
         paths = (
+            "/webhooks/{provider}/{instance:[^/]*}",  # first, for most are: each is tried in turn
             "/webhooks/{provider}",
-            "/webhooks/{provider}/{instance:[^/]*}",
             "/webhooks/{provider}/{instance}/{event:[^/]*}",
         )
         return [web.post(path, self.receive) for path in paths]

@@ -65,7 +65,7 @@ class Server:
 async def serving() -> AsyncIterator[Server]:
     """A server on a free port."""
     server = Server()
-    app = web.Application(middlewares=[server.connections.track()])
+    app = web.Application()
     app.router.add_post("/{path:.*}", server.answer)
     runner = LimitedRunner(app, server.connections, access_log=None, shutdown_timeout=0.1)
     await runner.setup()

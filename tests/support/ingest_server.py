@@ -128,7 +128,7 @@ async def serving(
     settings: Settings | None = None,
     *,
     bodies: BodyReader | None = None,
-    routes: Iterable[web.AbstractRouteDef] = (),
+    routes: Iterable[web.RouteDef] = (),
 ) -> AsyncIterator[IngestServer]:
     """A server on a free port of 127.0.0.1."""
     appender, metrics = MemoryAppender(), IngestMetrics(InstanceLabels(200))
