@@ -14,8 +14,9 @@ stream that are closed or in hand, and whatever its users sent within ``max_wait
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from consumer.store import RawEntry
 from shared.errors import EntryUndecodable

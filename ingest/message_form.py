@@ -27,7 +27,7 @@ TIME_MAX_MS = 253_402_300_799_999
 _MESSAGE_FIELDS = frozenset(
     {"instance", "user", "text", "message_id", "sent_at", "kind", "media", "quoted", "name"}
 )
-_MEDIA_FIELDS = frozenset(Media.__dataclass_fields__)
+_MEDIA_FIELDS = frozenset(Media.__struct_fields__)
 _KINDS = {kind.value: kind for kind in Kind}
 _KIND_OF_MIME = {"image": Kind.IMAGE, "audio": Kind.AUDIO, "video": Kind.VIDEO}
 

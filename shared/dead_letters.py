@@ -20,7 +20,7 @@ from shared.errors import EntryUndecodable
 from shared.keys import GROUP, Keys
 from shared.model import EntryId
 from shared.scripts import load_script
-from shared.wire import DeadLetter, decode_dead_letter, encode_replay, window_to_dict
+from shared.wire import DeadLetter, decode_dead_letter, encode_replay
 
 PAGE_LETTERS = 8
 """How many letters of a partition are fetched at once: each may hold media of megabytes."""
@@ -158,7 +158,7 @@ class DeadLetters:
             (
                 str(letter_id.entry),
                 window.instance,
-                encode_replay(window_to_dict(window)),
+                encode_replay(window),
                 GROUP,
             ),
         )

@@ -3,15 +3,20 @@ What passes between the services: messages, entries, windows, replies.
 
 All values are frozen. Points in time (``sent_at``, ``received_at``, ``opened_at``,
 ``closed_at``) are milliseconds since the epoch; spans carry ``_ms`` in their name.
+
+What every message passes through is a ``msgspec.Struct``: made, compared and (in ``shared.wire``)
+written and read in C. ``gc=False``: they hold values only, and can be in no cycle.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NewType
+from typing import Annotated, Any, NewType
+
+from msgspec import Meta, Struct
 
 WindowId = NewType("WindowId", str)
 Token = NewType("Token", str)
@@ -19,6 +24,9 @@ WorkerId = NewType("WorkerId", str)
 
 Conversation = tuple[str, str]
 """(instance, user): what is gathered, ordered and answered together."""
+
+Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+"""A number as JSON's encoders carry it; a larger one could be read and not be written again."""
 
 
 class Kind(StrEnum):
@@ -51,8 +59,9 @@ class ClosedBy(StrEnum):
     REPLAY = "replay"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Media:
+class Media(
+    Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, forbid_unknown_fields=True
+):
     """
     A file that came with a message.
 
@@ -65,14 +74,13 @@ class Media:
     mime: str | None = None
     caption: str | None = None
     name: str | None = None
-    size_bytes: int | None = None
-    duration_s: int | None = None
+    size_bytes: Int64 | None = None
+    duration_s: Int64 | None = None
     data: str | None = None
     omitted: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(Struct, frozen=True, kw_only=True, gc=False):
     """
     One thing a user sent, as every provider's payload is normalised.
 
@@ -96,8 +104,7 @@ class Message:
     raw: Any = None
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class EntryId:
+class EntryId(Struct, frozen=True, order=True, gc=False):
     """A stream entry's id: Redis's milliseconds and sequence. Orders as the stream does."""
 
     ms: int
@@ -106,16 +113,14 @@ class EntryId:
     @classmethod
     def parse(cls, raw: bytes | str) -> EntryId:
         """``b"1700000000000-3"`` or its text."""
-        text = raw.decode() if isinstance(raw, bytes) else raw
-        ms, _, seq = text.partition("-")
+        ms, _, seq = (raw.encode() if isinstance(raw, str) else raw).partition(b"-")
         return cls(int(ms), int(seq))
 
     def __str__(self) -> str:
         return f"{self.ms}-{self.seq}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True, gc=False):
     """
     A message's record in a stream.
 
@@ -127,12 +132,11 @@ class Entry:
     id: EntryId
     message: Message
     replayed: Window | None = None
-    size_bytes: int = field(default=0, compare=False)
+    size_bytes: int = 0
     is_bare: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class Window(Struct, frozen=True, kw_only=True, gc=False):
     """
     A user's run of consecutive entries that is handled together; its extent is frozen.
 

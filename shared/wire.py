@@ -7,137 +7,80 @@ what no version explains raises ``EntryUndecodable``, and that entry alone becom
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
-from types import NoneType
-from typing import Any
+from dataclasses import dataclass
 
 import orjson
+from msgspec import Raw, ValidationError
+from msgspec.json import Decoder, Encoder
 
 from shared.errors import EntryUndecodable
-from shared.model import (
-    ClosedBy,
-    Entry,
-    EntryId,
-    Kind,
-    Media,
-    Message,
-    Window,
-    WindowId,
+from shared.model import Entry, EntryId, Message, Window, WindowId
+from shared.written import (
+    NO_RAW,
+    VERSION,
+    EntryBody,
+    LetterBody,
+    MemberBody,
+    MessageBody,
+    Outline,
+    ReplayBody,
+    ReplyBody,
+    WindowBody,
 )
-
-VERSION = 1
 
 FIELD = b"m"
 """The one field of a stream entry."""
 
-_DAMAGE = (ValueError, TypeError, KeyError, AttributeError, IndexError)
-"""What reading raises of a value that is not as it was written."""
+_DAMAGE = (ValueError, RecursionError)
+"""What reading raises of a value that is not as it was written; msgspec's are ValueErrors."""
 
-_MESSAGE_FIELDS = tuple(field.name for field in fields(Message) if field.name != "instance")
-_MEDIA_FIELDS = tuple(field.name for field in fields(Media))
-_MESSAGE_DEFAULTS: dict[str, Any] = {"text": "", "kind": Kind.TEXT}
-_Types = Mapping[str, tuple[type, ...]]
-_TEXT, _MAYBE_TEXT = (str,), (str, NoneType)
-_NUMBER, _MAYBE_NUMBER = (int,), (int, NoneType)
-
-_MESSAGE_TYPES: _Types = {
-    "user": _TEXT,
-    "message_id": _TEXT,
-    "text": _TEXT,
-    "kind": _TEXT,
-    "sent_at": _MAYBE_NUMBER,
-    "received_at": _NUMBER,
-    "media": (dict, NoneType),
-    "quoted": _MAYBE_TEXT,
-    "name": _MAYBE_TEXT,
-    "reply_to": _MAYBE_TEXT,
-    "provider": _MAYBE_TEXT,
-    "raw": (dict, list, str, int, float, bool, NoneType),
-}
-_MEDIA_TYPES: _Types = {
-    **dict.fromkeys(_MEDIA_FIELDS, _MAYBE_TEXT),
-    "size_bytes": _MAYBE_NUMBER,
-    "duration_s": _MAYBE_NUMBER,
-    "omitted": (bool,),
-}
-_WINDOW_TYPES: _Types = {
-    "window_id": _TEXT,
-    "instance": _TEXT,
-    "user": _TEXT,
-    "closed_by": _TEXT,
-    "opened_at": _NUMBER,
-    "closed_at": _NUMBER,
-    "entries": (list,),
-}
-_LETTER_TYPES: _Types = {
-    "window": (dict, NoneType),
-    "error": _TEXT,
-    "attempts": _NUMBER,
-    "instance": _TEXT,
-    "raw": _MAYBE_TEXT,
-}
-_REPLY_TYPES: _Types = {
-    "window_id": _TEXT,
-    "instance": _TEXT,
-    "user": _TEXT,
-    "texts": (list,),
-    "provider": _MAYBE_TEXT,
-    "reply_to": _MAYBE_TEXT,
-    "message_ids": (list,),
-}
-
-
-def _open_body(value: bytes, what: str) -> dict[str, Any]:
-    body: dict[str, Any] = orjson.loads(value)
-    if body.pop("v") != VERSION:
-        raise EntryUndecodable(f"the {what} has another version")
-    return body
-
-
-def _check_types(body: Mapping[str, Any], types: _Types) -> None:
-    """Every field is one of ``types``, and of exactly its type: a bool is no number."""
-    for name, value in body.items():
-        if type(value) not in types.get(name, ()):
-            raise EntryUndecodable(f"field {name} is unknown or has the wrong type")
-
-
-def _check_texts(values: Iterable[Any]) -> None:
-    if any(type(value) is not str for value in values):
-        raise EntryUndecodable("a list of texts holds something else")
-
-
-def _message_to_dict(message: Message) -> dict[str, Any]:
-    body: dict[str, Any] = {}
-    for name in _MESSAGE_FIELDS:
-        value = getattr(message, name)
-        if value is None or value == _MESSAGE_DEFAULTS.get(name):
-            continue
-        body[name] = _media_to_dict(value) if name == "media" else value
-    return body
-
-
-def _media_to_dict(media: Media) -> dict[str, Any]:
-    values = {name: getattr(media, name) for name in _MEDIA_FIELDS}
-    return {
-        name: value for name, value in values.items() if value is not None and value is not False
-    }
-
-
-def _message_from_dict(instance: str, body: dict[str, Any]) -> Message:
-    _check_types(body, _MESSAGE_TYPES)
-    values = dict(body)
-    if "kind" in values:
-        values["kind"] = Kind(values["kind"])
-    if values.get("media") is not None:
-        _check_types(values["media"], _MEDIA_TYPES)
-        values["media"] = Media(**values["media"])
-    return Message(instance=instance, **values)
+_ENCODER = Encoder()
+_ENTRY = Decoder(EntryBody)
+_REPLAY = Decoder(ReplayBody)
+_LETTER = Decoder(LetterBody)
+_REPLY = Decoder(ReplyBody)
+_OUTLINE = Decoder(Outline)
 
 
 def encode_message(message: Message) -> bytes:
     """The value of an entry's field; the instance is in the stream's name, not here."""
-    return orjson.dumps({"v": VERSION, **_message_to_dict(message)})
+    return _ENCODER.encode(_body_of(message))
+
+
+def _body_of(message: Message) -> EntryBody:
+    return EntryBody(
+        v=VERSION,
+        user=message.user,
+        message_id=message.message_id,
+        text=message.text,
+        kind=message.kind,
+        sent_at=message.sent_at,
+        received_at=message.received_at,
+        media=message.media,
+        quoted=message.quoted,
+        name=message.name,
+        reply_to=message.reply_to,
+        provider=message.provider,
+        raw=NO_RAW if message.raw is None else Raw(orjson.dumps(message.raw)),
+    )
+
+
+def _message_of(instance: str, body: MessageBody) -> Message:
+    return Message(
+        instance=instance,
+        user=body.user,
+        message_id=body.message_id,
+        text=body.text,
+        kind=body.kind,
+        sent_at=body.sent_at,
+        received_at=body.received_at,
+        media=body.media,
+        quoted=body.quoted,
+        name=body.name,
+        reply_to=body.reply_to,
+        provider=body.provider,
+        raw=None if body.raw is NO_RAW else orjson.loads(bytes(body.raw)),
+    )
 
 
 def decode_entry(instance: str, entry_id: bytes, values: list[bytes]) -> Entry:
@@ -147,26 +90,41 @@ def decode_entry(instance: str, entry_id: bytes, values: list[bytes]) -> Entry:
     Raises:
         EntryUndecodable: not ours, damaged, or of a later version.
     """
+    if len(values) != 2 or values[0] != FIELD:
+        raise EntryUndecodable("the entry does not have exactly the field m")
+    value = values[1]
+    replayed: Window | None = None
     try:
-        if len(values) != 2 or values[0] != FIELD:
-            raise EntryUndecodable("the entry does not have exactly the field m")
-        body = _open_body(values[1], "entry")
-        window = body.pop("window", None)
-        replayed: Window | None = None
-        if window is not None:
-            _check_types(body, {})
-            replayed = window_from_dict(window)
-            if replayed.instance != instance:
-                raise EntryUndecodable("the window is another instance's")
-            message = replayed.entries[0].message
-        else:
-            message = _message_from_dict(instance, body)
-        size = len(values[1])
-        return Entry(
-            id=EntryId.parse(entry_id), message=message, replayed=replayed, size_bytes=size
-        )
+        read_id = EntryId.parse(entry_id)
+        message = _message_of(instance, _ENTRY.decode(value))
+    except ValidationError as error:
+        replayed = _replayed_window(instance, value, error)
+        message = replayed.entries[0].message
     except _DAMAGE as error:
-        raise EntryUndecodable(f"the entry cannot be read: {type(error).__name__}") from error
+        raise _undecodable("entry", value, error) from error
+    return Entry(id=read_id, message=message, replayed=replayed, size_bytes=len(value))
+
+
+def _replayed_window(instance: str, value: bytes, error: ValidationError) -> Window:
+    """The window in an entry that is not a message, which ``error`` found."""
+    try:
+        if _OUTLINE.decode(value).window is NO_RAW:
+            raise error
+        window = _window_of(_REPLAY.decode(value).window)
+    except _DAMAGE as damage:
+        raise _undecodable("entry", value, damage) from damage
+    if window.instance != instance:
+        raise EntryUndecodable("the window is another instance's")
+    return window
+
+
+def _undecodable(what: str, value: bytes, error: Exception) -> EntryUndecodable:
+    try:
+        is_ours = _OUTLINE.decode(value).v == VERSION
+    except _DAMAGE:
+        is_ours = True
+    claim = f"cannot be read: {error}" if is_ours else "has another version"
+    return EntryUndecodable(f"the {what} {claim}")
 
 
 def decode_message(instance: str, value: bytes) -> Message:
@@ -177,54 +135,51 @@ def decode_message(instance: str, value: bytes) -> Message:
         EntryUndecodable: damaged, or of a later version.
     """
     try:
-        return _message_from_dict(instance, _open_body(value, "message"))
+        return _message_of(instance, _ENTRY.decode(value))
     except _DAMAGE as error:
-        raise EntryUndecodable(f"the message cannot be read: {type(error).__name__}") from error
+        raise _undecodable("message", value, error) from error
 
 
-def window_to_dict(window: Window) -> dict[str, Any]:
+def _written_window(window: Window) -> WindowBody:
     """A window whole, with every message: what a dead letter keeps."""
-    return {
-        "window_id": window.id,
-        "instance": window.instance,
-        "user": window.user,
-        "closed_by": window.closed_by,
-        "opened_at": window.opened_at,
-        "closed_at": window.closed_at,
-        "entries": [
-            {"entry_id": str(entry.id), **_message_to_dict(entry.message)}
-            for entry in window.members
-        ],
-    }
-
-
-def window_from_dict(body: dict[str, Any]) -> Window:
-    """The inverse of ``window_to_dict``: one user's messages, at least one."""
-    _check_types(body, _WINDOW_TYPES)
-    instance, user = body["instance"], body["user"]
-    entries = []
-    for member in body["entries"]:
-        rest = {name: value for name, value in member.items() if name != "entry_id"}
-        message = _message_from_dict(instance, rest)
-        if message.user != user:
-            raise EntryUndecodable("a window holds another user's message")
-        entries.append(Entry(id=EntryId.parse(member["entry_id"]), message=message))
-    if not entries:
-        raise EntryUndecodable("a window holds no message")
-    return Window(
-        id=WindowId(body["window_id"]),
-        instance=instance,
-        user=user,
-        entries=tuple(entries),
-        closed_by=ClosedBy(body["closed_by"]),
-        opened_at=body["opened_at"],
-        closed_at=body["closed_at"],
+    return WindowBody(
+        window_id=window.id,
+        instance=window.instance,
+        user=window.user,
+        closed_by=window.closed_by,
+        opened_at=window.opened_at,
+        closed_at=window.closed_at,
+        entries=tuple(_member_of(entry) for entry in window.members),
     )
 
 
-def encode_replay(dead_window: dict[str, Any]) -> bytes:
+def _member_of(entry: Entry) -> MemberBody:
+    body = _body_of(entry.message)
+    fields = {name: getattr(body, name) for name in MessageBody.__struct_fields__}
+    return MemberBody(entry_id=str(entry.id), **fields)
+
+
+def _window_of(body: WindowBody) -> Window:
+    """The inverse of ``_written_window``: one user's messages."""
+    if any(member.user != body.user for member in body.entries):
+        raise EntryUndecodable("a window holds another user's message")
+    return Window(
+        id=WindowId(body.window_id),
+        instance=body.instance,
+        user=body.user,
+        entries=tuple(
+            Entry(id=EntryId.parse(member.entry_id), message=_message_of(body.instance, member))
+            for member in body.entries
+        ),
+        closed_by=body.closed_by,
+        opened_at=body.opened_at,
+        closed_at=body.closed_at,
+    )
+
+
+def encode_replay(window: Window) -> bytes:
     """The entry that hands a dead window over again, whole."""
-    return orjson.dumps({"v": VERSION, "window": dead_window})
+    return _ENCODER.encode(ReplayBody(v=VERSION, window=_written_window(window)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,9 +195,16 @@ class DeadLetter:
 
 def encode_dead_letter(letter: DeadLetter) -> bytes:
     """The value of a dead letter's field."""
-    window = None if letter.window is None else window_to_dict(letter.window)
-    body = {"v": VERSION, "window": window, "error": letter.error, "attempts": letter.attempts}
-    return orjson.dumps({**body, "instance": letter.instance, "raw": letter.raw})
+    return _ENCODER.encode(
+        LetterBody(
+            v=VERSION,
+            window=None if letter.window is None else _written_window(letter.window),
+            error=letter.error,
+            attempts=letter.attempts,
+            instance=letter.instance,
+            raw=letter.raw,
+        )
+    )
 
 
 def decode_dead_letter(value: bytes) -> DeadLetter:
@@ -253,15 +215,19 @@ def decode_dead_letter(value: bytes) -> DeadLetter:
         EntryUndecodable: damaged, or of a later version.
     """
     try:
-        body = _open_body(value, "dead letter")
-        _check_types(body, _LETTER_TYPES)
-        raw_window = body.pop("window")
-        window = None if raw_window is None else window_from_dict(raw_window)
-        if window is not None and window.instance != body["instance"]:
-            raise EntryUndecodable("the window is another instance's")
-        return DeadLetter(window=window, **body)
+        body = _LETTER.decode(value)
+        window = None if body.window is None else _window_of(body.window)
     except _DAMAGE as error:
-        raise EntryUndecodable(f"the dead letter cannot be read: {error}") from error
+        raise _undecodable("dead letter", value, error) from error
+    if window is not None and window.instance != body.instance:
+        raise EntryUndecodable("the window is another instance's")
+    return DeadLetter(
+        window=window,
+        error=body.error,
+        attempts=body.attempts,
+        instance=body.instance,
+        raw=body.raw,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,9 +245,18 @@ class OutboxReply:
 
 def encode_reply(reply: OutboxReply) -> bytes:
     """The value of an outbox entry's field."""
-    body: dict[str, Any] = {"v": VERSION}
-    body |= {field.name: getattr(reply, field.name) for field in fields(OutboxReply)}
-    return orjson.dumps(body)
+    return _ENCODER.encode(
+        ReplyBody(
+            v=VERSION,
+            window_id=reply.window_id,
+            instance=reply.instance,
+            user=reply.user,
+            texts=reply.texts,
+            provider=reply.provider,
+            reply_to=reply.reply_to,
+            message_ids=reply.message_ids,
+        )
+    )
 
 
 def decode_reply(value: bytes) -> OutboxReply:
@@ -292,11 +267,15 @@ def decode_reply(value: bytes) -> OutboxReply:
         EntryUndecodable: damaged, or of a later version.
     """
     try:
-        body = _open_body(value, "reply")
-        _check_types(body, _REPLY_TYPES)
-        _check_texts((*body["texts"], *body["message_ids"]))
-        body["texts"] = tuple(body["texts"])
-        body["message_ids"] = tuple(body["message_ids"])
-        return OutboxReply(**body)
+        body = _REPLY.decode(value)
     except _DAMAGE as error:
-        raise EntryUndecodable(f"the reply cannot be read: {error}") from error
+        raise _undecodable("reply", value, error) from error
+    return OutboxReply(
+        window_id=WindowId(body.window_id),
+        instance=body.instance,
+        user=body.user,
+        texts=body.texts,
+        provider=body.provider,
+        reply_to=body.reply_to,
+        message_ids=body.message_ids,
+    )

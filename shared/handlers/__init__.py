@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from msgspec.structs import asdict
+
 from shared.model import Message, Result, Window
 
 
@@ -67,7 +69,7 @@ def _message_face(entry_id: str, message: Message) -> dict[str, Any]:
         "received_at": message.received_at,
     }
     if message.media is not None:
-        face["media"] = message.media
+        face["media"] = asdict(message.media)
     if message.quoted is not None:
         face["quoted"] = message.quoted
     if message.raw is not None:

@@ -7,7 +7,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from typing_extensions import override
 
 from shared.model import Conversation, EntryId, WorkerId
-from shared.wire import encode_message, encode_replay, window_to_dict
+from shared.wire import encode_message, encode_replay
 from tests.support.handover import HandoverMachine, make_message
 from tests.support.histories import START_MS, dead_window
 from tests.support.partition_model import ModelPartition, ModelStore
@@ -32,7 +32,7 @@ class MemoryMachine(HandoverMachine):
     @override
     async def replay(self, conversation: Conversation, number: int) -> EntryId:
         window = dead_window(make_message(conversation, number))
-        return self.partition.append(conversation[0], encode_replay(window_to_dict(window)))
+        return self.partition.append(conversation[0], encode_replay(window))
 
     @override
     async def pass_time(self, span_ms: int) -> None:

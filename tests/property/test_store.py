@@ -19,7 +19,7 @@ from shared.connect import Pipe
 from shared.keys import GROUP, Keys, message_hash
 from shared.model import Conversation, EntryId, WorkerId
 from shared.scripts import load_script
-from shared.wire import encode_message, encode_replay, window_to_dict
+from shared.wire import encode_message, encode_replay
 from tests.support.handover import HandoverMachine, make_message
 from tests.support.histories import dead_window
 
@@ -63,7 +63,7 @@ class StoreMachine(HandoverMachine):
     @override
     async def replay(self, conversation: Conversation, number: int) -> EntryId:
         instance, p = conversation[0], self.p
-        value = encode_replay(window_to_dict(dead_window(make_message(conversation, number))))
+        value = encode_replay(dead_window(make_message(conversation, number)))
         letter = await self.client.xadd(p.dead, {"m": "a letter"})
         keys = (p.dead, p.stream(instance), p.streams, p.ready, p.bell)
         args = (letter, instance, value, GROUP)

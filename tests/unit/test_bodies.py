@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from consumer.bodies import BULKY_BYTES, ENTRY_COST_BYTES, is_bare, load_window, strip
 from consumer.memory import Memory, State
@@ -11,7 +12,7 @@ from consumer.store import RawEntry
 from consumer.window import Rules
 from shared.model import Entry, EntryId, Window
 from shared.record import Record
-from shared.wire import decode_entry, encode_message, encode_replay, window_to_dict
+from shared.wire import decode_entry, encode_message, encode_replay
 from tests.support.windows import make_window
 from tests.unit.test_memory import make_record, observe
 
@@ -100,7 +101,7 @@ async def test_a_window_is_whole_when_it_starts() -> None:
 async def test_a_replayed_window_is_bare_and_whole_again() -> None:
     """It keeps its id and its number of messages, and its messages come back."""
     dead = make_window(["one", "two"])
-    row = (b"1700000900000-0", [b"m", encode_replay(window_to_dict(dead))])
+    row = (b"1700000900000-0", [b"m", encode_replay(dead)])
     entry = decode_entry("shop", *row)
     (_, window, _) = start(memory_of([entry], 0))
     assert (window.id, len(window.members), is_bare(window)) == (dead.id, 2, True)
