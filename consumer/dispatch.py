@@ -19,12 +19,14 @@ import structlog
 
 from consumer.attempt import Attempts, DispatchSettings, Running, encode_outcome, kind_of_error
 from consumer.bodies import BULKY_BYTES, HAND_BYTES, is_bare, load_window
+from consumer.finisher import Finisher
 from consumer.membership import Membership
 from consumer.memory import Memory, Phase, State
 from consumer.owner import Owner
 from consumer.retry import Decision, Finish, GiveUp, Postpone
 from consumer.store import (
     FinishCode,
+    FinishRequest,
     StartAnswer,
     StartCode,
     StartRequest,
@@ -63,6 +65,7 @@ class Dispatcher:
         self._attempts = Attempts(settings, metrics, membership)
         self._metrics = metrics
         self._tasks = tasks
+        self._finisher = Finisher(tasks, settings.retention_ms)
         self._owner_of = owner_of
         self._free = settings.slots
         self._bulk_in_hand = 0
@@ -289,14 +292,14 @@ class Dispatcher:
         """
         window = running.window
         outcome, value = encode_outcome(running, decision)
-        code = await running.store.finish(
-            window.conversation,
-            window.entries[0].id,
-            running.token,
-            outcome,
-            value,
-            self._settings.retention_ms,
+        request = FinishRequest(
+            conversation=window.conversation,
+            first=window.entries[0].id,
+            token=running.token,
+            outcome=outcome,
+            value=value,
         )
+        code = await self._finisher.finish(running.store, request)
         reach(Point.FINISH)
         if code is FinishCode.REFUSED or (code is FinishCode.ALREADY and not may_be_done):
             self._refused(running, "finish")

@@ -21,7 +21,7 @@ from consumer.membership import Membership
 from consumer.memory import Memory, Phase, State
 from consumer.reader import Reader
 from consumer.sender import PartitionSender
-from consumer.store import FinishCode, PartitionStore
+from consumer.store import FinishCode, FinishRequest, PartitionStore
 from consumer.takeover import judge, rebuild_memory
 from consumer.window import Rules
 from shared.errors import BrokerRefused, BrokerUnavailable, Fenced
@@ -216,10 +216,16 @@ class Partition:
             if record.worker in live and record.worker != self._membership.worker:
                 memory.watch(memory.states[conversation])
                 continue
-            code = await self.store.finish(
-                conversation, record.ids[0], record.token, "missing", b"", self._retention_ms
+            request = FinishRequest(
+                conversation=conversation,
+                first=record.ids[0],
+                token=record.token,
+                outcome="missing",
             )
-            if code is FinishCode.FINISHED:
+            [answer] = await self.store.finish([request], self._retention_ms)
+            if isinstance(answer, BrokerRefused):
+                raise answer
+            if answer is FinishCode.FINISHED:
                 self._metrics.entries_missing_total.inc(len(record.ids))
                 log.error("window.missing", window=record.window_id)
             memory.settle(memory.states[conversation])

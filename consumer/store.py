@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+from shared.broker_errors import classify_caught
 from shared.connect import Pipe
 from shared.errors import BrokerRefused, Fenced
 from shared.keys import GROUP, PartitionKeys, conversation_field, conversation_hash
@@ -20,11 +21,13 @@ from shared.keys import conversation_of_field as conversation_of
 from shared.model import Conversation, EntryId, Token, Window, WorkerId
 from shared.record import DAMAGE, Record, decode_record, encode_extent
 from shared.scripts import load_script
+from shared.wire import FIELD
 
 PAGE_BYTES = 1024 * 1024
 """Of entries in one answer: all partitions of a worker may read at once."""
 
 _FENCED = 0
+_FAILED = 3
 _NO_GROUP = 2
 
 RawEntry = tuple[bytes, list[bytes]]
@@ -102,6 +105,26 @@ class StartRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FinishRequest:
+    """
+    What became of a window, whose first entry is ``first``.
+
+    ``outcome``: ``answered`` (value: the encoded reply), ``dead`` (the dead letter), ``silent`` or
+    ``missing``.
+    """
+
+    conversation: Conversation
+    first: EntryId
+    token: Token
+    outcome: str
+    value: bytes = b""
+
+
+FinishAnswer = FinishCode | BrokerRefused
+"""What became of one window's finish; an error of its own is no other's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StartAnswer:
     """What became of a start; the numbers are the record's, ``now_ms`` is Redis's time."""
 
@@ -149,7 +172,7 @@ class PartitionStore:
                 StreamRead(
                     instance=instance,
                     code=ReadCode(code),
-                    entries=[] if failed else body,
+                    entries=[] if failed else _pairs(body),
                     drained=code in (ReadCode.NO_STREAM, ReadCode.READ),
                     error=body.decode() if failed else "",
                 )
@@ -251,7 +274,7 @@ class PartitionStore:
         args: list[Any] = [GROUP]
         for request in requests:
             args.append(conversation_field(*request.window.conversation))
-            args += (request.replaces or "", request.token)
+            args += (request.replaces or "", request.token, str(request.window.entries[0].id))
             args.append(encode_extent(request.window, request.error))
         keys = (self.keys.lease, self.keys.running, *streams)
         answer = await self._fenced("start", keys, epoch, args)
@@ -289,38 +312,26 @@ class PartitionStore:
         return bool(answer[0] == 0)
 
     async def finish(
-        self,
-        conversation: Conversation,
-        first: EntryId,
-        token: Token,
-        outcome: str,
-        value: bytes,
-        retention_ms: int,
-    ) -> FinishCode:
+        self, requests: Sequence[FinishRequest], retention_ms: int
+    ) -> list[FinishAnswer]:
         """
-        Record the outcome and release the user, in one script.
+        Record outcomes and release the users, many at once, in one script.
 
-        ``first`` is the window's first entry. ``outcome``: ``answered`` (value: the encoded
-        reply), ``dead`` (the dead letter), ``silent`` or ``missing``. After a crash before this
-        call the window is handed out again with the same id; calling again after a lost answer
-        is safe.
+        After a crash before this call the windows are handed out again with the same ids; calling
+        again after a lost answer is safe.
         """
         p = self.keys
-        stream = p.stream(conversation[0])
-        keys = (p.running, stream, p.outbox, p.dead, p.journal, p.lease, p.bell)
-        args = (
-            conversation_field(*conversation),
-            token,
-            self._worker,
-            GROUP,
-            str(first),
-            outcome,
-            value,
-            conversation_hash(*conversation),
-            retention_ms,
-        )
-        answer = await self._script("finish", keys, args)
-        return FinishCode(answer[0])
+        streams = [p.stream(request.conversation[0]) for request in requests]
+        args: list[Any] = [self._worker, GROUP, retention_ms]
+        for one in requests:
+            args += (conversation_field(*one.conversation), one.token, str(one.first))
+            args += (one.outcome, one.value, conversation_hash(*one.conversation))
+        keys = (p.running, p.outbox, p.dead, p.journal, p.lease, p.bell, *streams)
+        answers = await self._script("finish", keys, args)
+        return [
+            classify_caught(text.decode()) if code == _FAILED else FinishCode(code)
+            for code, text in answers
+        ]
 
     async def bury(self, epoch: int, instance: str, entry_id: bytes, letter: bytes) -> None:
         """
@@ -349,3 +360,11 @@ class PartitionStore:
 
     async def _script(self, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
         return await self._pipe.script(load_script(name), keys, args)
+
+
+def _pairs(flat: list[Any]) -> list[RawEntry]:
+    """The entries of ``read``'s flat answer; a list stands for those that are not of our form."""
+    return [
+        (entry_id, body if type(body) is list else [FIELD, body])
+        for entry_id, body in zip(flat[::2], flat[1::2], strict=True)
+    ]

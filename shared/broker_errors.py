@@ -90,6 +90,12 @@ def classify(error: BaseException) -> BrokerRefused | BrokerUnavailable:
     return BrokerUnavailable(f"no answer from Redis: {type(error).__name__}{_system_says(error)}")
 
 
+def classify_caught(text: str) -> BrokerRefused:
+    """What the text of an error means that a script has caught, and goes on."""
+    inner = _SCRIPT_ERROR.search(text) or _LEADING_CODE.search(text)
+    return BrokerRefused(inner.group(1) if inner else "ERR", text)
+
+
 def is_outage(error: BaseException) -> bool:
     """
     Whether Redis as a whole takes no writes now, so that every other call fares like this one.

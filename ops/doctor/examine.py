@@ -116,6 +116,7 @@ def probes(key: str) -> list[Command]:
         ("XLEN", stream),
         ("XACK", stream, GROUP, "1-1"),
         ("XDEL", stream, "1-1"),
+        ("XTRIM", stream, "MINID", "~", 1),
         ("XGROUP", "DELCONSUMER", stream, GROUP, "probe"),
         ("SADD", names, "a"),
         ("SMEMBERS", names),

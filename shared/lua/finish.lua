@@ -1,56 +1,58 @@
--- finish: record what became of a window and release its user.
+-- finish: record what became of windows and release their users.
 --
 -- KEYS 1 running  HASH    conversation -> record
---      2 stream   STREAM  the window's entries
---      3 outbox   STREAM  replies that are not sent
---      4 dead     STREAM  dead letters
---      5 journal  STREAM  what became of windows and replies
---      6 lease    HASH    owner, epoch
---      7 bell     STREAM  length 1
--- ARGV 1 conversation
---      2 token
---      3 worker id
---      4 group
---      5 id of the window's first entry
---      6 outcome: answered | silent | dead | missing
---      7 the reply (answered) or the dead letter (dead), else ''
---      8 hash of the conversation, for the journal
---      9 retention_ms of the journal
--- Returns {0 FINISHED, id of the reply or dead letter or ''} | {1 ALREADY} | {2 REFUSED}
+--      2 outbox   STREAM  replies that are not sent
+--      3 dead     STREAM  dead letters
+--      4 journal  STREAM  what became of windows and replies
+--      5 lease    HASH    owner, epoch
+--      6 bell     STREAM  length 1
+--      7.. a window's stream each
+-- ARGV 1 worker id
+--      2 group
+--      3 retention_ms of the journal
+--      4.. six per window: conversation, token, id of the first entry, outcome (answered | silent |
+--          dead | missing), the reply or dead letter or '', hash of the conversation
+-- Returns {{code, text}, ...}, one pair per window:
+--      0 FINISHED  the id of the reply or dead letter, or ''
+--      1 ALREADY   record and first entry are gone: an earlier call did it, its answer was lost
+--      2 REFUSED   the record has another token, or there is none
+--      3 FAILED    the error; it touches no other window
 --
--- ALREADY: record and first entry are gone, so an earlier call did it and its answer was lost.
--- The order of the writes matters, for Lua is not rolled back. PERSIST changes nothing; it is
--- a write that is allowed while Redis is out of memory.
-
-local running, stream, lease, bell = KEYS[1], KEYS[2], KEYS[6], KEYS[7]
-local conversation, token, worker, group, first = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local outcome, value = ARGV[6], ARGV[7]
-
-local found = redis.call('HGET', running, conversation)
-if not found and #redis.call('XRANGE', stream, first, first) == 0 then
-  return {1}
-end
-local record = found and cjson.decode(found)
-if not record or record.token ~= token then
-  return {2}
-end
-
+-- The order of a window's writes matters, for Lua is not rolled back. PERSIST changes nothing; it
+-- is a write that is allowed while Redis is out of memory.
+local running, outbox, dead, journal, bell = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[6]
+local group, owner, has_finished = ARGV[2], redis.call('HGET', KEYS[5], 'owner'), false
+local oldest = string.format('%.0f', redis.call('TIME')[1] * 1000 - ARGV[3])
 redis.call('PERSIST', running)
-local id = ''
-if outcome == 'answered' then
-  id = redis.call('XADD', KEYS[3], '*', 'm', value)
-elseif outcome == 'dead' then
-  id = redis.call('XADD', KEYS[4], '*', 'm', value)
+redis.call('XTRIM', journal, 'MINID', '~', oldest)
+local function finish_window(stream, conversation, token, first, outcome, value, who)
+  local found = redis.call('HGET', running, conversation)
+  if not found and #redis.call('XRANGE', stream, first, first) == 0 then
+    return {1, ''}
+  end
+  local record = found and cjson.decode(found)
+  if not record or record.token ~= token then
+    return {2, ''}
+  end
+  local id, target = '', outcome == 'dead' and dead or outbox
+  if outcome == 'answered' or outcome == 'dead' then
+    id = redis.call('XADD', target, '*', 'm', value)
+  end
+  redis.call('XADD', journal, '*', 'what', outcome, 'window', record.window_id, 'who', who,
+    'ids', table.concat(record.ids, ' '), 'attempt', record.attempt, 'ref', id)
+  redis.call('XACK', stream, group, unpack(record.ids))
+  redis.call('XDEL', stream, unpack(record.ids))
+  redis.call('HDEL', running, conversation)
+  has_finished = true
+  return {0, id}
 end
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
-local oldest = string.format('%.0f', now_ms - tonumber(ARGV[9]))
-redis.call('XADD', KEYS[5], 'MINID', '~', oldest, '*', 'what', outcome, 'window', record.window_id,
-  'who', ARGV[8], 'ids', table.concat(record.ids, ' '), 'attempt', record.attempt, 'ref', id)
-redis.call('XACK', stream, group, unpack(record.ids))
-redis.call('XDEL', stream, unpack(record.ids))
-redis.call('HDEL', running, conversation)
-if redis.call('HGET', lease, 'owner') ~= worker then
-  redis.call('XADD', bell, 'MAXLEN', '1', '*', 'r', '1')
+local result = {}
+for i = 7, #KEYS do
+  local at = 6 * i - 38
+  local ok, answer = pcall(finish_window, KEYS[i], unpack(ARGV, at, at + 5))
+  result[i - 6] = ok and answer or {3, type(answer) == 'table' and answer.err or answer}
 end
-return {0, id}
+if has_finished and owner ~= ARGV[1] then
+  redis.pcall('XADD', bell, 'MAXLEN', '1', '*', 'r', '1')
+end
+return result

@@ -8,17 +8,16 @@
 --      3 group
 --      4 a stream gives no more pages after so many bytes
 --      5.. pairs: instance, how many entries at most
--- Returns {0 FENCED} or {1, {code, entries}, ...}, one pair per stream:
+-- Returns {0 FENCED} or {1, {code, {id, body, id, body, ...}}, ...}, one pair per stream:
 --      0 READ       entries, and nothing is left: the instance left ready
 --      1 NO_STREAM  there is none, the instance left ready
 --      2 NO_GROUP   the group was lost and is there again from 0; read again
 --      3 FAILED     the error's text instead of entries
 --      4 MORE       entries; as many as were asked for, so more may be there
---
+-- A body is the value of an entry's only field m; else it is all fields and values.
 -- Pages grow from one entry to sixteen: no command says how large the next is. Each read is a
--- pcall, for an error in one would throw away what another delivered. PERSIST changes nothing; it
--- is a write that is allowed while Redis is out of memory.
-
+-- pcall, for an error in one would throw away what another delivered. PERSIST is a write that is
+-- allowed while Redis is out of memory.
 local held = redis.call('HMGET', KEYS[1], 'owner', 'epoch')
 if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then
   return {0}
@@ -26,27 +25,27 @@ end
 local ready, consumer, group, max_bytes = KEYS[2], ARGV[1], ARGV[3], tonumber(ARGV[4])
 redis.call('PERSIST', ready)
 local function read_stream(stream, instance, most)
-  local entries, bytes, page = {}, 0, 1
-  while #entries < most and bytes < max_bytes do
-    local count = math.min(page, most - #entries)
+  local entries, size, bytes, page = {}, 0, 0, 1
+  while size < 2 * most and bytes < max_bytes do
+    local count = math.min(page, most - size / 2)
     local reply = redis.pcall('XREADGROUP', 'GROUP', group, consumer, 'COUNT', count, 'STREAMS', stream, '>')
-    if reply and reply.err then
-      if not string.find(reply.err, 'NOGROUP', 1, true) then
-        return {3, reply.err}
-      elseif redis.call('EXISTS', stream) == 1 then
-        redis.call('XGROUP', 'CREATE', stream, group, '0')
-        return {2, {}}
-      end
-      redis.call('ZREM', ready, instance)
-      return {1, {}}
+    local failure = reply and reply.err
+    if failure and not string.find(failure, 'NOGROUP', 1, true) then
+      return {3, failure}
+    elseif failure and redis.call('EXISTS', stream) == 1 then
+      redis.call('XGROUP', 'CREATE', stream, group, '0')
+      return {2, {}}
     end
-    local found = reply and reply[1][2] or {}
-    for _, entry in ipairs(found) do
-      entries[#entries + 1], bytes = entry, bytes + #(entry[2][2] or '')
+    local found = reply and not failure and reply[1][2] or {}
+    for i = 1, #found do
+      local values = found[i][2]
+      local body = #values == 2 and values[1] == 'm' and values[2] or values
+      entries[size + 1], entries[size + 2] = found[i][1], body
+      size, bytes = size + 2, bytes + #(values[2] or '')
     end
     if #found < count then
       redis.call('ZREM', ready, instance)
-      return {0, entries}
+      return {failure and 1 or 0, entries}
     end
     page = math.min(2 * page, 16)
   end

@@ -10,12 +10,15 @@ from shared.keys import conversation_hash
 from shared.model import Token
 from shared.wire import FIELD
 from tests.support.partition_scripts import (
+    RETENTION_MS,
     SHOP,
     T1,
     T2,
     T3,
     THEM,
     Scripts,
+    ending,
+    three_in_hand,
 )
 
 
@@ -121,8 +124,9 @@ class TestFinish:
         """The reply is written first: when that fails, nothing is acknowledged."""
         _, window = await scripts.window_in_hand()
         await scripts.client.set(scripts.p.outbox, "in the way")
-        with pytest.raises(BrokerRefused, match="WRONGTYPE"):
-            await scripts.finish(window, outcome="answered", value=b"hi")
+        refused = await scripts.finish(window, outcome="answered", value=b"hi")
+        assert isinstance(refused, BrokerRefused)
+        assert refused.code == "WRONGTYPE"
         assert await scripts.record() is not None
         assert list(await scripts.pending()) == [str(window.entries[0].id)]
         await scripts.client.delete(scripts.p.outbox)
@@ -137,3 +141,95 @@ class TestFinish:
         _, window = await scripts.window_in_hand()
         await scripts.finish(window)
         assert await client.xlen(p.journal) < 200
+
+
+class TestFinishOfMany:
+    async def test_each_window_gets_its_own_outcome(self, scripts: Scripts) -> None:
+        """One script, a reply, a dead letter and a silence, and no stream holds anything."""
+        ann, bob, cid = await three_in_hand(scripts)
+        endings = [
+            ending(ann, T1, "answered", b"hi"),
+            ending(bob, T2, "dead", b"letter"),
+            ending(cid, T3),
+        ]
+        assert await scripts.us.finish(endings, RETENTION_MS) == [FinishCode.FINISHED] * 3
+        client, p = scripts.client, scripts.p
+        assert [values for _, values in await client.xrange(p.outbox)] == [{FIELD: b"hi"}]
+        assert [values for _, values in await client.xrange(p.dead)] == [{FIELD: b"letter"}]
+        noted = [values for _, values in await client.xrange(p.journal)]
+        assert [one[b"window"].decode() for one in noted] == [ann.id, bob.id, cid.id]
+        assert [one[b"what"] for one in noted] == [b"answered", b"dead", b"silent"]
+        assert await client.xlen(p.stream(SHOP)) == await client.xlen(p.stream("clinic")) == 0
+        assert await scripts.pending() == await scripts.pending("clinic") == {}
+        assert not await client.exists(p.running)
+
+    async def test_all_answers_lost_are_told_again(self, scripts: Scripts) -> None:
+        """The same script once more changes nothing; what was not in it yet is finished."""
+        ann, bob, cid = await three_in_hand(scripts)
+        first = [ending(ann, T1, "answered", b"hi"), ending(cid, T3, "dead", b"letter")]
+        await scripts.us.finish(first, RETENTION_MS)
+        before = await scripts.snapshot()
+        assert await scripts.us.finish(first, RETENTION_MS) == [FinishCode.ALREADY] * 2
+        assert await scripts.snapshot() == before
+        again = [*first, ending(bob, T2)]
+        assert await scripts.us.finish(again, RETENTION_MS) == [
+            FinishCode.ALREADY,
+            FinishCode.ALREADY,
+            FinishCode.FINISHED,
+        ]
+
+    async def test_foreign_token_refuses_that_window_alone(self, scripts: Scripts) -> None:
+        """The stale result leaves no trace, those around it count."""
+        ann, bob, cid = await three_in_hand(scripts)
+        endings = [ending(ann, T1), ending(bob, T3, "answered", b"stale"), ending(cid, T3)]
+        assert await scripts.us.finish(endings, RETENTION_MS) == [
+            FinishCode.FINISHED,
+            FinishCode.REFUSED,
+            FinishCode.FINISHED,
+        ]
+        assert await scripts.client.xlen(scripts.p.outbox) == 0
+        assert (await scripts.record("bob") or {})["token"] == T2
+        assert list(await scripts.pending()) == [str(bob.entries[0].id)]
+
+    async def test_window_that_cannot_be_finished_stops_no_other(self, scripts: Scripts) -> None:
+        """A record that nobody can read: its finish fails, and nothing else does."""
+        ann, bob, cid = await three_in_hand(scripts)
+        field = "shop\0bob"
+        await scripts.client.hset(scripts.p.running, field, "no record")
+        endings = [ending(ann, T1), ending(bob, T2), ending(cid, T3, "answered", b"hi")]
+        answers = await scripts.us.finish(endings, RETENTION_MS)
+        assert answers[::2] == [FinishCode.FINISHED] * 2
+        assert isinstance(answers[1], BrokerRefused)
+        assert list(await scripts.pending()) == [str(bob.entries[0].id)]
+        assert await scripts.client.hkeys(scripts.p.running) == [field.encode()]
+        assert await scripts.client.xlen(scripts.p.outbox) == 1
+
+    async def test_refused_write_stops_no_other(self, scripts: Scripts) -> None:
+        """The outbox takes nothing: what is answered stays in hand, what is silent is finished."""
+        ann, bob, cid = await three_in_hand(scripts)
+        await scripts.client.set(scripts.p.outbox, "in the way")
+        endings = [ending(ann, T1, "answered", b"hi"), ending(bob, T2), ending(cid, T3)]
+        refused, *others = await scripts.us.finish(endings, RETENTION_MS)
+        assert isinstance(refused, BrokerRefused)
+        assert refused.code == "WRONGTYPE"
+        assert others == [FinishCode.FINISHED] * 2
+        assert list(await scripts.pending()) == [str(ann.entries[0].id)]
+
+    async def test_two_windows_of_one_user_end_in_turn(self, scripts: Scripts) -> None:
+        """Asked for twice in one script, the second is the first one's repetition."""
+        _, window = await scripts.window_in_hand()
+        endings = [ending(window, outcome="answered", value=b"hi")] * 2
+        codes = await scripts.us.finish(endings, RETENTION_MS)
+        assert codes == [FinishCode.FINISHED, FinishCode.ALREADY]
+        assert await scripts.client.xlen(scripts.p.outbox) == 1
+
+    async def test_new_owner_is_rung_for_what_was_finished(self, scripts: Scripts) -> None:
+        """A refusal does not ring: nobody's user is free."""
+        epoch, window = await scripts.window_in_hand()
+        await scripts.release(epoch)
+        await scripts.acquire(THEM)
+        ring = await scripts.bell()
+        await scripts.us.finish([ending(window, T3)], RETENTION_MS)
+        assert await scripts.bell() == ring
+        await scripts.us.finish([ending(window, T1)] * 2, RETENTION_MS)
+        assert await scripts.bell() > ring

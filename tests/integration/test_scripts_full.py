@@ -26,9 +26,11 @@ from tests.support.partition_scripts import (
     THEM,
     US,
     Scripts,
+    ending,
     partition_scripts,
     reply_to,
     request,
+    three_in_hand,
 )
 from tests.support.redis_server import RedisServer
 
@@ -127,6 +129,26 @@ async def test_backlog_drains(scripts: Scripts) -> None:
     assert not await client.exists(p.running, p.sending)
     assert await scripts.us.remove_stream(SHOP, AT_ONCE_MS)
     assert await scripts.release(epoch) == 1
+
+
+async def test_many_windows_are_finished_in_one_script(scripts: Scripts) -> None:
+    """The first of them is refused, the second fails; the others are finished all the same."""
+    ann, bob, cid = await three_in_hand(scripts)
+    await scripts.client.hset(scripts.p.running, "shop\0bob", "no record")
+    await fill(scripts)
+    endings = [
+        ending(ann, T3),
+        ending(bob, T2),
+        ending(cid, T3, "dead", b"letter"),
+        ending(ann, T1, "answered", b"hi"),
+    ]
+    refused, failed, *finished = await scripts.us.finish(endings, RETENTION_MS)
+    assert refused is FinishCode.REFUSED
+    assert isinstance(failed, BrokerRefused)
+    assert finished == [FinishCode.FINISHED] * 2
+    client, p = scripts.client, scripts.p
+    assert (await client.xlen(p.outbox), await client.xlen(p.dead)) == (1, 1)
+    assert list(await scripts.pending()) == [str(bob.entries[0].id)]
 
 
 async def test_another_worker_takes_over(scripts: Scripts) -> None:

@@ -54,6 +54,21 @@ async def test_read_of_several_streams_answers_each(scripts: Scripts) -> None:
     assert await client.zrange(p.ready, 0, -1) == [b"broken"]
 
 
+async def test_entries_of_another_form_come_as_they_are(scripts: Scripts) -> None:
+    """Whatever somebody put into the stream is told from ours, by its fields."""
+    await scripts.append("A")
+    client, stream = scripts.client, scripts.p.stream(SHOP)
+    for fields in ({"m": "{}"}, {"m": "{}", "n": "1"}, {"other": "{}"}):
+        await client.xadd(stream, fields)
+    (got,) = await scripts.us.read(await scripts.acquire(), [(SHOP, 10)])
+    assert ids(got.entries) == [raw_id.decode() for raw_id, _ in await client.xrange(stream)]
+    assert [values for _, values in got.entries][1:] == [
+        [b"m", b"{}"],
+        [b"m", b"{}", b"n", b"1"],
+        [b"other", b"{}"],
+    ]
+
+
 async def test_lost_group_is_there_again_from_the_beginning(scripts: Scripts) -> None:
     """Nothing that stands in the stream is skipped: the next read gives all of it."""
     appended = [str((await scripts.append(name))[1]) for name in "AB"]

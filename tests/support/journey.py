@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from consumer.outbox import OutboxStore, SendCode
-from consumer.store import FinishCode, PartitionStore, StartCode, StartRequest
+from consumer.store import FinishCode, FinishRequest, PartitionStore, StartCode, StartRequest
 from consumer.window import freeze
 from ingest.append import RedisAppender
 from shared.connect import Pipe
@@ -163,11 +163,14 @@ class Journey:
     async def _finish(self, outcome: str, value: bytes) -> None:
         assert self.window is not None
         assert self.token is not None
-        conversation, first = (self.instance, self.user), self.window.entries[0].id
-        code = await self.store.finish(
-            conversation, first, self.token, outcome, value, RETENTION_MS
+        request = FinishRequest(
+            conversation=(self.instance, self.user),
+            first=self.window.entries[0].id,
+            token=self.token,
+            outcome=outcome,
+            value=value,
         )
-        assert code is FinishCode.FINISHED
+        assert await self.store.finish([request], RETENTION_MS) == [FinishCode.FINISHED]
 
     def new_token(self) -> Token:
         """A token that was never used."""

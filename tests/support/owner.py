@@ -12,7 +12,7 @@ from typing import Any
 from consumer.bodies import cost_bytes
 from consumer.memory import Memory, Phase, State
 from consumer.reader import Reader
-from consumer.store import FinishCode, StartAnswer, StartCode, StartRequest
+from consumer.store import FinishCode, FinishRequest, StartAnswer, StartCode, StartRequest
 from consumer.takeover import judge, rebuild_memory
 from consumer.window import Rules
 from shared.errors import Fenced
@@ -126,11 +126,15 @@ class Owner:
     async def finish(self, token: Token, outcome: str, value: bytes, calls: int) -> FinishCode:
         """The handler has answered; called again when an answer was lost."""
         window = self.in_hand[token]
+        request = FinishRequest(
+            conversation=window.conversation,
+            first=window.entries[0].id,
+            token=token,
+            outcome=outcome,
+            value=value,
+        )
         codes: list[FinishCode] = [
-            await self.store.finish(
-                window.conversation, window.entries[0].id, token, outcome, value, RETENTION_MS
-            )
-            for _ in range(calls)
+            code for _ in range(calls) for code in await self.store.finish([request], RETENTION_MS)
         ]
         if codes[0] is FinishCode.FINISHED:
             assert set(codes[1:]) <= {FinishCode.ALREADY}

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from consumer.store import (
     ClaimPage,
     FinishCode,
+    FinishRequest,
     Peek,
     RawEntry,
     ReadCode,
@@ -167,20 +168,18 @@ class ModelStore:
         return True
 
     async def finish(
-        self,
-        conversation: Conversation,
-        first: EntryId,
-        token: Token,
-        outcome: str,
-        value: bytes,
-        retention_ms: int,
-    ) -> FinishCode:
-        """Only the record's token ends the window."""
+        self, requests: Sequence[FinishRequest], retention_ms: int
+    ) -> list[FinishCode]:
+        """Only the record's token ends a window."""
+        return [self._finish(request) for request in requests]
+
+    def _finish(self, request: FinishRequest) -> FinishCode:
+        conversation = request.conversation
         record = self._partition.running.get(conversation)
         stream = self._partition.streams[conversation[0]]
-        if record is None and first not in stream.entries:
+        if record is None and request.first not in stream.entries:
             return FinishCode.ALREADY
-        if record is None or record.token != token:
+        if record is None or record.token != request.token:
             return FinishCode.REFUSED
         for entry_id in record.ids:
             del stream.entries[entry_id]

@@ -11,7 +11,7 @@ import orjson
 from redis.asyncio import Redis
 
 from consumer.outbox import OutboxStore
-from consumer.store import PartitionStore, StartCode, StartRequest
+from consumer.store import FinishRequest, PartitionStore, StartCode, StartRequest
 from shared.connect import Pipe
 from shared.keys import GROUP, PartitionKeys, conversation_field, message_hash
 from shared.model import ClosedBy, Entry, EntryId, Message, Token, Window, WorkerId, window_id
@@ -109,8 +109,9 @@ class Scripts:
         self, window: Window, token: Token = T1, outcome: str = "silent", value: bytes = b""
     ) -> Any:
         """Finish for us."""
-        first = window.entries[0].id
-        return await self.us.finish(window.conversation, first, token, outcome, value, RETENTION_MS)
+        one = ending(window, token, outcome, value)
+        [answer] = await self.us.finish([one], RETENTION_MS)
+        return answer
 
     async def record(self, user: str = ANN, instance: str = SHOP) -> dict[str, Any] | None:
         """The record as it stands in Redis."""
@@ -141,6 +142,17 @@ class Scripts:
         return found
 
 
+async def three_in_hand(scripts: Scripts) -> list[Window]:
+    """Windows of two users of one instance and of one of another, under ``T1``, ``T2``, ``T3``."""
+    epoch, windows = await scripts.acquire(), []
+    for user, instance in (("ann", SHOP), ("bob", SHOP), ("cid", "clinic")):
+        await scripts.append(f"of {user}", user=user, instance=instance)
+        windows.append(await scripts.read_window(epoch, instance))
+    requests = [request(*one) for one in zip(windows, (T1, T2, T3), strict=True)]
+    await scripts.us.start(epoch, requests)
+    return windows
+
+
 @asynccontextmanager
 async def partition_scripts(url: str, p: PartitionKeys) -> AsyncIterator[Scripts]:
     """The scripts of one partition on the server at ``url``."""
@@ -156,6 +168,19 @@ async def partition_scripts(url: str, p: PartitionKeys) -> AsyncIterator[Scripts
 def request(window: Window, token: Token, replaces: Token | None = None) -> StartRequest:
     """A start of ``window`` under ``token``."""
     return StartRequest(window=window, replaces=replaces, token=token)
+
+
+def ending(
+    window: Window, token: Token = T1, outcome: str = "silent", value: bytes = b""
+) -> FinishRequest:
+    """A finish of ``window`` under ``token``."""
+    return FinishRequest(
+        conversation=window.conversation,
+        first=window.entries[0].id,
+        token=token,
+        outcome=outcome,
+        value=value,
+    )
 
 
 def window_of(instance: str, entries: list[Entry]) -> Window:

@@ -36,10 +36,11 @@ def replace(script: str, *pairs: tuple[str, str]) -> None:
 
 def ack_before_handler() -> None:
     """``start`` acknowledges and deletes the entries."""
-    written = "redis.call('HSET', running, conversation, cjson.encode(record))"
+    written = "string.sub(body, 1, -2), token, worker, attempt, delay, since, started))"
     acked = """
-  redis.call('XACK', stream, group, unpack(record.ids))
-  redis.call('XDEL', stream, unpack(record.ids))"""
+  local ids = cjson.decode(body).ids
+  redis.call('XACK', stream, group, unpack(ids))
+  redis.call('XDEL', stream, unpack(ids))"""
     replace("start", (written, written + acked))
 
 
@@ -50,11 +51,11 @@ def unfenced_finish() -> None:
 
 def ack_before_reply() -> None:
     """``finish`` acknowledges before the reply is written, which Redis may refuse."""
-    acked = """redis.call('XACK', stream, group, unpack(record.ids))
-redis.call('XDEL', stream, unpack(record.ids))
-redis.call('HDEL', running, conversation)
+    acked = """  redis.call('XACK', stream, group, unpack(record.ids))
+  redis.call('XDEL', stream, unpack(record.ids))
+  redis.call('HDEL', running, conversation)
 """
-    first = "local id = ''\n"
+    first = "  local id, target = ''"
     replace("finish", (acked, ""), (first, acked + first))
 
 
@@ -65,10 +66,11 @@ def max_length() -> None:
 
 def delivery_counter() -> None:
     """``start`` takes the attempt from the group's delivery counter."""
-    counted = "record.attempt = (again and current.attempt or 0) + 1"
+    counted = "local attempt, delay, since = 1, 0, 0"
     taken = """local row = redis.call('XPENDING', stream, group, first, first, '1')[1]
-  record.attempt = row and row[4] or 1"""
-    replace("start", (counted, taken))
+  local attempt, delay, since = row and row[4] or 1, 0, 0"""
+    kept = "attempt, delay, since = current.attempt + 1, "
+    replace("start", (counted, taken), (kept, "delay, since = "))
 
 
 BUGS: dict[str, Callable[[], None]] = {
