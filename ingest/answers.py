@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
 from typing import Any
 
 import orjson
-from aiohttp import web
+from aiohttp import HttpVersion11, hdrs, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import SERVER_SOFTWARE
 
 from ingest.accepted import Accepted
 
@@ -20,7 +26,65 @@ def json_answer(
     body: Any, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     """``body`` as compact JSON."""
-    return web.Response(body=orjson.dumps(body), status=status, headers=headers, content_type=_JSON)
+    kind = web.Response if headers else _WholeAnswer
+    return kind(body=orjson.dumps(body), status=status, headers=headers, content_type=_JSON)
+
+
+class _WholeAnswer(web.Response):
+    """
+    JSON without headers of its own, written in one piece.
+
+    aiohttp puts the same five headers together anew for each answer, which is a fifth of what
+    a request costs it. It still decides where there is something to decide: for HTTP/1.0,
+    ``Connection: close`` and HEAD. A slow reader is waited for as ever.
+    """
+
+    _is_written = False
+
+    @property
+    def prepared(self) -> bool:
+        """Whether it is on its way, or about to be."""
+        return self._is_written or super().prepared
+
+    @property
+    def keep_alive(self) -> bool | None:
+        """Whether the connection stays open; None: not decided yet."""
+        return True if self._is_written else super().keep_alive
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """
+        Write all of it, if that is simple.
+
+        Raises:
+            ConnectionResetError: the client is gone.
+        """
+        if self._is_written:
+            return None
+        is_simple = request.keep_alive and request.version == HttpVersion11
+        if not is_simple or request.method == hdrs.METH_HEAD:
+            return await super().prepare(request)
+        transport, body = request.transport, self.body
+        assert isinstance(body, bytes)
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client is gone")
+        transport.write(b"%s%d\r\n\r\n%s" % (_head(self.status, int(time.time())), len(body), body))
+        self._is_written = True
+        await request.writer.drain()
+        return request.writer
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Write what is not written yet."""
+        if not self._is_written:
+            await super().write_eof(data)
+
+
+@lru_cache(maxsize=8)
+def _head(status: int, now_s: int) -> bytes:
+    """What stands before the body's length, the same for a second."""
+    return (
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: {_JSON}\r\n"
+        f"Date: {formatdate(now_s, usegmt=True)}\r\nServer: {SERVER_SOFTWARE}\r\nContent-Length: "
+    ).encode()
 
 
 def error_answer(
