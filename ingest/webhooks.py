@@ -7,7 +7,6 @@ the payload's own name only says whose secrets must vouch for it.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -113,7 +112,7 @@ class Webhooks:
             store_raw=settings.store_raw if own is None else own,
         )
 
-    def _count_ignored(self, provider: str, ignored: Counter[str]) -> None:
+    def _count_ignored(self, provider: str, ignored: Mapping[str, int]) -> None:
         for kind, count in ignored.items():
             self._metrics.messages_ignored_total.labels(provider, kind).inc(count)
             log.debug("message.ignored", provider=provider, kind=kind, count=count)

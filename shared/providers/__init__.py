@@ -7,28 +7,26 @@ counts what is not a message; ``send`` carries one text to a user.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import aiohttp
+from msgspec import Struct
 from multidict import MultiMapping
 
 from shared.model import Message
 from shared.settings import InstanceSettings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebhookRequest:
+class WebhookRequest(Struct, frozen=True, kw_only=True):
     """What a verifier may look at. Header names compare case-insensitively (a CIMultiDict)."""
 
     body: bytes
     headers: MultiMapping[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParseOptions:
+class ParseOptions(Struct, frozen=True, kw_only=True):
     """How to parse: the path's instance (or None), limits, the ingest's time in ms."""
 
     path_instance: str | None
@@ -38,12 +36,11 @@ class ParseOptions:
     store_raw: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parsed:
+class Parsed(Struct, frozen=True, kw_only=True):
     """A webhook's messages in their order, and how many other things it held, by kind."""
 
     messages: tuple[Message, ...] = ()
-    ignored: Counter[str] = field(default_factory=Counter)
+    ignored: dict[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

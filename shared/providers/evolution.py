@@ -13,8 +13,7 @@ false ``Z``; neither is used. Its ``apikey`` is a secret and never leaves this m
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import aiohttp
@@ -109,19 +108,19 @@ class Evolution:
         event = _event_of(payload)
         instance = self._instance(payload, options)
         if event in _HISTORY_EVENTS:
-            return Parsed(ignored=Counter({"history": _count_items(payload.get("data"))}))
+            return Parsed(ignored={"history": _count_items(payload.get("data"))})
         if event != _UPSERT:
-            return Parsed(ignored=Counter({event: 1}))
+            return Parsed(ignored={event: 1})
         if is_history(payload) or is_history(payload.get("data")):
-            return Parsed(ignored=Counter({"history": _count_items(payload.get("data"))}))
+            return Parsed(ignored={"history": _count_items(payload.get("data"))})
         messages: list[Message] = []
-        ignored: Counter[str] = Counter()
+        ignored: dict[str, int] = {}
         for where, item in _items_of(payload):
             read = read_item(where, item, instance, options)
             if isinstance(read, Message):
                 messages.append(read)
             else:
-                ignored[read] += 1
+                ignored[read] = ignored.get(read, 0) + 1
         return Parsed(messages=tuple(messages), ignored=ignored)
 
     def _instance(self, payload: dict[str, Any], options: ParseOptions) -> str:
@@ -155,6 +154,8 @@ class Evolution:
 def _event_of(payload: dict[str, Any]) -> str:
     """The event as ``messages_upsert``: Evolution writes it with dots, hyphens or in capitals."""
     event = payload.get("event")
+    if event == "messages.upsert":
+        return _UPSERT
     if not isinstance(event, str) or not event.strip():
         raise refusal("event must be a text that names the event")
     name = event.strip().lower().replace(".", "_").replace("-", "_")
@@ -166,16 +167,19 @@ def _count_items(data: Any) -> int:
     return max(1, len(items)) if isinstance(items, list) else 1
 
 
-def _items_of(payload: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _items_of(payload: dict[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
     """Each message object with its path; ``data`` is one, an array, or Baileys' own event."""
     data, where = payload.get("data"), "data"
     if isinstance(data, dict) and "key" not in data and isinstance(data.get("messages"), list):
         data, where = data["messages"], "data.messages"
     if isinstance(data, dict):
-        yield where, data
-        return
+        return ((where, data),)
     if not isinstance(data, list):
         raise refusal(f"{where} must be an object or an array of objects")
+    return _listed_items(data, where)
+
+
+def _listed_items(data: list[Any], where: str) -> Iterator[tuple[str, dict[str, Any]]]:
     for index, item in enumerate(data):
         if not isinstance(item, dict):
             raise refusal(f"{where}[{index}] must be an object")

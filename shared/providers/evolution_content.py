@@ -10,9 +10,10 @@ raises: a type that no rule explains is ``Kind.UNKNOWN`` with what text it has.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from shared.model import Kind, Media
 from shared.providers.evolution_values import (
@@ -51,6 +52,8 @@ NOT_A_TURN = {
 }
 """Types that no answer is due for, and the kind each is counted as."""
 
+_KNOWN_TYPES = _KINDS.keys() | NOT_A_TURN.keys()
+
 _WRAPPERS = (
     "ephemeralMessage",
     "viewOnceMessage",
@@ -62,6 +65,7 @@ _WRAPPERS = (
     "lottieStickerMessage",
     "deviceSentMessage",
 )
+_ANY_WRAPPER = frozenset(_WRAPPERS)
 _WRAPPERS_DEEP = 6
 
 _ADDED_BY_EVOLUTION = frozenset({"base64", "mediaUrl", "speechToText"})
@@ -71,19 +75,18 @@ _NO_TYPE = _ADDED_BY_EVOLUTION | {"messageContextInfo", "senderKeyDistributionMe
 _MEDIA_KINDS = frozenset({Kind.IMAGE, Kind.VIDEO, Kind.AUDIO, Kind.DOCUMENT, Kind.STICKER})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
-    """A message with its wrappers taken off: the type's name, what stands under it, siblings."""
+class Content(Struct, frozen=True, kw_only=True, gc=False):
+    """
+    A message with its wrappers taken off: the type's name, what stands under it, siblings.
+
+    ``kind`` is ``UNKNOWN`` for a type that no rule explains.
+    """
 
     type_name: str
+    kind: Kind
     body: dict[str, Any]
     bare: Any
     added: dict[str, Any]
-
-    @property
-    def kind(self) -> Kind:
-        """``UNKNOWN`` for a type that no rule explains."""
-        return _KINDS.get(self.type_name, Kind.UNKNOWN)
 
 
 def open_content(message: dict[str, Any], message_type: Any) -> Content:
@@ -102,14 +105,24 @@ def open_content(message: dict[str, Any], message_type: Any) -> Content:
         added = _added(inner) | added
     type_name = _type_in(inner, message_type)
     bare = inner.get(type_name)
-    return Content(type_name=type_name, body=object_of(bare), bare=bare, added=added)
+    return Content(
+        type_name=type_name,
+        kind=_KINDS.get(type_name, Kind.UNKNOWN),
+        body=object_of(bare),
+        bare=bare,
+        added=added,
+    )
 
 
 def _added(message: dict[str, Any]) -> dict[str, Any]:
+    if _ADDED_BY_EVOLUTION.isdisjoint(message):
+        return {}
     return {name: message[name] for name in _ADDED_BY_EVOLUTION if message.get(name) is not None}
 
 
 def _unwrapped(message: dict[str, Any]) -> dict[str, Any] | None:
+    if _ANY_WRAPPER.isdisjoint(message):
+        return None
     for name in _WRAPPERS:
         inner = object_of(message.get(name)).get("message")
         if isinstance(inner, dict):
@@ -118,15 +131,14 @@ def _unwrapped(message: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _type_in(message: dict[str, Any], message_type: Any) -> str:
+    hint = message_type if isinstance(message_type, str) else "unknown"
+    if hint in _KNOWN_TYPES and message.get(hint) is not None:
+        return hint
     present = [name for name in message if name not in _NO_TYPE and message[name] is not None]
-    known = [name for name in present if name in _KINDS or name in NOT_A_TURN]
-    if isinstance(message_type, str) and message_type in known:
-        return message_type
+    known = [name for name in present if name in _KNOWN_TYPES]
     if known:
         return known[0]
-    if present:
-        return present[0]
-    return message_type if isinstance(message_type, str) else "unknown"
+    return present[0] if present else hint
 
 
 def text_in(content: Content) -> str:
@@ -194,8 +206,10 @@ _TEXTS: dict[str, Callable[[Content], str]] = {
 
 def quoted_in(item: dict[str, Any], content: Content) -> str | None:
     """The id of the message that this one answers: Evolution hoists it, Baileys does not."""
-    contexts = (item.get("contextInfo"), content.body.get("contextInfo"))
-    return first_text(*(object_of(context).get("stanzaId") for context in contexts)) or None
+    for context in (item.get("contextInfo"), content.body.get("contextInfo")):
+        if isinstance(context, dict) and (quoted := first_text(context.get("stanzaId"))):
+            return quoted
+    return None
 
 
 def media_in(content: Content, message_id: str, inline_bytes: int) -> Media | None:
@@ -205,6 +219,8 @@ def media_in(content: Content, message_id: str, inline_bytes: int) -> Media | No
     ``id`` is the message's own: what ``/chat/getBase64FromMediaMessage`` asks for. Bytes above
     ``inline_bytes`` are cut out and ``omitted`` says so.
     """
+    if content.kind not in _MEDIA_KINDS and not content.added:
+        return None
     data = base64_of(content.added.get("base64"))
     stored_url = first_text(content.added.get("mediaUrl"))
     if content.kind not in _MEDIA_KINDS and data is None and not stored_url:

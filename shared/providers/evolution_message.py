@@ -8,7 +8,6 @@ of them must have an id and a user.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from shared.errors import RequestRefused
@@ -16,7 +15,6 @@ from shared.model import Message
 from shared.providers import ParseOptions
 from shared.providers.evolution_content import (
     NOT_A_TURN,
-    Content,
     media_in,
     open_content,
     quoted_in,
@@ -73,7 +71,7 @@ def read_item(
     if (domain := _domain_of(key.get("remoteJid"))) in _IGNORED_DOMAINS:
         return _IGNORED_DOMAINS[domain]
     message = item.get("message")
-    if not isinstance(message, dict | None):
+    if message is not None and not isinstance(message, dict):
         raise refusal(f"{where}.message must be an object")
     content = open_content(message or {}, item.get("messageType"))
     if content.type_name in NOT_A_TURN:
@@ -81,32 +79,19 @@ def read_item(
     sent_at = _sent_at(item)
     if sent_at is not None and options.received_at - sent_at > options.max_age_ms:
         return "too_old"
-    origin = _Origin(instance=instance, jid=_jid_of(key, where), message_id=_message_id(key, where))
-    return _message(item, content, origin, options)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Origin:
-    instance: str
-    jid: str
-    message_id: str
-
-
-def _message(
-    item: dict[str, Any], content: Content, origin: _Origin, options: ParseOptions
-) -> Message:
+    jid, message_id = _jid_of(key, where), _message_id(key, where)
     return Message(
-        instance=origin.instance,
-        user=origin.jid.removesuffix(_PHONE),
-        message_id=origin.message_id,
+        instance=instance,
+        user=jid.removesuffix(_PHONE),
+        message_id=message_id,
         text=text_in(content),
         kind=content.kind,
-        sent_at=_sent_at(item),
+        sent_at=sent_at,
         received_at=options.received_at,
-        media=media_in(content, origin.message_id, options.media_inline_bytes),
+        media=media_in(content, message_id, options.media_inline_bytes),
         quoted=quoted_in(item, content),
         name=first_text(item.get("pushName")) or None,
-        reply_to=origin.jid,
+        reply_to=jid,
         provider=NAME,
         raw=_storable(item, options.media_inline_bytes) if options.store_raw else None,
     )
@@ -114,6 +99,8 @@ def _message(
 
 def _is_true(value: Any) -> bool:
     """An echo that is taken for a user's message makes a bot answer itself: be generous."""
+    if value is False or value is None:
+        return False
     return value is True or first_text(value).strip().lower() in ("true", "1")
 
 
@@ -128,20 +115,28 @@ def _jid_of(key: dict[str, Any], where: str) -> str:
     WhatsApp is replacing phone numbers by linked ids (``lid``); which field holds which differs
     between Evolution's versions.
     """
-    jids = [jid for name in _JID_FIELDS if (jid := _without_device(key.get(name))) is not None]
-    for suffix in (_PHONE, _LID, ""):
-        for jid in jids:
-            if jid.endswith(suffix):
-                return jid
-    raise refusal(f"{where}.key.remoteJid must name a user")
+    found: str | None = None
+    for name in _JID_FIELDS:
+        jid = _without_device(key.get(name))
+        if jid is None:
+            continue
+        if jid.endswith(_PHONE):
+            return jid
+        if found is None or (jid.endswith(_LID) and not found.endswith(_LID)):
+            found = jid
+    if found is None:
+        raise refusal(f"{where}.key.remoteJid must name a user")
+    return found
 
 
 def _without_device(value: Any) -> str | None:
-    if not isinstance(value, str) or len(value) > _ID_MAX_CHARS or value.count("@") > 1:
+    if not isinstance(value, str) or len(value) > _ID_MAX_CHARS:
         return None
     user, at, domain = value.strip().partition("@")
     user = user.partition(":")[0]
-    return f"{user}{at}{domain}" if user and domain not in _IGNORED_DOMAINS else None
+    if not user or domain in _IGNORED_DOMAINS or "@" in domain:
+        return None
+    return f"{user}{at}{domain}"
 
 
 def _message_id(key: dict[str, Any], where: str) -> str:

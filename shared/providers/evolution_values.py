@@ -36,7 +36,11 @@ def text_of(value: Any) -> str:
 
 def first_text(*values: Any) -> str:
     """The first of ``values`` that holds more than white space; its text is not trimmed."""
-    return next((text for value in values if (text := text_of(value)).strip()), "")
+    for value in values:
+        text = text_of(value)
+        if text and not text.isspace():
+            return text
+    return ""
 
 
 def integer_of(value: Any) -> int | None:
