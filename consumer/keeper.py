@@ -16,7 +16,14 @@ from dataclasses import replace
 
 import structlog
 
-from consumer.lease import ROUNDS_PER_LEASE, Lease, assign, is_renewal_due, trust_from
+from consumer.lease import (
+    ROUNDS_PER_LEASE,
+    Lease,
+    assign,
+    is_renewal_due,
+    renew_by_s,
+    trust_from,
+)
 from consumer.membership import Membership, WorkerState
 from consumer.partition import Partition
 from shared.connect import Pipe
@@ -71,12 +78,12 @@ class LeaseKeeper:
     async def run(self) -> None:
         """Round after round until cancelled."""
         while True:
-            pause_s = self._lease_ms / 1000 / ROUNDS_PER_LEASE * random.uniform(0.85, 1.0)
             try:
                 await self.round()
+                pause_s = self._pause_s()
             except (BrokerUnavailable, BrokerRefused) as error:
                 log.warning("keeper.delayed", error=str(error))
-                pause_s = min(pause_s, RETRY_S * random.uniform(0.5, 1.0))
+                pause_s = self._retry_s()
             self._drop_untrusted()
             try:
                 async with asyncio.timeout(pause_s):
@@ -85,9 +92,25 @@ class LeaseKeeper:
                 continue
             self._nudge.clear()
 
+    def _pause_s(self) -> float:
+        """
+        Until the next round: a quarter of the lease, or less where something is to be renewed by
+        then, for bells make rounds at other times.
+        """
+        trusts = [self._membership.trust, *(p.lease.trust for p in self.partitions.values())]
+        left_s = min(renew_by_s(trust, self._lease_ms) for trust in trusts) - time.monotonic()
+        round_s = self._lease_ms / 1000 / ROUNDS_PER_LEASE * random.uniform(0.94, 1.0)
+        return max(min(round_s, left_s), self._retry_s())
+
+    def _retry_s(self) -> float:
+        """After a failure."""
+        quarter_s = self._lease_ms / 1000 / ROUNDS_PER_LEASE
+        return min(quarter_s, RETRY_S) * random.uniform(0.5, 1.0)
+
     async def round(self) -> None:
         """One round; what fails leaves the rest to the next one."""
-        is_news = await self._membership.beat()
+        is_due = self._membership.is_beat_due(time.monotonic())
+        is_news = is_due and await self._membership.beat()
         live = await self._membership.survey()
         self._metrics.live_workers.set(len(live))
         if is_news:

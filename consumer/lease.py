@@ -38,7 +38,10 @@ class Trust:
 NO_TRUST = Trust(0.0)
 
 RENEW_AT = 0.4
-"""The part of a lease after which it is renewed: a renewal that times out can be repeated."""
+"""A round of the keeper renews what is older than this part of the lease."""
+
+RENEW_BY = 0.5
+"""The keeper waits for no later part: a renewal that times out can be repeated within the trust."""
 
 ROUNDS_PER_LEASE = 4
 """Rounds of the keeper in one lease: a renewal comes at every second one."""
@@ -61,8 +64,16 @@ class Lease:
 
 def is_renewal_due(trust: Trust, now_s: float, lease_ms: int) -> bool:
     """Whether a lease that gives this trust should be renewed now."""
-    renewed_s = trust.until_s - lease_ms * (1 - MARGIN) / 1000
-    return now_s >= renewed_s + lease_ms * RENEW_AT / 1000
+    return now_s >= _renewed_s(trust, lease_ms) + lease_ms * RENEW_AT / 1000
+
+
+def renew_by_s(trust: Trust, lease_ms: int) -> float:
+    """When (monotonic seconds) it must be renewed, whatever else is waited for."""
+    return _renewed_s(trust, lease_ms) + lease_ms * RENEW_BY / 1000
+
+
+def _renewed_s(trust: Trust, lease_ms: int) -> float:
+    return trust.until_s - lease_ms * (1 - MARGIN) / 1000
 
 
 def assign(partitions: int, workers: Sequence[str]) -> dict[int, str]:

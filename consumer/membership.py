@@ -15,7 +15,7 @@ import platform
 import time
 from enum import StrEnum
 
-from consumer.lease import NO_TRUST, Trust, trust_from
+from consumer.lease import NO_TRUST, Trust, is_renewal_due, trust_from
 from shared.connect import Pipe
 from shared.keys import Keys
 from shared.model import WorkerId
@@ -50,11 +50,15 @@ class Membership:
         self._lease_ms = lease_ms
         self.joins = 0
         self._said: WorkerState | None = None
-        self._trust: Trust = NO_TRUST
+        self.trust: Trust = NO_TRUST
 
     def is_trusted(self, now_s: float) -> bool:
         """Whether the others must still take this worker for alive."""
-        return self._trust.holds(now_s)
+        return self.trust.holds(now_s)
+
+    def is_beat_due(self, now_s: float) -> bool:
+        """Whether a beat is due: as a lease's renewal is, or because the state was not said yet."""
+        return self._said is not self.state or is_renewal_due(self.trust, now_s, self._lease_ms)
 
     def assignable(self) -> list[WorkerId]:
         """The live workers that do not drain."""
@@ -69,14 +73,14 @@ class Membership:
         key = self._keys.worker(self.worker)
         if self._said is self.state:
             if await self._pipe.call("PEXPIRE", key, self._lease_ms):
-                self._trust = trust_from(sent_s, self._lease_ms)
+                self.trust = trust_from(sent_s, self._lease_ms)
                 return False
             self.joins += 1  # now: the answer of the script that makes it again may get lost
         args = (self._lease_ms, self.state, platform.node())  # the state may change meanwhile
         kept = await self._pipe.script(load_script("beat"), (key,), args)
         is_news = kept == 0 or self._said is not args[1]
         self.joins += int(kept == 0)
-        self._trust, self._said = trust_from(sent_s, self._lease_ms), args[1]
+        self.trust, self._said = trust_from(sent_s, self._lease_ms), args[1]
         return is_news
 
     async def survey(self) -> dict[WorkerId, WorkerState]:
@@ -108,7 +112,7 @@ class Membership:
 
     async def leave(self) -> None:
         """Delete our key: whatever still bears our name is anybody's now."""
-        self._trust = NO_TRUST
+        self.trust = NO_TRUST
         await self._pipe.call("DEL", self._keys.worker(self.worker))
         await self._pipe.call("SREM", self._keys.workers, self.worker)
         await self.ring()

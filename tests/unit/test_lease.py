@@ -13,6 +13,7 @@ from consumer.lease import (
     Trust,
     assign,
     is_renewal_due,
+    renew_by_s,
     trust_from,
 )
 
@@ -95,6 +96,7 @@ def test_renewal_leaves_time_for_another_try() -> None:
     trust = trust_from(100.0, lease_ms)
     round_s = lease_ms / 1000 / ROUNDS_PER_LEASE
     assert not is_renewal_due(trust, 100.0 + round_s, lease_ms)
-    due_s = 100.0 + 2 * round_s
+    due_s = renew_by_s(trust, lease_ms)
+    assert due_s == pytest.approx(100.0 + 2 * round_s)
     assert is_renewal_due(trust, due_s, lease_ms)
     assert trust.holds(due_s + lease_ms / 4000 + RETRY_S)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, cast
 
 import pytest
 
-from consumer.membership import Membership
+from consumer.lease import renew_by_s
+from consumer.membership import Membership, WorkerState
 from shared.connect import Pipe
 from shared.errors import BrokerUnavailable
 from shared.keys import Keys
@@ -44,6 +46,18 @@ async def test_beats_that_keep_the_key_are_no_joins() -> None:
     assert await membership.beat()
     assert not await membership.beat()
     assert membership.joins == 1
+
+
+async def test_a_beat_is_due_like_a_renewal_or_when_there_is_news() -> None:
+    """A joined worker beats when its trust has aged, and at once when it begins to drain."""
+    membership = member(LossyPipe())
+    assert membership.is_beat_due(time.monotonic())
+    await membership.beat()
+    now_s = time.monotonic()
+    assert not membership.is_beat_due(now_s)
+    assert membership.is_beat_due(renew_by_s(membership.trust, 6000))
+    membership.state = WorkerState.DRAINING
+    assert membership.is_beat_due(now_s)
 
 
 async def test_a_key_that_was_missing_is_a_join_though_the_answer_is_lost() -> None:
