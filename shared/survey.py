@@ -2,8 +2,9 @@
 How much is unfinished, how old it is, and which partitions nobody owns.
 
 Both services export this: with every consumer dead, nobody else could tell. So it must be cheap.
-A partition in which nothing was appended since the last look, and which was empty then, costs two
-commands, however many instances it knows. That rests on the bell: an append rings it when
+Three commands tell of all partitions what the time is, whose leases are held, and which bells have
+rung. A partition in which nothing was appended since the last look, and which was empty then, costs
+nothing more, however many instances it knows. That rests on the bell: an append rings it when
 ``ready`` is empty, so once ``ready`` was seen empty, a bell that did not ring means no append.
 """
 
@@ -20,7 +21,6 @@ from shared.connect import Pipe
 from shared.errors import InturnError
 from shared.keys import Keys, PartitionKeys
 from shared.metrics import StoreMetrics
-from shared.model import WorkerId
 from shared.scripts import load_script
 
 STREAMS_PER_CALL = 500
@@ -36,7 +36,7 @@ class PartitionSurvey:
     """One partition: its unfinished messages, and when the oldest came (Redis's ms)."""
 
     number: int
-    owner: WorkerId | None
+    owned: bool
     messages: int
     oldest_at: int | None
 
@@ -62,7 +62,7 @@ class StoreSurvey:
     @property
     def without_owner(self) -> tuple[int, ...]:
         """The partitions whose lease nobody holds."""
-        return tuple(part.number for part in self.partitions if part.owner is None)
+        return tuple(part.number for part in self.partitions if not part.owned)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,7 @@ class Surveyor:
 
     async def survey(self) -> StoreSurvey:
         """
-        Look at every partition; two to four round trips for all of them together.
+        Look at every partition; one to four round trips for all of them together.
 
         After a failure everything is looked at again: Redis may have come back with less.
 
@@ -98,37 +98,51 @@ class Surveyor:
             BrokerUnavailable: no answer.
             BrokerRefused: Redis refused to tell.
         """
-        numbers = range(self._keys.partitions)
+        parts = [self._keys.partition(number) for number in range(self._keys.partitions)]
         try:
-            now, *partitions = await asyncio.gather(
-                self._pipe.call("TIME"), *(self._survey_partition(number) for number in numbers)
+            now, bells, owned = await asyncio.gather(
+                self._pipe.call("TIME"), self._last_rings(parts), self._owned(parts)
+            )
+            found = await asyncio.gather(
+                *(self._count(part, bells.get(part.bell, b"")) for part in parts)
             )
         except InturnError:
             self._quiet = {}
             raise
-        now_ms = int(now[0]) * 1000 + int(now[1]) // 1000
-        return StoreSurvey(now_ms=now_ms, partitions=tuple(partitions))
+        return StoreSurvey(
+            now_ms=int(now[0]) * 1000 + int(now[1]) // 1000,
+            partitions=tuple(
+                PartitionSurvey(
+                    number=part.number,
+                    owned=part.number in owned,
+                    messages=messages,
+                    oldest_at=oldest_at,
+                )
+                for part, (messages, oldest_at) in zip(parts, found, strict=True)
+            ),
+        )
 
-    async def _survey_partition(self, number: int) -> PartitionSurvey:
-        p = self._keys.partition(number)
-        last, owner = await asyncio.gather(
-            self._pipe.call("XREVRANGE", p.bell, "+", "-", "COUNT", 1),
-            self._pipe.call("HGET", p.lease, "owner"),
-        )
-        bell = last[0][0] if last else b""
-        if self._quiet.get(number) == _Quiet(bell):
-            messages, oldest_at = 0, None
-        else:
-            messages, oldest_at = await self._count(p, bell)
-        return PartitionSurvey(
-            number=number,
-            owner=None if owner is None else WorkerId(owner.decode()),
-            messages=messages,
-            oldest_at=oldest_at,
-        )
+    async def _last_rings(self, parts: Sequence[PartitionKeys]) -> dict[str, bytes]:
+        """The id of every bell that has ever rung: of each its only entry."""
+        bells, ids = [part.bell for part in parts], ["0-0"] * len(parts)
+        found = await self._pipe.call("XREAD", "COUNT", 1, "STREAMS", *bells, *ids)
+        return {bell.decode(): entries[0][0] for bell, entries in found or ()}
+
+    async def _owned(self, parts: Sequence[PartitionKeys]) -> set[int]:
+        """The partitions whose lease somebody holds; asked one by one only where not all are."""
+        held = await self._pipe.call("EXISTS", *(part.lease for part in parts))
+        if held == len(parts):
+            return {part.number for part in parts}
+        each = await asyncio.gather(*(self._pipe.call("EXISTS", part.lease) for part in parts))
+        return {part.number for part, is_held in zip(parts, each, strict=True) if is_held}
 
     async def _count(self, p: PartitionKeys, bell: bytes) -> tuple[int, int | None]:
-        """Count the entries, asking for ``ready`` after the bell and before the streams."""
+        """
+        Count the entries, asking for ``ready`` after the bell and before the streams; and when
+        the oldest came.
+        """
+        if self._quiet.get(p.number) == _Quiet(bell):
+            return 0, None
         self._quiet.pop(p.number, None)
         unread, names = await asyncio.gather(
             self._pipe.call("EXISTS", p.ready), self._pipe.call("SMEMBERS", p.streams)

@@ -11,7 +11,6 @@ from ops.doctor import has_failed, judge, judge_silence, render_json, render_tex
 from ops.doctor.examine import DataState, Examination, Rights, judge_refusals, probes
 from ops.doctor.point import Verdict
 from shared.errors import BrokerRefused
-from shared.model import WorkerId
 from shared.preflight import Meta
 from shared.server_info import ServerInfo
 from shared.settings import InstanceSettings, Settings
@@ -36,7 +35,7 @@ NOW_MS = 1_760_000_000_000
 
 def healthy_data(**changes: object) -> DataState:
     """Two partitions with an owner each and nothing waiting, but for ``changes``."""
-    values = {"messages": 0, "oldest_at": None, "owner": WorkerId("worker-a"), **changes}
+    values = {"messages": 0, "oldest_at": None, "owned": True, **changes}
     parts = tuple(PartitionSurvey(number=n, **values) for n in range(2))  # type: ignore[arg-type]
     survey = StoreSurvey(now_ms=NOW_MS, partitions=parts)
     return DataState(survey=survey, kept=Kept(replies=0, dead_letters=0), workers={"a": "up"})
@@ -169,7 +168,7 @@ def test_other_partitions_and_no_data_are_told_apart() -> None:
 
 def test_orphans_are_a_failure_only_while_nobody_could_take_them() -> None:
     """During a rolling restart a partition is without owner for a moment."""
-    data = healthy_data(owner=None)
+    data = healthy_data(owned=False)
     assert verdicts(data=data)["owners"] is Verdict.WARN
     nobody = DataState(survey=data.survey, kept=data.kept, workers={})
     found = verdicts(data=nobody)
