@@ -28,9 +28,13 @@ async def serve_consumer(
     stop: asyncio.Event,
     *,
     say: Say | None = None,
+    shown: ConsumerMetrics | None = None,
 ) -> None:
-    """Run one worker until ``stop`` is set and it has drained; ``say`` logs each window."""
-    metrics, keys = ConsumerMetrics(), found.keys
+    """
+    Run one worker until ``stop`` is set and it has drained; ``say`` logs each window. ``shown``
+    are metrics that a service beside this one keeps true about the store.
+    """
+    metrics, keys = shown or ConsumerMetrics(), found.keys
     worker = Worker(settings, redis_url, keys, metrics, say=say)
     pipe = Pipe(redis_url, timeout_ms=SURVEY_TIMEOUT_MS, name="survey")
 
@@ -42,10 +46,12 @@ async def serve_consumer(
     app.add_routes(Health(check, metrics).routes())
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     watched = watch_loop(settings.lease_ms, metrics.loop_lag_seconds.observe)
-    surveyed = keep_surveying(pipe, keys, metrics, SURVEY_S)
-    meta = keep_meta(pipe, found, metrics)
+    works = {"pipe": pipe.run(), "watchdog": watched}
+    if shown is None:
+        works["survey"] = keep_surveying(pipe, keys, [metrics], SURVEY_S)
+        works["meta"] = keep_meta(pipe, found, metrics)
     async with (
-        in_background(pipe=pipe.run(), survey=surveyed, meta=meta, watchdog=watched),
+        in_background(**works),
         listening(runner, settings.host, settings.consumer_port, "INTURN_CONSUMER_PORT"),
     ):
         await worker.run(stop)

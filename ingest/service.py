@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -16,7 +16,7 @@ from ingest.keeping import keeping_in_redis, keeping_in_spool, what_is_wrong
 from shared.connect import Pipe
 from shared.keys import Keys
 from shared.meta_keeper import keep_meta
-from shared.metrics import IngestMetrics, InstanceLabels
+from shared.metrics import IngestMetrics, InstanceLabels, StoreMetrics
 from shared.preflight import Prepared
 from shared.service import in_background, listening, prepared, run_configured
 from shared.settings import Settings
@@ -35,9 +35,11 @@ async def serve_ingest(
     *,
     say: Say | None = None,
     on_ready: Callable[[int], None] = lambda _port: None,
+    beside: Sequence[StoreMetrics] = (),
 ) -> None:
     """
     Serve until ``stop`` is set; ``on_ready`` is told the port, ``say`` logs each message.
+    What is found out about the store is also shown in the metrics of the services ``beside``.
 
     What was answered 2xx is in Redis or in the spool; a request that is cut off by the end of
     the process was not answered, so its provider sends it again. Without a spool it waits for
@@ -79,8 +81,9 @@ async def serve_ingest(
             say=say,
             routes=Conversations(reads, keys, settings).routes(),
         )
-        survey = keep_surveying(reads, keys, metrics, SURVEY_S, tell=limited.note)
-        meta = _keep_meta(reads, found, metrics)
+        shown = (metrics, *beside)
+        survey = keep_surveying(reads, keys, shown, SURVEY_S, tell=limited.note)
+        meta = _keep_meta(reads, found, shown)
         async with (
             in_background(status=reads.run(), survey=survey, meta=meta),
             listening(
@@ -91,8 +94,10 @@ async def serve_ingest(
             await stop.wait()
 
 
-async def _keep_meta(pipe: Pipe, found: asyncio.Future[Prepared], metrics: IngestMetrics) -> None:
-    await keep_meta(pipe, await found, metrics)
+async def _keep_meta(
+    pipe: Pipe, found: asyncio.Future[Prepared], metrics: Sequence[StoreMetrics]
+) -> None:
+    await keep_meta(pipe, await found, *metrics)
 
 
 def main() -> int:

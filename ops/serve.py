@@ -10,6 +10,7 @@ from consumer.service import serve_consumer
 from ingest.auth import api_token_of
 from ingest.service import serve_ingest
 from shared.home import home_folder, note_services
+from shared.metrics import ConsumerMetrics
 from shared.service import prepared, run_configured
 from shared.settings import Settings
 
@@ -48,8 +49,10 @@ async def _up(settings: Settings, redis_url: str, stop: asyncio.Event) -> None:
     """
     Ingest stops taking messages first; what it took, the worker may still finish.
 
-    Ingest need not wait for Redis where it has a spool; the consumer does.
+    Ingest need not wait for Redis where it has a spool; the consumer does. The store is looked
+    at once for both.
     """
+    metrics = ConsumerMetrics()
 
     def announce(port: int) -> None:
         note_services(home_folder(), port=port, consumer_port=settings.consumer_port)
@@ -57,9 +60,11 @@ async def _up(settings: Settings, redis_url: str, stop: asyncio.Event) -> None:
 
     async with asyncio.TaskGroup() as group:
         group.create_task(
-            serve_ingest(settings, redis_url, stop, say=log.info, on_ready=announce),
+            serve_ingest(
+                settings, redis_url, stop, say=log.info, on_ready=announce, beside=[metrics]
+            ),
             name="ingest",
         )
         found = await prepared(settings, redis_url, stop)
         if found is not None:
-            await serve_consumer(settings, redis_url, found, stop, say=log.info)
+            await serve_consumer(settings, redis_url, found, stop, say=log.info, shown=metrics)

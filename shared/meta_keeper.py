@@ -11,6 +11,7 @@ different places.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 import structlog
@@ -22,20 +23,20 @@ from shared.metrics import StoreMetrics
 from shared.preflight import Prepared, create_meta, meta_problems, read_meta
 
 INTERVAL_S = 1.0
-"""One small command a second and process."""
+"""One small command a second and process; ``inturn up`` is one."""
 
 log: FilteringBoundLogger = structlog.get_logger()
 
 
 async def keep_meta(
-    pipe: Pipe, found: Prepared, metrics: StoreMetrics, interval_s: float = INTERVAL_S
+    pipe: Pipe, found: Prepared, *metrics: StoreMetrics, interval_s: float = INTERVAL_S
 ) -> None:
     """
     Look again and again, until cancelled.
 
-    Data that are gone or others than ``found`` are counted and logged once by every process, and
-    a meta that is not whole is completed with what this process knows. While Redis does not
-    answer or takes no writes, the next round tries again.
+    Data that are gone or others than ``found`` are counted, in all ``metrics``, and logged once
+    by every process, and a meta that is not whole is completed with what this process knows.
+    While Redis does not answer or takes no writes, the next round tries again.
 
     Raises:
         StartRefused: there are other data now, which this process must not touch. It exits 2.
@@ -50,7 +51,7 @@ async def keep_meta(
 class _Watch:
     """``known``: when the data were created that we know; None after they were lost."""
 
-    def __init__(self, pipe: Pipe, found: Prepared, metrics: StoreMetrics) -> None:
+    def __init__(self, pipe: Pipe, found: Prepared, metrics: Sequence[StoreMetrics]) -> None:
         self._pipe = pipe
         self._found = found
         self._metrics = metrics
@@ -70,7 +71,8 @@ class _Watch:
         self._known = meta.created_at
 
     def _tell_loss(self, created_at: str) -> None:
-        self._metrics.data_lost_total.inc()
+        for metrics in self._metrics:
+            metrics.data_lost_total.inc()
         log.error(
             "data.lost",
             created_at=created_at,

@@ -190,13 +190,14 @@ async def count_kept(pipe: Pipe, keys: Keys) -> Kept:
 async def keep_surveying(
     pipe: Pipe,
     keys: Keys,
-    metrics: StoreMetrics,
+    metrics: Sequence[StoreMetrics],
     interval_s: float,
     *,
     tell: Callable[[int | None], None] = lambda _backlog: None,
 ) -> None:
     """
-    Set the gauges every ``interval_s``, until cancelled; ``tell`` is told the backlog, if known.
+    Set the gauges of all ``metrics`` every ``interval_s``, until cancelled; ``tell`` is told the
+    backlog, if known.
 
     While Redis does not tell they are NaN: a backlog from before an outage would look like one
     of now, and a zero like health. An outage is one line in the log, and its end another.
@@ -221,16 +222,18 @@ async def keep_surveying(
         await asyncio.sleep(interval_s)
 
 
-def _show(metrics: StoreMetrics, survey: StoreSurvey) -> None:
-    metrics.backlog_messages.set(survey.backlog_messages)
-    metrics.oldest_unfinished_seconds.set(survey.oldest_unfinished_s)
-    metrics.partitions_without_owner.set(len(survey.without_owner))
+def _show(metrics: Sequence[StoreMetrics], survey: StoreSurvey) -> None:
+    for shown in metrics:
+        shown.backlog_messages.set(survey.backlog_messages)
+        shown.oldest_unfinished_seconds.set(survey.oldest_unfinished_s)
+        shown.partitions_without_owner.set(len(survey.without_owner))
 
 
-def _show_unknown(metrics: StoreMetrics) -> None:
-    metrics.backlog_messages.set(_UNKNOWN)
-    metrics.oldest_unfinished_seconds.set(_UNKNOWN)
-    metrics.partitions_without_owner.set(_UNKNOWN)
+def _show_unknown(metrics: Sequence[StoreMetrics]) -> None:
+    for shown in metrics:
+        shown.backlog_messages.set(_UNKNOWN)
+        shown.oldest_unfinished_seconds.set(_UNKNOWN)
+        shown.partitions_without_owner.set(_UNKNOWN)
 
 
 async def _total_length(pipe: Pipe, streams: Sequence[str]) -> int:

@@ -9,8 +9,10 @@ from typing import Any
 
 import aiohttp
 import pytest
+from redis.asyncio import Redis
 from yarl import URL
 
+from shared.home import FOLDER_NAME, find_running
 from shared.redis_binary import ServerBinary
 from tests.support.command import UpCommand
 from tests.support.evolution_payloads import INSTANCE, PHONE, key, text_item, webhook
@@ -141,6 +143,32 @@ async def test_what_was_accepted_survives_a_restart(folder: Path, redis_folder: 
             await up.serving()
             (call,) = await handler.wait_for_calls(1)
         assert call.json["text"] == "hi\nthere"
+
+
+async def test_both_services_tell_of_the_store(folder: Path, redis_folder: Path) -> None:
+    """What is in Redis, and that everything is gone, stands in the metrics of both."""
+    async with UpCommand(folder, redis_folder, {}) as up:
+        await up.serving()
+
+        async def both_show(line: str) -> bool:
+            return all([line in await scrape(port) for port in (up.port, up.consumer_port)])
+
+        await eventually(lambda: both_show("\ninturn_backlog_messages 0.0\n"), "the survey")
+        running = find_running(folder / FOLDER_NAME)
+        assert running is not None
+        assert running.redis_url is not None
+        async with Redis.from_url(running.redis_url) as redis:
+            await redis.flushall()
+        await eventually(lambda: both_show("\ninturn_data_lost_total 1.0\n"), "the loss")
+
+
+async def scrape(port: int) -> str:
+    """What a service shows on ``/metrics``."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{port}/metrics") as answer,
+    ):
+        return await answer.text()
 
 
 async def test_ctrl_c_ends_it_when_idle(folder: Path, redis_folder: Path) -> None:

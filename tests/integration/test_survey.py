@@ -153,7 +153,7 @@ async def test_gauges_are_unknown_during_an_outage_and_right_after_it(
     with RedisServer(redis_binary) as server:
         async with running_pipe(server.url) as pipe:
             await append_message(pipe, keys, "ana")
-            task = asyncio.create_task(keep_surveying(pipe, keys, metrics, 0.01))
+            task = asyncio.create_task(keep_surveying(pipe, keys, [metrics], 0.01))
             await eventually(lambda: backlog() == 1, "the first survey")
             assert metrics.registry.get_sample_value("inturn_partitions_without_owner") == 4
             server.kill()
