@@ -28,8 +28,8 @@ from shared.errors import BrokerRefused, BrokerUnavailable, Fenced
 from shared.metrics import ConsumerMetrics
 from shared.model import Conversation, Entry, WorkerId
 
-IDLE_S = 10.0
-"""An idle partition is looked at this often though its bell is silent: a bell may be deleted."""
+IDLE_S = 600.0
+"""An idle partition turns this often; that its bell is silent is looked at by ``silence``."""
 
 UNREAD_LOOK_S = 0.1
 """While a stream stands unread (it is read ahead enough, or fails), no bell rings for others."""

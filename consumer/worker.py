@@ -31,6 +31,7 @@ from consumer.reclaimer import Reclaimer
 from consumer.retry import retry_rules
 from consumer.sender import PartitionSender
 from consumer.sends import Sends, SendSettings
+from consumer.silence import keep_looking
 from consumer.store import PartitionStore
 from consumer.sweep import Sweeper
 from consumer.window import rules_for
@@ -193,6 +194,8 @@ class Worker:
             ),
         )
         inner.create_task(self._listen(), name="bells")
+        looks = keep_looking(self._pipe, self._keys, self._keeper.partitions)
+        inner.create_task(looks, name="silence")
         inner.create_task(reclaimer.run(), name="reclaimer")
         inner.create_task(self._gauge(), name="gauges")
         log.info("worker.started", worker=self.id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from redis.asyncio import Redis
 
-from consumer.partition import IDLE_S
+from consumer import silence
 from consumer.reader import BellReader
 from shared.connect import Pipe
 from tests.support.deployment import RunningWorker, deployment
@@ -65,7 +65,7 @@ async def test_a_worker_hears_a_server_that_lost_its_last_rings(
         await eventually(lambda: heard(worker, bell) not in (None, LATER.encode()), "new ids")
         await worker.owns(1)
         await shop.say("alice", "hi")
-        await server.wait_for_calls(1, deadline_s=IDLE_S / 2)
+        await server.wait_for_calls(1, deadline_s=silence.LOOK_S / 2)
 
 
 def heard(worker: RunningWorker, bell: str) -> bytes | None:
