@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
 from consumer.dispatch import Dispatcher
 from consumer.partition import Partition
+from shared.connect import Pipe
 from shared.errors import BrokerRefused, BrokerUnavailable
 from shared.metrics import ConsumerMetrics
 from shared.model import EntryId, Token, WorkerId
@@ -38,6 +39,7 @@ class Reclaimer:
     def __init__(
         self,
         worker: WorkerId,
+        pipe: Pipe,
         partitions: Mapping[int, Partition],
         dispatcher: Dispatcher,
         metrics: ConsumerMetrics,
@@ -47,6 +49,7 @@ class Reclaimer:
         foreign_limit_ms: Callable[[str], int],
     ) -> None:
         self._worker = worker
+        self._pipe = pipe
         self._partitions = partitions
         self._dispatcher = dispatcher
         self._metrics = metrics
@@ -64,18 +67,38 @@ class Reclaimer:
             await self.round()
 
     async def round(self) -> None:
-        """Audit every partition that is ours and loaded."""
+        """Audit every partition that is ours and loaded, if Redis holds anything to audit."""
         strangers: dict[tuple[int, str, EntryId], float] = {}
         records: dict[Token, float] = {}
-        for partition in list(self._partitions.values()):
+        partitions = list(self._partitions.values())
+        try:
+            has_records, has_streams = await self._holds_any(partitions)
+        except (BrokerUnavailable, BrokerRefused) as error:
+            log.warning("audit.delayed", error=str(error))
+            return
+        for partition in partitions:
             if not partition.loaded or partition.stopped:
                 continue
             try:
-                records |= await self._audit_records(partition)
-                strangers |= await self._audit_streams(partition)
+                if has_records:
+                    records |= await self._audit_records(partition)
+                if has_streams or partition.memory.streams:
+                    strangers |= await self._audit_streams(partition)
             except (BrokerUnavailable, BrokerRefused) as error:
                 log.warning("audit.delayed", partition=partition.number, error=str(error))
         self._strangers, self._records = strangers, records
+
+    async def _holds_any(self, partitions: Sequence[Partition]) -> tuple[bool, bool]:
+        """Whether some partition has records of windows or sends, and whether one has streams."""
+        names = [partition.store.keys for partition in partitions]
+        if not names:
+            return False, False
+        records = [key for name in names for key in (name.running, name.sending)]
+        found = await asyncio.gather(
+            self._pipe.call("EXISTS", *records),
+            self._pipe.call("EXISTS", *(name.streams for name in names)),
+        )
+        return found[0] > 0, found[1] > 0
 
     async def _audit_records(self, partition: Partition) -> dict[Token, float]:
         """Records that are not what they seem, with when each was first seen so."""

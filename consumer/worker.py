@@ -184,6 +184,7 @@ class Worker:
     def _begin(self, inner: asyncio.TaskGroup) -> None:
         reclaimer = Reclaimer(
             self.id,
+            self._pipe,
             self._keeper.partitions,
             self._dispatcher,
             self._metrics,
