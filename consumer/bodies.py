@@ -50,14 +50,19 @@ class EntryStore(Protocol):
         ...
 
 
+def entry_cost_bytes(entry: Entry) -> int:
+    """What holding this one takes of the budget; nothing, if it is bare."""
+    return 0 if entry.is_bare else entry.size_bytes + ENTRY_COST_BYTES
+
+
 def cost_bytes(entries: Iterable[Entry]) -> int:
-    """What holding these takes of the budget; bare ones cost nothing."""
-    return sum(entry.size_bytes + ENTRY_COST_BYTES for entry in entries if not entry.is_bare)
+    """What holding these takes of the budget."""
+    return sum([entry_cost_bytes(entry) for entry in entries])
 
 
 def size_bytes(entries: Iterable[Entry]) -> int:
     """What these take in the stream, bare or not."""
-    return sum(entry.size_bytes for entry in entries)
+    return sum([entry.size_bytes for entry in entries])
 
 
 def strip(entry: Entry, neighbour: Entry | None = None) -> Entry:

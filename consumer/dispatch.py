@@ -19,9 +19,10 @@ import structlog
 
 from consumer.attempt import Attempts, DispatchSettings, Running, encode_outcome, kind_of_error
 from consumer.bodies import BULKY_BYTES, HAND_BYTES, is_bare, load_window
+from consumer.conversation import Phase, State
 from consumer.finisher import Finisher
 from consumer.membership import Membership
-from consumer.memory import Memory, Phase, State
+from consumer.memory import Memory
 from consumer.owner import Owner
 from consumer.retry import Decision, Finish, GiveUp, Postpone
 from consumer.store import (

@@ -8,16 +8,14 @@ throws the whole memory away and builds a new one from the stream.
 
 from __future__ import annotations
 
-import heapq
-import itertools
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from enum import Enum, auto
+from collections.abc import Callable, Iterable
 
-from consumer.bodies import HELD_BYTES, cost_bytes, size_bytes, strip
+from consumer.bodies import HELD_BYTES, cost_bytes, entry_cost_bytes, strip
+from consumer.conversation import Phase, State, StreamMemory
 from consumer.startable import Startable
-from consumer.window import Cut, Rules, first_cut, freeze
-from shared.model import ClosedBy, Conversation, Entry, EntryId, Token, Window
+from consumer.timers import Timers
+from consumer.window import Rules, extend_cut, first_cut, freeze
+from shared.model import ClosedBy, Conversation, Entry, EntryId, Window
 from shared.record import Record
 
 FALLBACK_CHECK_S = 1.0
@@ -25,64 +23,6 @@ FALLBACK_CHECK_S = 1.0
 
 FOREIGN_CHECK_S = 1.0
 """How often the records of other workers are looked at again."""
-
-
-class Phase(Enum):
-    """Where a conversation stands."""
-
-    OPEN = auto()
-    """Its window gathers, or there is none."""
-    STARTABLE = auto()
-    """A window is closed, or a record is due, and waits for a handler slot."""
-    STARTING = auto()
-    """The start script is on its way."""
-    RUNNING = auto()
-    """A handler of this worker has it."""
-    WAITING = auto()
-    """Its record is nobody's and due later."""
-    FOREIGN = auto()
-    """A live other worker has it."""
-
-
-@dataclass(slots=True, eq=False)
-class State:
-    """One conversation. ``entries`` are those that no record holds, in stream order."""
-
-    key: Conversation
-    entries: list[Entry] = field(default_factory=list)
-    read_at_s: list[float] = field(default_factory=list)
-    phase: Phase = Phase.OPEN
-    rules: Rules | None = None
-    cut: tuple[int, ClosedBy, int] | None = None
-    due_ms: int | None = None
-    record: Record | None = None
-    window: Window | None = None
-    orphaned: bool = False
-    queued_behind: bool = False
-
-    @property
-    def window_bytes(self) -> int:
-        """What the window that may start takes in the stream."""
-        if self.window is not None:
-            return size_bytes(self.window.entries)
-        return size_bytes(self.entries[: self.cut[0]]) if self.cut is not None else 0
-
-
-Due = tuple[int, int, State]
-"""When a window is due in Redis's ms, a serial number, and whose it is."""
-
-
-@dataclass(slots=True)
-class StreamMemory:
-    """
-    One instance's stream: entries held, those of them in open conversations, conversations not
-    open, ms of the last entry read.
-    """
-
-    held: int = 0
-    open: int = 0
-    busy: int = 0
-    read_to_ms: int = 0
 
 
 class Memory:
@@ -103,11 +43,8 @@ class Memory:
         self.on_opened: Callable[[Entry], None] = _say_nothing
         self._rules_of = rules_of
         self._startable: Startable[State] = Startable()
-        self._due: list[Due] = []
-        self._backoff: list[tuple[float, int, State, Token]] = []
-        self._serial = itertools.count()
+        self._timers = Timers()
         self._now_ms = 0
-        self._behind: dict[str, list[Due]] = {}
         self._peeked_s = 0.0
         self._drained_s = 0.0
         self._fallback_s = 0.0
@@ -132,30 +69,38 @@ class Memory:
         self._state(conversation).record = record
 
     def learn(self, entry: Entry, now_s: float) -> None:
+        """Add an entry that was read or claimed."""
+        self.learn_page(entry.message.instance, (entry,), now_s)
+
+    def learn_page(self, instance: str, entries: Iterable[Entry], now_s: float) -> None:
         """
-        Add an entry that was read or claimed, bare where the budget is used up; one that is
-        known already changes nothing.
+        Add entries of one stream that were read, bare where the budget is used up; those that
+        are known already change nothing.
         """
-        message = entry.message
-        state = self._state((message.instance, message.user))
-        record = state.record
-        if record is not None and entry.id in record.ids:
-            return
-        at = len(state.entries)
-        while at and entry.id < state.entries[at - 1].id:
-            at -= 1
-        if at and entry.id == state.entries[at - 1].id:
-            return
-        state.entries.insert(at, self._fit(entry, state.entries[at - 1] if at else None))
-        state.read_at_s.insert(at, now_s)
-        stream = self.stream(message.instance)
-        stream.held += 1
-        if state.phase is Phase.OPEN:
+        stream, watermark_ms = self.stream(instance), self.watermark_ms(instance)
+        states = self.states
+        for entry in entries:
+            conversation = (instance, entry.message.user)
+            state = states.get(conversation)
+            if state is None:
+                state = states[conversation] = State(conversation)
+            at = state.place(entry)
+            if at is None:
+                continue
+            held = state.entries
+            held.insert(at, self._fit(entry, held[at - 1] if at else None))
+            state.read_at_s.insert(at, now_s)
+            stream.held += 1
+            if len(held) == 1:
+                self.on_opened(entry)
+            if state.phase is not Phase.OPEN:
+                continue
             stream.open += 1
-        if len(state.entries) == 1:
-            self.on_opened(entry)
-        if state.phase is Phase.OPEN and record is None:
-            self._look(state)
+            if state.record is not None:
+                continue
+            if at < len(held) - 1:
+                state.cut = None
+            self._look(state, watermark_ms)
 
     def attach(self, conversation: Conversation, members: Iterable[Entry]) -> bool:
         """
@@ -184,19 +129,10 @@ class Memory:
         """
         Move the watermark: a peek from ``began_s`` to ``peeked_s`` said ``now_ms``, and what it
         named has been read, but for what is left in ``unread``. Closes what is due.
-
-        What is due and not closed waits by its stream, so that it is not looked at each time
-        while that stream's watermark stays behind: a flood may hold a million windows open.
         """
         self._now_ms, self._peeked_s, self._drained_s = now_ms, peeked_s, began_s
-        for due in _pop_until(self._due, now_ms):
-            heapq.heappush(self._behind.setdefault(due[2].key[0], []), due)
-        for instance, behind in list(self._behind.items()):
-            for due_ms, _, state in _pop_until(behind, self.watermark_ms(instance)):
-                if due_ms == state.due_ms and state.phase is Phase.OPEN:
-                    self._look(state)
-            if not behind:
-                del self._behind[instance]
+        for state in self._timers.due_windows(now_ms, self.watermark_ms):
+            self._look(state, self.watermark_ms(state.key[0]))
         if peeked_s >= self._fallback_s + FALLBACK_CHECK_S:
             self._fallback_s = peeked_s
             for state in list(self.open.values()):
@@ -206,10 +142,8 @@ class Memory:
 
     def wake_backoffs(self, now_s: float) -> None:
         """Make startable the records whose time has come."""
-        while self._backoff and self._backoff[0][0] <= now_s:
-            _, _, state, token = heapq.heappop(self._backoff)
-            if state.phase is Phase.WAITING and state.record and state.record.token == token:
-                self._queue(state)
+        for state in self._timers.due_records(now_s):
+            self._queue(state)
 
     def take_startable(
         self, limit: int, room_bytes: int = HELD_BYTES, *, orphan: bool
@@ -233,9 +167,10 @@ class Memory:
         """The frozen window of a taken conversation; its entries may be bare."""
         if state.window is not None:
             return state.window
-        assert state.cut is not None
-        size, closed_by, due_ms = state.cut
-        return freeze(state.entries[:size], closed_by, due_ms)
+        cut, closed_by = state.cut, state.closed_by
+        assert cut is not None
+        assert closed_by is not None
+        return freeze(state.entries[: cut.size], closed_by, cut.due_ms)
 
     def started(self, state: State, window: Window, record: Record) -> None:
         """
@@ -250,7 +185,7 @@ class Memory:
             if state.entries:
                 self.on_opened(state.entries[0])
         state.window, state.record = window, record
-        state.cut = state.due_ms = state.rules = None
+        state.cut = state.closed_by = state.due_ms = state.rules = None
         state.orphaned = False
         self.set_phase(state, Phase.RUNNING)
 
@@ -261,7 +196,7 @@ class Memory:
         state.record = record
         self.foreign.pop(state.key, None)
         self.set_phase(state, Phase.WAITING)
-        heapq.heappush(self._backoff, (due_s, next(self._serial), state, record.token))
+        self._timers.run_again_at(state, due_s, record.token)
 
     def adopt(self, state: State, *, orphaned: bool) -> None:
         """
@@ -294,7 +229,7 @@ class Memory:
             del self.states[state.key]
             self._forget_idle_stream(state.key[0])
             return
-        if self._look(state):
+        if self._look(state, self.watermark_ms(state.key[0])):
             state.queued_behind = True
 
     def knows(self, entry_ids: Iterable[EntryId], instance: str) -> set[EntryId]:
@@ -311,10 +246,10 @@ class Memory:
     def next_wake_s(self, now_s: float, idle_s: float) -> float:
         """When (monotonic seconds) the loop must turn again though nothing rings."""
         wake_s = now_s + idle_s
-        if self._due:
-            wake_s = min(wake_s, self._peeked_s + (self._due[0][0] - self._now_ms) / 1000)
-        if self._backoff:
-            wake_s = min(wake_s, self._backoff[0][0])
+        if (due_ms := self._timers.next_due_ms) is not None:
+            wake_s = min(wake_s, self._peeked_s + (due_ms - self._now_ms) / 1000)
+        if (due_s := self._timers.next_backoff_s) is not None:
+            wake_s = min(wake_s, due_s)
         if self.foreign:
             wake_s = min(wake_s, now_s + FOREIGN_CHECK_S)
         if self.open:
@@ -340,7 +275,7 @@ class Memory:
             del self.streams[instance]
 
     def _fit(self, entry: Entry, before: Entry | None) -> Entry:
-        cost = cost_bytes((entry,))
+        cost = entry_cost_bytes(entry)
         if self.held_bytes + cost > self._limit_bytes:
             return strip(entry, before)
         self.held_bytes += cost
@@ -352,27 +287,32 @@ class Memory:
             state = self.states[conversation] = State(conversation)
         return state
 
-    def _cut(self, state: State) -> Cut:
-        if state.rules is None:
-            state.rules = self._rules_of(state.key[0])
-        return first_cut(state.entries, state.rules)
+    def _look(self, state: State, watermark_ms: int) -> bool:
+        """
+        Cut an open conversation's first window; queue it if it is closed.
 
-    def _look(self, state: State) -> bool:
-        """Cut an open conversation's first window; queue it if it is closed."""
-        cut = self._cut(state)
-        closed_by = cut.closes_at(self.watermark_ms(state.key[0]))
-        if closed_by is not None:
-            state.cut = (cut.size, closed_by, cut.due_ms)
+        Since the last look at most one entry has come, behind the others; else ``cut`` is None.
+        """
+        entries, rules, cut = state.entries, state.rules, state.cut
+        if rules is None:
+            rules = state.rules = self._rules_of(state.key[0])
+        if cut is None:
+            cut = first_cut(entries, rules)
+            self.open[state.key] = state
+        elif cut.size < len(entries):
+            cut = extend_cut(cut, entries[0], entries[-1], rules)
+        state.cut = cut
+        if (closed_by := cut.closes_at(watermark_ms)) is not None:
+            state.closed_by = closed_by
             self._queue(state)
             return True
-        self.open[state.key] = state
         if cut.due_ms != state.due_ms:
-            state.due_ms = cut.due_ms
-            heapq.heappush(self._due, (cut.due_ms, next(self._serial), state))
+            self._timers.close_at(state, cut.due_ms)
         return False
 
     def _queue(self, state: State) -> None:
         state.queued_behind = False
+        state.size_window()
         self.set_phase(state, Phase.STARTABLE)
         self._startable.add(state)
 
@@ -383,14 +323,8 @@ class Memory:
         limit_s = state.read_at_s[0] + (rules.max_wait_ms + rules.grace_ms) / 1000
         if self._drained_s < limit_s:
             return
-        cut = self._cut(state)
-        state.cut = (cut.size, ClosedBy.CLOCK, cut.due_ms)
+        state.closed_by = ClosedBy.CLOCK
         self._queue(state)
-
-
-def _pop_until(heap: list[Due], limit_ms: int) -> Iterator[Due]:
-    while heap and heap[0][0] <= limit_ms:
-        yield heapq.heappop(heap)
 
 
 def _say_nothing(_entry: Entry) -> None:

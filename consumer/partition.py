@@ -15,10 +15,11 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from consumer.conversation import Phase, State
 from consumer.dispatch import Dispatcher
 from consumer.lease import Lease
 from consumer.membership import Membership
-from consumer.memory import Memory, Phase, State
+from consumer.memory import Memory
 from consumer.reader import Reader
 from consumer.sender import PartitionSender
 from consumer.store import FinishCode, FinishRequest, PartitionStore

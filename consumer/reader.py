@@ -180,12 +180,14 @@ class Reader:
         elif stream_read.code is ReadCode.FAILED:
             log.error("read.failed", instance=stream_read.instance, error=stream_read.error)
         now_s = time.monotonic()
+        page = []
         for raw_id, values in stream_read.entries:
-            entry = await decode_or_bury(
-                self._store, epoch, stream_read.instance, raw_id, values, self._metrics
-            )
-            if entry is not None:
-                self._memory.learn(entry, now_s)
+            try:
+                page.append(wire.decode_entry(stream_read.instance, raw_id, values))
+            except EntryUndecodable as error:
+                undecodable = (stream_read.instance, raw_id, values)
+                await bury(self._store, epoch, undecodable, error, self._metrics)
+        self._memory.learn_page(stream_read.instance, page, now_s)
         if stream_read.entries:
             last_id: bytes = stream_read.entries[-1][0]
             stream.read_to_ms = int(last_id.split(b"-")[0])
@@ -203,15 +205,27 @@ async def decode_or_bury(
     try:
         return wire.decode_entry(instance, raw_id, values)
     except EntryUndecodable as error:
-        letter = wire.DeadLetter(
-            window=None,
-            error=str(error),
-            attempts=0,
-            instance=instance,
-            raw=b" ".join(values).decode(errors="backslashreplace"),
-        )
-        await store.bury(epoch, instance, raw_id, wire.encode_dead_letter(letter))
-        metrics.entries_undecodable_total.inc()
-        metrics.dead_letters_total.inc()
-        log.warning("entry.undecodable", instance=instance, entry=raw_id.decode())
+        await bury(store, epoch, (instance, raw_id, values), error, metrics)
         return None
+
+
+async def bury(
+    store: PartitionStore,
+    epoch: int,
+    undecodable: tuple[str, bytes, list[bytes]],
+    error: EntryUndecodable,
+    metrics: ConsumerMetrics,
+) -> None:
+    """Make a dead letter of an entry that cannot be read: its instance, id, and what is in it."""
+    instance, raw_id, values = undecodable
+    letter = wire.DeadLetter(
+        window=None,
+        error=str(error),
+        attempts=0,
+        instance=instance,
+        raw=b" ".join(values).decode(errors="backslashreplace"),
+    )
+    await store.bury(epoch, instance, raw_id, wire.encode_dead_letter(letter))
+    metrics.entries_undecodable_total.inc()
+    metrics.dead_letters_total.inc()
+    log.warning("entry.undecodable", instance=instance, entry=raw_id.decode())

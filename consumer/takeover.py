@@ -16,7 +16,8 @@ from collections.abc import Callable, Collection, Mapping
 import structlog
 
 from consumer.bodies import strip
-from consumer.memory import Memory, State
+from consumer.conversation import State
+from consumer.memory import Memory
 from consumer.reader import decode_or_bury
 from consumer.store import PartitionStore
 from shared.errors import BrokerRefused

@@ -13,6 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
+
+from msgspec import Struct
 
 from shared.model import ClosedBy, Entry, Window, window_id
 from shared.settings import Settings
@@ -43,8 +46,7 @@ def rules_for(settings: Settings, instance: str) -> Rules:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cut:
+class Cut(Struct, frozen=True, gc=False):
     """
     Where a user's first window ends among the entries that have been read.
 
@@ -65,41 +67,62 @@ class Cut:
 
 
 def first_cut(entries: Sequence[Entry], rules: Rules) -> Cut:
-    """
-    The first window of a user's entries, which are in stream order and not empty.
-
-    An entry that replays a dead window closes the window before it and is one by itself.
-    """
+    """The first window of a user's entries, which are in stream order and not empty."""
     first = entries[0]
-    limit_ms = first.id.ms + rules.max_wait_ms
+    cut = open_window(first, rules)
+    for entry in islice(entries, 1, None):
+        if cut.closed_by is not None:
+            break
+        cut = extend_cut(cut, first, entry, rules)
+    return cut
+
+
+def open_window(first: Entry, rules: Rules) -> Cut:
+    """
+    The cut of a single entry.
+
+    An entry that replays a dead window is a window by itself.
+    """
+    first_ms = first.id.ms
     if first.replayed is not None:
-        return _closed(1, first.id.ms, ClosedBy.REPLAY)
+        return _closed(1, first_ms, ClosedBy.REPLAY)
     if rules.pass_through:
-        return _closed(1, first.id.ms, ClosedBy.PASS_THROUGH)
-    due_ms, at_due = _due(first.id.ms, limit_ms, rules)
-    size = 1
-    while True:
-        if size == rules.max_messages:
-            return _closed(size, entries[size - 1].id.ms, ClosedBy.MAX_MESSAGES)
-        if size == len(entries):
-            return Cut(size=size, due_ms=due_ms, closed_by=None, at_due=at_due)
-        entry = entries[size]
-        if entry.id.ms >= due_ms:
-            return _closed(size, due_ms, at_due)
-        if entry.replayed is not None:
-            return _closed(size, entry.id.ms, ClosedBy.FLUSH)
-        due_ms, at_due = _due(entry.id.ms, limit_ms, rules)
-        size += 1
+        return _closed(1, first_ms, ClosedBy.PASS_THROUGH)
+    if rules.max_messages == 1:
+        return _closed(1, first_ms, ClosedBy.MAX_MESSAGES)
+    return Cut(1, *_due(first_ms, first_ms, rules))
+
+
+def extend_cut(cut: Cut, first: Entry, entry: Entry, rules: Rules) -> Cut:
+    """
+    The cut of the same entries, from ``first`` on, and one more behind them.
+
+    One that is closed stays as it is. An entry that replays a dead window closes the window
+    before it.
+    """
+    if cut.closed_by is not None:
+        return cut
+    at_ms = entry.id.ms
+    if at_ms >= cut.due_ms:
+        return _closed(cut.size, cut.due_ms, cut.at_due)
+    if entry.replayed is not None:
+        return _closed(cut.size, at_ms, ClosedBy.FLUSH)
+    size = cut.size + 1
+    if size == rules.max_messages:
+        return _closed(size, at_ms, ClosedBy.MAX_MESSAGES)
+    return Cut(size, *_due(first.id.ms, at_ms, rules))
 
 
 def _closed(size: int, due_ms: int, closed_by: ClosedBy) -> Cut:
-    return Cut(size=size, due_ms=due_ms, closed_by=closed_by, at_due=closed_by)
+    return Cut(size, due_ms, closed_by, closed_by)
 
 
-def _due(last_ms: int, limit_ms: int, rules: Rules) -> tuple[int, ClosedBy]:
+def _due(first_ms: int, last_ms: int, rules: Rules) -> tuple[int, None, ClosedBy]:
+    """The rest of the cut of a window that is open: when it closes, by nothing yet, by what."""
+    limit_ms = first_ms + rules.max_wait_ms
     if rules.quiet_ms and last_ms + rules.quiet_ms < limit_ms:
-        return last_ms + rules.quiet_ms, ClosedBy.QUIET
-    return limit_ms, ClosedBy.MAX_WAIT
+        return last_ms + rules.quiet_ms, None, ClosedBy.QUIET
+    return limit_ms, None, ClosedBy.MAX_WAIT
 
 
 def cut_windows(

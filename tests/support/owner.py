@@ -10,11 +10,12 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from consumer.bodies import cost_bytes
-from consumer.memory import Memory, Phase, State
+from consumer.conversation import Phase, State
+from consumer.memory import Memory
 from consumer.reader import Reader
 from consumer.store import FinishCode, FinishRequest, StartAnswer, StartCode, StartRequest
 from consumer.takeover import judge, rebuild_memory
-from consumer.window import Rules
+from consumer.window import Rules, first_cut
 from shared.errors import Fenced
 from shared.metrics import ConsumerMetrics
 from shared.model import Token, Window, WorkerId
@@ -204,6 +205,9 @@ class Owner:
         assert memory.held_bytes <= self._held_bytes
         open_keys = {key for key, s in memory.states.items() if s.phase is Phase.OPEN and s.entries}
         assert set(memory.open) == open_keys
+        for state in memory.open.values():
+            assert state.rules is not None
+            assert state.cut == first_cut(state.entries, state.rules)
         watched = {key for key, s in memory.states.items() if s.phase is Phase.FOREIGN}
         assert set(memory.foreign) == watched
         waiting = memory._startable

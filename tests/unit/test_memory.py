@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from consumer.memory import Memory, Phase, State
+from consumer.conversation import Phase, State
+from consumer.memory import Memory
 from consumer.window import Rules
 from shared.model import ClosedBy, Conversation, Entry, EntryId, Message, Token, Window, WorkerId
 from shared.record import Record

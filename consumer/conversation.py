@@ -1,0 +1,84 @@
+"""What an owner's memory keeps of one conversation, and of one stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from consumer.bodies import size_bytes
+from consumer.window import Cut, Rules
+from shared.model import ClosedBy, Conversation, Entry, Window
+from shared.record import Record
+
+
+class Phase(Enum):
+    """Where a conversation stands."""
+
+    OPEN = auto()
+    """Its window gathers, or there is none."""
+    STARTABLE = auto()
+    """A window is closed, or a record is due, and waits for a handler slot."""
+    STARTING = auto()
+    """The start script is on its way."""
+    RUNNING = auto()
+    """A handler of this worker has it."""
+    WAITING = auto()
+    """Its record is nobody's and due later."""
+    FOREIGN = auto()
+    """A live other worker has it."""
+
+
+@dataclass(slots=True, eq=False)
+class State:
+    """
+    One conversation. ``entries`` are those that no record holds, in stream order.
+
+    ``cut`` is that of their first window, from when it is open until it starts; ``closed_by`` says
+    why it is closed. ``window_bytes`` is what a window that may start takes in the stream.
+    """
+
+    key: Conversation
+    entries: list[Entry] = field(default_factory=list)
+    read_at_s: list[float] = field(default_factory=list)
+    phase: Phase = Phase.OPEN
+    rules: Rules | None = None
+    cut: Cut | None = None
+    closed_by: ClosedBy | None = None
+    due_ms: int | None = None
+    record: Record | None = None
+    window: Window | None = None
+    orphaned: bool = False
+    queued_behind: bool = False
+    window_bytes: int = 0
+
+    def place(self, entry: Entry) -> int | None:
+        """Where in ``entries`` it belongs; None: it is known already, there or in the record."""
+        entries, record = self.entries, self.record
+        if record is not None and entry.id in record.ids:
+            return None
+        at = len(entries)
+        while at and entry.id <= entries[at - 1].id:
+            if entry.id == entries[at - 1].id:
+                return None
+            at -= 1
+        return at
+
+    def size_window(self) -> None:
+        """Measure the window that may start."""
+        if self.window is not None:
+            self.window_bytes = size_bytes(self.window.entries)
+        elif self.cut is not None:
+            self.window_bytes = size_bytes(self.entries[: self.cut.size])
+
+
+@dataclass(slots=True)
+class StreamMemory:
+    """
+    One instance's stream: entries held, those of them in open conversations, conversations not
+    open, ms of the last entry read.
+    """
+
+    held: int = 0
+    open: int = 0
+    busy: int = 0
+    read_to_ms: int = 0
