@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from shared.model import Message
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
+class Accepted(Struct, frozen=True, kw_only=True):
     """
     A message that is kept: in Redis at the configured durability, or in the spool on disk.
+    Answers to its sender have these fields.
 
     ``entry_id`` is None while it is ``spooled``. A ``duplicate`` was kept before; its
     ``entry_id`` is the first one's.

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
-import orjson
+import msgspec
 from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import SERVER_SOFTWARE
-
-from ingest.accepted import Accepted
 
 RETRY_AFTER_S = 2
 """What 429 and 503 ask for: Redis's restart or failover takes some seconds, a burst less."""
 
 _JSON = "application/json"
+_encode = msgspec.json.Encoder().encode
 
 
 def json_answer(
@@ -27,7 +26,7 @@ def json_answer(
 ) -> web.Response:
     """``body`` as compact JSON."""
     kind = web.Response if headers else _WholeAnswer
-    return kind(body=orjson.dumps(body), status=status, headers=headers, content_type=_JSON)
+    return kind(body=_encode(body), status=status, headers=headers, content_type=_JSON)
 
 
 class _WholeAnswer(web.Response):
@@ -97,16 +96,3 @@ def error_answer(
     if status == 401:
         given.setdefault("WWW-Authenticate", "Bearer")
     return json_answer({"error": {"code": code, "message": message}}, status, given)
-
-
-def accepted_list(accepted: Iterable[Accepted]) -> list[dict[str, Any]]:
-    """The value of ``accepted`` in answers of the API and of webhooks."""
-    return [
-        {
-            "message_id": one.message_id,
-            "entry_id": one.entry_id,
-            "duplicate": one.duplicate,
-            "spooled": one.spooled,
-        }
-        for one in accepted
-    ]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from ingest.answers import accepted_list, json_answer
+from ingest.answers import json_answer
 from ingest.body import BodyReader, body_limit, parse_json
 from ingest.intake import Intake, refuse_too_many
 from ingest.message_form import read_messages
@@ -48,4 +48,4 @@ class MessagesApi:
                 media_inline_bytes=self._media_inline_bytes,
             )
             kept = await self._intake.take(messages)
-        return json_answer({"accepted": accepted_list(kept)}, 202)
+        return json_answer({"accepted": kept}, 202)

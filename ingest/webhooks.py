@@ -14,7 +14,7 @@ import structlog
 from aiohttp import web
 from structlog.typing import FilteringBoundLogger
 
-from ingest.answers import accepted_list, json_answer
+from ingest.answers import json_answer
 from ingest.auth import WebhookGuard
 from ingest.body import BodyReader, body_limit, parse_json
 from ingest.intake import Intake
@@ -73,7 +73,7 @@ class Webhooks:
             _refuse_foreign(parsed, instance)
             kept = await self._intake.take(parsed.messages)
         self._count_ignored(provider.name, parsed.ignored)
-        return json_answer({"accepted": accepted_list(kept), "ignored": dict(parsed.ignored)})
+        return json_answer({"accepted": kept, "ignored": parsed.ignored})
 
     def _provider(self, request: web.Request) -> Provider:
         provider = self._providers.get(request.match_info["provider"])

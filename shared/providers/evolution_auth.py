@@ -35,7 +35,7 @@ def is_vouched_for(headers: MultiMapping[str], secrets: Sequence[str], now_s: fl
     if bearer is not None:
         offered.append(_octets(bearer))
     vouched = False
-    for secret in (_octets(secret) for secret in secrets if secret):
+    for secret in map(_octets, filter(None, secrets)):
         for value in offered:
             vouched |= hmac.compare_digest(value, secret)
         if bearer is not None:
