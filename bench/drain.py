@@ -1,5 +1,5 @@
 """
-One worker takes stored messages through windows until all are finished, and is timed.
+Workers take stored messages through windows until all are finished, and are timed.
 
 Users wrote ten messages each, which makes two windows of five. What Redis holds at the end says
 whether the work was done: every entry in exactly one finished window, and nothing left over.
@@ -8,12 +8,15 @@ whether the work was done: every entry in exactly one finished window, and nothi
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from bench.payloads import message_maker, with_ids
 from bench.servers import Process, consumer, cpu_s, redis_server
-from bench.store import JOURNAL_MS, Store, append_all
+from bench.store import JOURNAL_MS, Place, Store, append_all
 from shared.model import Message
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
@@ -24,6 +27,8 @@ SEED = 20_260_101
 
 MAX_WAIT_MS = 600_000
 """Longer than storing takes: every window closes with its fifth message, none by time."""
+
+SETTLE_LIMIT_S = 60.0
 
 SILENCE = "python:bench.processes.handlers:silence"
 
@@ -73,26 +78,54 @@ def windows_consumer(redis: RedisServer, **settings: str) -> Process:
     return consumer(redis, **{**shared, **settings})
 
 
-async def drain(count: int, instances: int) -> Drained:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """Messages in Redis, hidden from workers, as a file that new servers load."""
+
+    folder: Path
+    accepted: Sequence[Place]
+
+    def server(self) -> RedisServer:
+        """A Redis that holds them."""
+        return redis_server(dir=str(self.folder))
+
+
+async def store_once(messages: Iterable[Message], folder: Path) -> Stored:
+    """Append them, once for all runs that begin with them."""
+    with redis_server() as redis:
+        store = Store(redis.url)
+        accepted = await append_all(store, messages)
+        store.hide_unread()
+        store.call("SAVE")
+        shutil.copytree(redis.folder, folder, ignore=shutil.ignore_patterns("*.sock", "*.log"))
+    return Stored(folder=folder, accepted=accepted)
+
+
+async def drain(stored: Stored, *, idle: int = 0, workers: int = 1, **settings: str) -> Drained:
     """
-    Store, then time one worker from its joining until the last window is finished.
+    Time workers that have joined and own their partitions, until the last window is finished.
+
+    ``idle``: so many other instances have a stream with nothing in it.
 
     Raises:
         Void: a message is in no finished window, or in two, or something is left.
     """
-    with redis_server() as redis:
+    with stored.server() as redis, ExitStack() as stack:
         store = Store(redis.url)
-        accepted = await append_all(store, stored_messages(count, instances))
-        with windows_consumer(redis) as worker:
-            await eventually(store.worker_count, "a worker that has joined")
-            began_ms, before_s = store.now_ms(), used_s(worker, redis)
-            await store.wait_finished()
-            worker_s, redis_s = used_s(worker, redis)
-            cut = int(worker.scrape().total("windows_closed_total"))
+        store.add_idle_instances(idle)
+        started = [stack.enter_context(windows_consumer(redis, **settings)) for _ in range(workers)]
+        await settle(started, store)
+        before_s = _used_s(started, redis)
+        began_ms = store.now_ms()
+        store.show_unread()
+        await store.wait_finished()
+        worker_s, redis_s = _used_s(started, redis)
+        cut = sum(int(worker.scrape().total("windows_closed_total")) for worker in started)
+        for worker in started:
             worker.stop()
-        journal = store.check_finished(accepted, cut=cut)
+        journal = store.check_finished(stored.accepted, cut=cut)
     return Drained(
-        messages=count,
+        messages=len(stored.accepted),
         seconds=(journal.last_ms - began_ms) / 1000,
         windows=journal.windows,
         worker_s=worker_s - before_s[0],
@@ -100,6 +133,22 @@ async def drain(count: int, instances: int) -> Drained:
     )
 
 
-def used_s(worker: Process, redis: RedisServer) -> tuple[float, float]:
-    """Seconds of CPU so far, of the worker and of Redis."""
-    return cpu_s(worker.pid), cpu_s(redis.pid)
+async def settle(workers: Sequence[Process], store: Store) -> None:
+    """Wait until each worker owns its share of the partitions and has rebuilt it."""
+    share = store.keys.partitions // len(workers)
+    for worker in workers:
+        worker.wait_ready()
+
+    def have_settled() -> bool:
+        samples = [worker.scrape() for worker in workers]
+        return all(
+            sample.total("owned_partitions") == share
+            and sample.total("takeover_seconds_count") >= share
+            for sample in samples
+        )
+
+    await eventually(have_settled, "workers that own all partitions", SETTLE_LIMIT_S)
+
+
+def _used_s(workers: Sequence[Process], redis: RedisServer) -> tuple[float, float]:
+    return sum(cpu_s(worker.pid) for worker in workers), cpu_s(redis.pid)

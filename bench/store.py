@@ -129,6 +129,29 @@ class Store:
         """Forget what became of the windows, as time does."""
         self._of_partitions("DEL", "journal")
 
+    def hide_unread(self) -> None:
+        """Keep what is unread from every worker, so that one can settle before it begins."""
+        self._rename_ready("ready", "hidden")
+
+    def show_unread(self) -> None:
+        """Undo ``hide_unread``, and ring the bells, as ``append`` does."""
+        self._rename_ready("hidden", "ready")
+        bells = [self.keys.partition(number).bell for number in range(self.keys.partitions)]
+        self.call_many([("XADD", bell, "MAXLEN", 1, "*", "r", 1) for bell in bells])
+
+    def add_idle_instances(self, count: int) -> None:
+        """Instances whose messages were all finished just now: an empty stream for each."""
+        last_id = f"{self.now_ms()}-0"
+        for first in range(0, count, AT_ONCE):
+            commands: list[tuple[Any, ...]] = []
+            for number in range(first, min(first + AT_ONCE, count)):
+                name = f"idle-{number}"
+                keys = self.keys.of(name, name)
+                commands.append(("XGROUP", "CREATE", keys.stream(name), GROUP, 0, "MKSTREAM"))
+                commands.append(("XSETID", keys.stream(name), last_id))
+                commands.append(("SADD", keys.streams, name))
+            self.call_many(commands)
+
     async def wait_finished(self) -> None:
         """
         Wait until every message is finished.
@@ -137,14 +160,16 @@ class Store:
             Void: for ``STALL_S`` none was.
         """
         streams = self.streams()
-        left, changed_s = self.backlog(streams), time.monotonic()
-        while left:
-            await asyncio.sleep(WATCH_S)
-            before, left = left, self.backlog(streams)
-            if left != before:
-                changed_s = time.monotonic()
+        windows, changed_s = -1, time.monotonic()
+        while True:
+            before, windows = windows, sum(self._of_partitions("XLEN", "journal"))
+            if windows != before:
+                changed_s = time.monotonic()  # asking every stream would cost Redis more
+            elif not (left := self.backlog(streams)):
+                return
             elif time.monotonic() > changed_s + STALL_S:
                 raise Void(f"{left} messages are not finished, and nothing moves")
+            await asyncio.sleep(WATCH_S)
 
     def check_finished(self, accepted: Sequence[Place], *, cut: int) -> Journal:
         """
@@ -169,6 +194,12 @@ class Store:
         if found:
             raise Void("; ".join(found))
         return journal
+
+    def _rename_ready(self, old: str, new: str) -> None:
+        bases = [self.keys.partition(number).base for number in range(self.keys.partitions)]
+        there = self.call_many([("EXISTS", f"{base}:{old}") for base in bases])
+        found = [base for base, exists in zip(bases, there, strict=True) if exists]
+        self.call_many([("RENAME", f"{base}:{old}", f"{base}:{new}") for base in found])
 
     def _of_partitions(self, command: str, key: str, *rest: str) -> list[Any]:
         numbers = range(self.keys.partitions)

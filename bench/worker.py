@@ -1,11 +1,11 @@
 """
 How many stored messages one worker takes through windows, beside loops and libraries that do less.
 
-    python -m bench.worker [--messages 200000] [--jobs 5000] [--instances 1,100]
+    python -m bench.worker [--messages 200000] [--jobs 5000] [--instances 1,100] [--rounds 2]
 
-The handler is a Python function that does nothing. The worker is timed from its joining until the
-last window is finished; a peer from its start until the last message is acknowledged. Peers run
-before the workers and after them, so that a machine that slows down slows both; means count.
+The handler is a Python function that does nothing. A worker that has joined is timed from the first
+read until the last window is finished; a peer until the last message is acknowledged. They take
+turns, so that a machine that slows down slows all of them; the mean of each one's rounds counts.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from statistics import fmean
 
-from bench.drain import Drained, drain, stored_messages, whole_users
+from bench.drain import PER_USER, Drained, drain, store_once, stored_messages, whole_users
 from bench.peers.environment import BULLMQ, FASTSTREAM, TASKIQ, Peer, handled_of
-from bench.report import Reach, Report, Row, Void, run_bench
+from bench.report import Reach, Report, Void, run_bench
 from bench.servers import Process, redis_server
 from bench.store import AT_ONCE, Store
 from shared.keys import GROUP
@@ -40,25 +41,29 @@ Rates = dict[str, list[float]]
 
 
 async def measure(report: Report, arguments: argparse.Namespace) -> None:
-    """Peers, the worker for each number of instances, peers again."""
+    """Store once for each number of instances; then workers and peers in turns."""
     count, jobs = whole_users(arguments.messages), whole_users(arguments.jobs)
-    report.note(f"{count:,} messages of {count // 10:,} users; {jobs:,} for BullMQ and taskiq")
+    report.note(
+        f"{count:,} messages of {count // PER_USER:,} users; {jobs:,} for BullMQ and taskiq"
+    )
     report.note("the worker, or peer, and Redis share the CPUs")
     _describe_peers(report)
     peers = {peer: count if peer is FASTSTREAM else jobs for peer in _installed(report)}
     rates: Rates = defaultdict(list)
-    _measure_peers(report, rates, count, peers)
-    runs = {}
-    for instances in arguments.instances:
-        runs[instances] = await drain(count, instances)
-        report.say(f"worker, {instances} instances: {runs[instances].per_s:,.0f} messages/s")
-    _measure_peers(report, rates, count, peers)
-    rows = {
-        name: report.add(name, sum(values) / len(values), "messages/s")
-        for name, values in rates.items()
-    }
-    for instances, run in runs.items():
-        _add_run(report, instances, run, rows)
+    runs: dict[int, list[Drained]] = {instances: [] for instances in arguments.instances}
+    with tempfile.TemporaryDirectory() as folder:
+        stored = {}
+        for instances in runs:
+            messages = stored_messages(count, instances)
+            stored[instances] = await store_once(messages, Path(folder, str(instances)))
+            report.say(f"stored {count:,} messages of {instances} instances")
+        for _ in range(arguments.rounds):
+            _measure_peers(report, rates, count, peers)
+            for instances, of_instances in runs.items():
+                of_instances.append(await drain(stored[instances]))
+                rate = of_instances[-1].per_s
+                report.say(f"worker, {instances} instances: {rate:,.0f} messages/s")
+    _add_rows(report, runs, rates)
 
 
 def _describe_peers(report: Report) -> None:
@@ -122,16 +127,22 @@ def _bodies(count: int) -> Iterator[bytes]:
     return (encode_message(message) for message in stored_messages(count, 1))
 
 
-def _add_run(report: Report, instances: int, run: Drained, rows: dict[str, Row]) -> None:
-    name = f"worker, {instances} instance{'s' if instances > 1 else ''}"
-    report.add(name, run.per_s, "messages/s")
-    for peer, limit in REACHES.items():
-        if peer in rows:
-            reach = Reach(limit=limit, at_least=True, of_ratio=True)
-            report.add(f"{name} / {peer}", run.per_s, "messages/s", against=rows[peer], reach=reach)
-    report.add(f"{name}, members of a window", run.messages / run.windows, "messages")
-    for what, seconds in (("worker", run.worker_s), ("Redis", run.redis_s)):
-        report.add(f"{name}, CPU of {what}", seconds / run.messages * 1e6, "us/message")
+def _add_rows(report: Report, runs: dict[int, list[Drained]], rates: Rates) -> None:
+    peers = {name: report.add(name, fmean(values), "messages/s") for name, values in rates.items()}
+    for instances, of_instances in runs.items():
+        name = f"worker, {instances} instance{'s' if instances > 1 else ''}"
+        rate = fmean(run.per_s for run in of_instances)
+        report.add(name, rate, "messages/s")
+        for peer, limit in REACHES.items():
+            if peer in peers:
+                reach, against = Reach(limit=limit, at_least=True, of_ratio=True), peers[peer]
+                report.add(f"{name} / {peer}", rate, "messages/s", against=against, reach=reach)
+        messages = sum(run.messages for run in of_instances)
+        windows = sum(run.windows for run in of_instances)
+        report.add(f"{name}, members of a window", messages / windows, "messages")
+        for what, field in (("worker", "worker_s"), ("Redis", "redis_s")):
+            each = sum(getattr(run, field) for run in of_instances) / messages * 1e6
+            report.add(f"{name}, CPU of {what}", each, "us/message")
 
 
 def main() -> None:
@@ -142,6 +153,7 @@ def main() -> None:
     parser.add_argument(
         "--instances", type=lambda text: [int(part) for part in text.split(",")], default=[1, 100]
     )
+    parser.add_argument("--rounds", type=int, default=2)
     arguments = parser.parse_args()
     run_bench("worker", lambda report: measure(report, arguments))
 
