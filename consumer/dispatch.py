@@ -13,9 +13,9 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import structlog
+from msgspec.structs import replace
 
 from consumer.attempt import Attempts, DispatchSettings, Running, encode_outcome, kind_of_error
 from consumer.bodies import BULKY_BYTES, HAND_BYTES, is_bare, load_window

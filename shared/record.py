@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from msgspec import Struct
 
 from shared.model import ClosedBy, EntryId, Token, Window, WindowId, WorkerId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(Struct, frozen=True, kw_only=True, gc=False):
     """
     A window that was started and is not finished.
 

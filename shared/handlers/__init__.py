@@ -7,16 +7,15 @@ Ways to answer a window: one file each, all behind ``Handler``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from msgspec import Struct
 from msgspec.structs import asdict
 
-from shared.model import Message, Result, Window
+from shared.model import Entry, Result, Window
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(Struct, frozen=True, kw_only=True, gc=False):
     """One attempt: the window and which attempt this is (from 1)."""
 
     window: Window
@@ -43,7 +42,11 @@ class Handler(Protocol):
 
 
 def call_to_dict(call: Call) -> dict[str, Any]:
-    """The handler request of DESIGN's faces: the JSON that every kind of handler sees."""
+    """
+    The handler request of DESIGN's faces: the JSON that every kind of handler sees.
+
+    All of it is the caller's own but ``raw``, which the window holds.
+    """
     window = call.window
     members = window.in_sent_order()
     return {
@@ -51,19 +54,20 @@ def call_to_dict(call: Call) -> dict[str, Any]:
         "instance": window.instance,
         "user": window.user,
         "attempt": call.attempt,
-        "closed_by": window.closed_by,
+        "closed_by": str(window.closed_by),
         "opened_at": window.opened_at,
         "closed_at": window.closed_at,
-        "text": "\n".join(entry.message.text for entry in members if entry.message.text),
-        "messages": [_message_face(str(entry.id), entry.message) for entry in members],
+        "text": "\n".join([entry.message.text for entry in members if entry.message.text]),
+        "messages": [_message_face(entry) for entry in members],
     }
 
 
-def _message_face(entry_id: str, message: Message) -> dict[str, Any]:
+def _message_face(entry: Entry) -> dict[str, Any]:
+    message = entry.message
     face: dict[str, Any] = {
         "message_id": message.message_id,
-        "entry_id": entry_id,
-        "kind": message.kind,
+        "entry_id": str(entry.id),
+        "kind": str(message.kind),
         "text": message.text,
         "sent_at": message.sent_at,
         "received_at": message.received_at,

@@ -72,8 +72,10 @@ class PythonHandler:
 
     async def answer(self, call: Call) -> Result:
         """Call the function once, with a copy of the window that is its own to change."""
-        # By way of JSON, so that it sees exactly what an HTTP handler sees.
-        request: dict[str, Any] = orjson.loads(orjson.dumps(call_to_dict(call)))
+        request = call_to_dict(call)
+        for message in request["messages"]:
+            if "raw" in message:
+                message["raw"] = orjson.loads(orjson.dumps(message["raw"]))
         try:
             if self._is_async:
                 answer = await self._function(request)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Sequence
 
 import pytest
@@ -191,6 +193,16 @@ def test_replay_flushes_the_open_window_and_keeps_its_old_id() -> None:
 def test_no_entries_make_no_windows() -> None:
     """A user who wrote nothing has nothing to close."""
     assert cut_windows([], DEFAULTS, FOREVER_MS) == ([], [])
+
+
+@given(user=st.text(st.characters(exclude_categories=["Cs"])), seq=st.integers(0, 2**64 - 1))
+def test_window_id_is_base32_of_a_hash(user: str, seq: int) -> None:
+    """As the standard library writes it, for ids that begin and end in any bits."""
+    first = EntryId(1_700_000_000_000, seq)
+    source = f"shop\0{user}\0{first}".encode()
+    digest = hashlib.blake2b(source, digest_size=16, person=b"inturn-window").digest()
+    written = base64.b32encode(digest).decode().lower().rstrip("=")
+    assert window_id("shop", user, first) == f"w_{written}"
 
 
 @pytest.mark.parametrize("first", ["1-0", "1-1", "2-0"])

@@ -8,7 +8,9 @@ run thousands of histories. Its methods are those of ``consumer.store.PartitionS
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from consumer.store import (
     ClaimPage,

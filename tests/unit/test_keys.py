@@ -19,6 +19,7 @@ from shared.keys import (
     message_hash,
     partition_of,
 )
+from shared.model import EntryId, window_id
 
 ODD_NAMES = ["shop", "a:stream:b", "{7}", "50% off", "käse/é", "店", " ", "a" * 128, "x\u200by"]
 
@@ -137,3 +138,11 @@ def test_hashes_hide_and_do_not_collide() -> None:
     assert "491700000001" not in Keys("inturn", 1).partition(0).seen(0, "shop", "491700000001")
     assert len(message_hash("A")) == 12
     assert message_hash("A") != message_hash("a")
+
+
+def test_hashes_and_window_ids_are_fixed() -> None:
+    """Known values: another one would forget what is known, and hand windows out under new ids."""
+    assert conversation_hash("shop", "ana") == "347ef9e0d6d9be54df4d3e3bfe8d27e3"
+    assert message_hash("3EB0").hex() == "552aeab5c3c1cce7a8cc709d"
+    first = EntryId(1_700_000_000_000, 3)
+    assert window_id("shop", "5511", first) == "w_az57ukwl7n2u4i5bfyjiauumvu"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from msgspec import structs
+
 from shared.keys import message_hash
 from shared.model import (
     ClosedBy,
@@ -66,7 +68,7 @@ def evidence(**found: Any) -> Evidence:
 
 def record(worker: str = "w", **fields: Any) -> Record:
     """A started window of both messages."""
-    return replace(
+    return structs.replace(
         Record(
             ids=(FIRST, SECOND),
             window_id=WINDOW,

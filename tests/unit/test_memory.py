@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from msgspec import structs
+
 from consumer.conversation import Phase, State
 from consumer.memory import Memory
 from consumer.window import Rules
@@ -192,7 +194,7 @@ def test_postponed_record_starts_again_when_its_time_has_come() -> None:
     memory = make_memory(make_entry(0), make_entry(1), make_entry(2))
     state, window = start_one(memory)
     assert state.record is not None
-    memory.postponed(state, replace(state.record, worker=WorkerId("")), 105.0)
+    memory.postponed(state, structs.replace(state.record, worker=WorkerId("")), 105.0)
     memory.learn(make_entry(10), 100.0)
     memory.wake_backoffs(104.9)
     assert not memory.has_startable()

@@ -128,6 +128,7 @@ async def test_the_function_sees_what_an_http_handler_sees() -> None:
     assert (request["window_id"], request["attempt"], request["text"]) == (call.window.id, 2, "hi")
     assert type(request["closed_by"]) is str
     (message,) = request["messages"]
+    assert type(message["kind"]) is str
     assert message["media"]["id"] == "42"
     assert message["media"]["omitted"] is False
     assert message["raw"] == {"to": "me"}
