@@ -2,7 +2,8 @@
 The way of a message into Redis.
 
 Batches form by themselves: the pipe sends together whatever came while its last batch was on
-its way. Before ``append`` returns, every message is in its stream at the configured durability.
+its way, one script call per partition (``ingest.group``). Before ``append`` returns, every message
+is in its stream at the configured durability.
 """
 
 from __future__ import annotations
@@ -10,16 +11,17 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from typing import Any
 
 from ingest.accepted import Accepted
+from ingest.group import Answer, Groups, Turn
 from shared.connect import Pipe
 from shared.errors import BrokerRefused, BrokerUnavailable, NotConnected, NotDurable
-from shared.keys import GROUP, Keys, message_hash
+from shared.keys import Keys, message_hash
 from shared.metrics import IngestMetrics
 from shared.model import Conversation, Message
 from shared.probe import Point, reach
-from shared.scripts import load_script
 from shared.wire import encode_message
 
 TIMEOUT_MS = 800
@@ -36,8 +38,8 @@ must be there within 2 s whatever Redis does, and sends again after a 503.
 
 RETRY_S = 0.05
 
-_APPEND = load_script("append")
-_DUPLICATE = 1
+TURN_MESSAGES = 16
+"""So many messages of one user go in one call; those behind them wait for its answer."""
 
 
 class RedisAppender:
@@ -56,11 +58,10 @@ class RedisAppender:
         ``deadline_s``: how long an append that got no answer is tried again. ``limit_s``: when one
         is given up, also while it waits for its turn behind others; None: never.
         """
-        self._pipe = pipe
+        self._groups = Groups(pipe, dedupe_ms)
         self._deadline_s = deadline_s
         self._limit_s = limit_s
         self._keys = keys
-        self._dedupe_ms = dedupe_ms
         self._metrics = metrics
 
     async def append(self, messages: Sequence[Message]) -> list[Accepted]:
@@ -75,49 +76,50 @@ class RedisAppender:
                 sender should send all again.
         """
         if len(messages) == 1:
-            return [await self._append_message(messages[0])]
-        return await self._append_in_order(messages)
+            return await self._append_turn(messages)
+        return await self._append_by_user(messages)
 
-    async def _append_in_order(self, messages: Sequence[Message]) -> list[Accepted]:
-        """Users side by side, each one's messages in turn: a repeated call must not overtake."""
+    async def _append_by_user(self, messages: Sequence[Message]) -> list[Accepted]:
+        """Users side by side, each one's messages in order: none overtakes one that failed."""
         users: dict[Conversation, list[int]] = {}
         for at, message in enumerate(messages):
             users.setdefault((message.instance, message.user), []).append(at)
         accepted: dict[int, Accepted] = {}
 
-        async def append_in_turn(turn: list[int]) -> None:
-            for at in turn:
-                accepted[at] = await self._append_message(messages[at])
+        async def append_in_order(places: list[int]) -> None:
+            for begin in range(0, len(places), TURN_MESSAGES):
+                turn = places[begin : begin + TURN_MESSAGES]
+                kept = await self._append_turn([messages[at] for at in turn])
+                accepted.update(zip(turn, kept, strict=True))
 
-        turns = (append_in_turn(turn) for turn in users.values())
-        done = await asyncio.gather(*turns, return_exceptions=True)
+        each = (append_in_order(places) for places in users.values())
+        done = await asyncio.gather(*each, return_exceptions=True)
         failures = [result for result in done if isinstance(result, BaseException)]
         if failures:
             raise failures[0]
         return [accepted[at] for at in range(len(messages))]
 
-    async def _append_message(self, message: Message) -> Accepted:
+    async def _append_turn(self, messages: Sequence[Message]) -> list[Accepted]:
+        """Messages of one user, in one call."""
         began = time.perf_counter()
-        code, entry_id = await self._append_until_kept(message)
-        self._metrics.append_seconds.observe(time.perf_counter() - began)
-        return Accepted(
-            message_id=message.message_id,
-            entry_id=entry_id.decode(),
-            duplicate=code == _DUPLICATE,
-            spooled=False,
-        )
+        answers = await self._append_until_kept(self._turn_of(messages))
+        took_s = time.perf_counter() - began
+        accepted = []
+        for message, answer in zip(messages, answers, strict=True):
+            self._metrics.append_seconds.observe(took_s)
+            accepted.append(_accepted(message, answer))
+        return accepted
 
-    async def _append_until_kept(self, message: Message) -> tuple[int, bytes]:
-        value = encode_message(message)
+    async def _append_until_kept(self, turn: Turn) -> list[Answer]:
         began_s = asyncio.get_running_loop().time()
         limit_s = None if self._limit_s is None else began_s + self._limit_s
         may_be_there = False
         while True:
             try:
-                async with asyncio.timeout_at(limit_s):
-                    found = await self._append_value(message, value)
+                appended = self._groups.append(turn)
+                answers = await (appended if limit_s is None else _until(limit_s, appended))
                 reach(Point.APPEND)
-                return found
+                return answers
             except TimeoutError:
                 self._count("unavailable")
                 raise BrokerUnavailable(f"not taken within {self._limit_s:g} s") from None
@@ -139,13 +141,31 @@ class RedisAppender:
     def _count(self, reason: str) -> None:
         self._metrics.append_failures_total.labels(reason=reason).inc()
 
-    async def _append_value(self, message: Message, value: bytes) -> tuple[int, bytes]:
-        instance, user = message.instance, message.user
-        keys = self._keys.of(instance, user)
-        seen = keys.both_seen(instance, user)
-        code, entry_id = await self._pipe.script(
-            _APPEND,
-            (keys.stream(instance), keys.streams, keys.ready, keys.bell, *seen),
-            (instance, message_hash(message.message_id), value, self._dedupe_ms, GROUP),
-        )
-        return code, entry_id
+    def _turn_of(self, messages: Sequence[Message]) -> Turn:
+        """``messages`` are of one user."""
+        instance, user = messages[0].instance, messages[0].user
+        partition = self._keys.of(instance, user)
+        keys = (partition.stream(instance), *partition.both_seen(instance, user))
+        args: list[Any] = []
+        size_bytes = 0
+        for message in messages:
+            value = encode_message(message)
+            args += (instance, message_hash(message.message_id), value)
+            size_bytes += len(value)
+        return Turn(partition, keys * len(messages), args, len(messages), size_bytes)
+
+
+def _accepted(message: Message, answer: Answer) -> Accepted:
+    is_duplicate = isinstance(answer, list)
+    entry_id = answer[0] if isinstance(answer, list) else answer
+    return Accepted(
+        message_id=message.message_id,
+        entry_id=entry_id.decode(),
+        duplicate=is_duplicate,
+        spooled=False,
+    )
+
+
+async def _until(limit_s: float, appended: Awaitable[list[Answer]]) -> list[Answer]:
+    async with asyncio.timeout_at(limit_s):
+        return await appended

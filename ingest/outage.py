@@ -100,7 +100,7 @@ class SpoolingAppender:
         self._replayed = 0
         self._wanted = asyncio.Event()
         self._settled = asyncio.Event()
-        self._trying: set[asyncio.Timeout] = set()
+        self._trying: set[asyncio.Task[object]] = set()
 
     @property
     def keeps(self) -> str | None:
@@ -169,10 +169,9 @@ class SpoolingAppender:
         self._replayed = 0
         self._wanted.set()
         log.warning("spool.began", reason=reason)
-        now_s = asyncio.get_running_loop().time()
         trying, self._trying = self._trying, set()
-        for limit in trying:
-            limit.reschedule(now_s)
+        for task in trying:
+            task.cancel()
 
     async def keep_draining(self) -> None:
         """
@@ -207,15 +206,19 @@ class SpoolingAppender:
         return adopted
 
     async def _try_redis(self, messages: Sequence[Message]) -> list[Accepted]:
+        """Append, unless ``begin`` cancels it meanwhile: ``asyncio.timeout`` would cost 2 us."""
+        task = asyncio.current_task()
+        assert task is not None
+        cancelled_before = task.cancelling()
+        self._trying.add(task)
         try:
-            async with asyncio.timeout(None) as limit:
-                self._trying.add(limit)
-                try:
-                    return await self._redis.append(messages)
-                finally:
-                    self._trying.discard(limit)
-        except TimeoutError:  # ``begin`` was called meanwhile
+            return await self._redis.append(messages)
+        except asyncio.CancelledError:
+            if task in self._trying or task.uncancel() > cancelled_before:
+                raise
             raise BrokerUnavailable("Redis takes no writes") from None
+        finally:
+            self._trying.discard(task)
 
     async def _wait_for_work(self) -> None:
         """Until there is an outage to end, or something that another process left behind."""

@@ -7,15 +7,14 @@ It never repeats a command: a repeated write may run twice. Whoever calls decide
 every write script is idempotent.
 
 A connection that fails, or whose server says that it is no primary, is dropped; the next call
-connects anew. While nobody can be connected to, calls fail at once, and only one of them in
-``RECONNECT_MAX_S`` tries: however many call again, Redis is not stormed when it comes back.
+connects anew. While nobody can be connected to, calls fail at once, and only one of them in a pause
+(``shared.reconnect``) tries: however many call again, Redis is not stormed when it comes back.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
-import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -25,27 +24,24 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
 from shared.broker_errors import NOT_A_PRIMARY, classify
+from shared.command import Call, Command, Failure, settle_all
 from shared.durability import Durability, Promise, find_promise
-from shared.errors import BrokerRefused, BrokerUnavailable, NotConnected, NotDurable
+from shared.errors import BrokerRefused, BrokerUnavailable, NotConnected
+from shared.reconnect import Pause
 from shared.redis_url import is_sentinel_url
 from shared.route import DirectRoute, Route, connection_options
 from shared.scripts import Script
 from shared.sentinel import SentinelRoute
 
-BATCH_MAX_COMMANDS = 512
-"""More than that in one batch only delays the first answers; the rest goes into the next one."""
+BATCH_MAX = 512
+"""More calls in one batch only delay the first answers; the rest goes into the next one."""
 
 BLOCK_MS = 2000
 """How long a blocking read waits; its pipe's timeout is longer by ``BLOCK_SLACK_MS``."""
 
 BLOCK_SLACK_MS = 3000
 
-RECONNECT_S = 0.05
-RECONNECT_MAX_S = 0.5
-"""The pause after a failed connection, doubled from the one to the other, half of it drawn."""
-
-Batch = list[tuple[bytes, asyncio.Future[Any]]]
-Failure = BrokerRefused | BrokerUnavailable
+Batch = list[Command]
 
 
 class Pipe:
@@ -72,8 +68,8 @@ class Pipe:
         self._connection: AbstractConnection | None = None
         self._promise: Promise | None = None
         self._is_proven = False
-        self._pause = _Pause()
-        self._waiting: Batch = []
+        self._pause = Pause()
+        self._waiting: deque[Command] = deque()
         self._wake = asyncio.Event()
         self._closed = False
 
@@ -84,14 +80,24 @@ class Pipe:
                 await self._wake.wait()
                 self._wake.clear()
                 while self._waiting:
-                    batch = [one for one in self._waiting[:BATCH_MAX_COMMANDS] if not one[1].done()]
-                    del self._waiting[:BATCH_MAX_COMMANDS]
-                    if batch:
+                    if batch := self._next_batch():
                         await self._exchange(batch)
         finally:
             self._closed = True
-            _fail(self._waiting, BrokerUnavailable("the connection was closed"))
+            settle_all(self._waiting, BrokerUnavailable("the connection was closed"))
             await self._disconnect()
+
+    def send(self, command: Command) -> None:
+        """
+        Send a command with the next batch; it is told what becomes of it, not the caller.
+
+        Raises:
+            BrokerUnavailable: this pipe has ended; nothing was sent, and ``command`` is not told.
+        """
+        if self._closed:
+            raise BrokerUnavailable("the connection was closed")
+        self._waiting.append(command)
+        self._wake.set()
 
     async def call(self, *command: Any) -> Any:
         """
@@ -104,13 +110,9 @@ class Pipe:
             BrokerUnavailable: no answer; the command may have run, or may run later.
             UnicodeEncodeError, TypeError: it cannot be written down; nothing was sent.
         """
-        if self._closed:
-            raise BrokerUnavailable("the connection was closed")
-        packed = pack_command(command)
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append((packed, future))
-        self._wake.set()
-        return await future
+        call = Call(pack_command(command))
+        self.send(call)
+        return await call.future
 
     async def script(self, script: Script, keys: Sequence[Any], args: Sequence[Any]) -> Any:
         """Run one script, by its hash; by its text where Redis does not know it (yet)."""
@@ -132,37 +134,70 @@ class Pipe:
         if block_ms > BLOCK_MS or self.timeout_ms < block_ms + BLOCK_SLACK_MS:
             raise ValueError(f"{self.name}: BLOCK {block_ms} with a timeout of {self.timeout_ms}")
 
+    def _next_batch(self) -> Batch:
+        """What waits and is still wanted, as much as goes into one batch."""
+        batch: Batch = []
+        count = 0
+        while self._waiting and count < BATCH_MAX:
+            command = self._waiting.popleft()
+            if command.is_wanted():
+                batch.append(command)
+                count += command.count
+        return batch
+
     async def _exchange(self, batch: Batch) -> None:
+        """Each command of ``batch`` is settled, once, whatever happens."""
         if self._connection is None and (met := self._pause.failure()) is not None:
-            _fail(batch, met)
+            settle_all(batch, met)
             return
         if self.on_batch is not None:
-            self.on_batch(len(batch))
+            self.on_batch(sum(command.count for command in batch))
+        packed = [command.pack() for command in batch]
+        left = deque(batch)
         has_sent = False
-        answered: list[Any] = []
         try:
             async with asyncio.timeout(self._timeout_s) as limit:
                 connection = await self._connected()
-                promise, packed = self._promise, [command for command, _ in batch]
-                if promise is not None:
-                    packed.append(pack_command(promise.command))
+                if self._promise is not None:
+                    packed.append(pack_command(self._promise.command))
                 has_sent = True
                 await connection.send_packed_command(packed, check_health=False)
-                for _, future in batch:
-                    answered.append(await self._answer(connection))
-                    self._extend(limit)
-                    if promise is None:
-                        _resolve(future, answered[-1])
-                if promise is not None:
-                    lacks = promise.lacks(await self._answer(connection))
-                    _resolve_all(batch, answered, lacks)
+                refused = await self._settle_each(left, connection, limit)
         except asyncio.CancelledError:
-            _fail(batch, BrokerUnavailable("the connection was closed"))
+            settle_all(left, BrokerUnavailable("the connection was closed"))
             raise
         except Exception as error:  # noqa: BLE001 - a dead peer may raise TypeError in redis-py
-            await self._give_up(batch, error, has_sent=has_sent)
+            await self._give_up(left, error, has_sent=has_sent)
         else:
-            await self._judge_primary(answered)
+            await self._judge_primary(refused)
+
+    async def _settle_each(
+        self, left: deque[Command], connection: AbstractConnection, limit: asyncio.Timeout
+    ) -> list[BrokerRefused]:
+        """
+        Settle each with its answer; where a promise ends the batch, when that has its own.
+
+        ``left`` are those that are not settled. Returns what was refused.
+        """
+        promise = self._promise
+        refused: list[BrokerRefused] = []
+        answers: list[Any] = []
+        for _ in range(len(left)):
+            answer = await self._answer(connection)
+            self._extend(limit)
+            if promise is not None:
+                answers.append(answer)
+                continue
+            if refusal := left[0].settle(answer):
+                refused.append(refusal)
+            left.popleft()
+        if promise is not None:
+            lacks = promise.lacks(await self._answer(connection))
+            for answer in answers:
+                if refusal := left[0].settle(answer, lacks):
+                    refused.append(refusal)
+                left.popleft()
+        return refused
 
     def _extend(self, limit: asyncio.Timeout) -> None:
         """The time is for the next answer, not for all: a batch may hold many large ones."""
@@ -191,7 +226,7 @@ class Pipe:
             meaning.__cause__ = error
             return meaning
 
-    async def _give_up(self, batch: Batch, error: Exception, *, has_sent: bool) -> None:
+    async def _give_up(self, left: deque[Command], error: Exception, *, has_sent: bool) -> None:
         """The connection is of no use any more, or there is none."""
         was_good = has_sent and self._is_proven
         await self._disconnect()
@@ -202,14 +237,14 @@ class Pipe:
             failure.__cause__ = error
         if not was_good:
             self._pause.begin(failure)
-        _fail(batch, failure)
+        settle_all(left, failure)
 
-    async def _judge_primary(self, answers: list[Any]) -> None:
+    async def _judge_primary(self, refused: list[BrokerRefused]) -> None:
         """Whoever takes no writes because it is no primary is left: another server may be one."""
-        for answer in answers:
-            if isinstance(answer, BrokerRefused) and answer.code in NOT_A_PRIMARY:
+        for refusal in refused:
+            if refusal.code in NOT_A_PRIMARY:
                 await self._disconnect()
-                self._pause.begin(answer)
+                self._pause.begin(refusal)
                 return
         self._is_proven = True
         self._pause.end()
@@ -221,61 +256,12 @@ class Pipe:
             await connection.disconnect(nowait=True)
 
 
-class _Pause:
-    """Between two tries to connect: while it lasts, calls fail with what the last one met."""
-
-    def __init__(self) -> None:
-        self._tries = 0
-        self._until_s = 0.0
-        self._met: Failure | None = None
-
-    def begin(self, met: Failure) -> None:
-        longest_s = min(RECONNECT_S * 2**self._tries, RECONNECT_MAX_S)
-        self._tries = min(self._tries + 1, 10)
-        self._until_s = time.monotonic() + longest_s * random.uniform(0.5, 1.0)
-        self._met = met
-
-    def end(self) -> None:
-        self._tries, self._met = 0, None
-
-    def failure(self) -> Failure | None:
-        """What the last try met, if it is too early for another; nothing was sent."""
-        met = self._met
-        if met is None or time.monotonic() >= self._until_s:
-            return None
-        if isinstance(met, BrokerRefused):
-            return BrokerRefused(met.code, str(met))
-        return NotDurable(str(met)) if isinstance(met, NotDurable) else NotConnected(str(met))
-
-
 def route_of(url: str, *, timeout_s: float, client_name: str) -> Route:
     """The way that ``url`` names; a connection is given up after ``timeout_s``."""
     options = connection_options(timeout_s, client_name)
     if is_sentinel_url(url):
         return SentinelRoute(url, timeout_s=timeout_s, options=options)
     return DirectRoute(url, options)
-
-
-def _resolve(future: asyncio.Future[Any], answer: Any) -> None:
-    if future.done():
-        return
-    if isinstance(answer, Failure):
-        future.set_exception(answer)
-    else:
-        future.set_result(answer)
-
-
-def _resolve_all(batch: Batch, answers: list[Any], lacks: str | None) -> None:
-    for (_, future), answer in zip(batch, answers, strict=True):
-        if lacks is None or isinstance(answer, Failure):
-            _resolve(future, answer)
-        else:
-            _resolve(future, NotDurable(lacks, answer))
-
-
-def _fail(batch: Batch, error: Failure) -> None:
-    for _, future in batch:
-        _resolve(future, error)
 
 
 @asynccontextmanager

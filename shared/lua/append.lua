@@ -1,50 +1,59 @@
--- append: put one message into its instance's stream, once.
+-- append: put messages of one partition into their streams, in the order given, each once.
 --
--- KEYS 1 stream   STREAM  the instance's entries in this partition
---      2 streams  SET     instances that have a stream here
---      3 ready    ZSET    instance -> ms of its first unread entry
---      4 bell     STREAM  length 1; what the owner blocks on
---      5 seen0    HASH    message hash -> entry id, even generations
---      6 seen1    HASH    the same, odd generations
--- ARGV 1 instance
---      2 message hash, 12 bytes
---      3 the entry's value
---      4 dedupe_ms: a generation's length; an id is remembered for one to two of them
---      5 group
--- Returns {0 APPENDED | 1 DUPLICATE, entry id}
+-- KEYS 1 streams  SET     instances that have a stream here
+--      2 ready    ZSET    instance -> ms of its first unread entry
+--      3 bell     STREAM  length 1; what the owner blocks on
+--      4.. three per message: its stream; its conversation's seen0 and seen1, HASHes message hash
+--          -> entry id, of even and of odd generations
+-- ARGV 1 group
+--      2 dedupe_ms: a generation's length; an id is remembered for one to two of them
+--      3.. three per message: instance, message hash (12 bytes), the entry's value
+-- Returns an answer per message:
+--      entry id    APPENDED
+--      {entry id}  DUPLICATE, of the first one
+--      an error    REFUSED: nothing of it was written, nor of what follows it in its conversation
 --
--- XADD comes first: when Redis refuses it (out of memory), nothing was written. A known id is
--- written, too, the expiry that it has: WAIT and WAITAOF would else answer for nothing.
+-- Before XADD, which Redis refuses out of memory, nothing is written. A known id is written, too,
+-- the expiry that it has: WAIT and WAITAOF would else answer for nothing; and last, for after one
+-- write Redis refuses no other. What is in ready is in streams and has its group.
 
-local stream, streams, ready, bell = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local instance, hash, value = ARGV[1], ARGV[2], ARGV[3]
-local dedupe_ms, group = tonumber(ARGV[4]), ARGV[5]
-
-local time = redis.call('TIME')
+local streams, ready, bell = KEYS[1], KEYS[2], KEYS[3]
+local group, dedupe_ms, time = ARGV[1], tonumber(ARGV[2]), redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local generation = math.floor(now_ms / dedupe_ms)
-local seen, before = KEYS[5 + generation % 2], KEYS[6 - generation % 2]
+local odd, now = generation % 2, string.format('%.0f', now_ms)
+local expiry = string.format('%.0f', (generation + 2) * dedupe_ms)
 
-local function expire(key, of)
-  redis.call('PEXPIREAT', key, string.format('%.0f', (of + 2) * dedupe_ms))
-end
-for i, key in ipairs({seen, before}) do
-  local known = redis.call('HGET', key, hash)
-  if known then
-    expire(key, generation + 1 - i)
-    return {1, known}
+local answers, known, refused, announced = {}, {}, {}, nil
+for i = 4, #KEYS, 3 do
+  local stream, seen, before = KEYS[i], KEYS[i + 1 + odd], KEYS[i + 2 - odd]
+  local instance, hash = ARGV[i - 1], ARGV[i]
+  local at, id = seen, refused[seen] or redis.pcall('HGET', seen, hash)
+  if not id then
+    at, id = before, redis.pcall('HGET', before, hash)
   end
+  local is_known = id
+  id = id or redis.pcall('XADD', stream, '*', 'm', ARGV[i + 1])
+  if id.err then
+    refused[seen] = id
+  elseif is_known then
+    known[at], id = generation + (at == seen and 2 or 1), {id}
+  else
+    redis.call('HSET', seen, hash, id)
+    redis.call('PEXPIREAT', seen, expiry)
+    if instance ~= announced and redis.call('ZADD', ready, 'NX', now, instance) == 1 then
+      if redis.call('SADD', streams, instance) == 1 then
+        redis.pcall('XGROUP', 'CREATE', stream, group, '0')
+      end
+      if #redis.call('ZRANGE', ready, 0, 1) == 1 then
+        redis.call('XADD', bell, 'MAXLEN', '1', '*', 'r', '1')
+      end
+    end
+    announced = instance
+  end
+  answers[#answers + 1] = id
 end
-
-local id = redis.call('XADD', stream, '*', 'm', value)
-redis.call('HSET', seen, hash, id)
-expire(seen, generation)
-if redis.call('SADD', streams, instance) == 1 then
-  redis.pcall('XGROUP', 'CREATE', stream, group, '0')
+for seen, ends in pairs(known) do
+  redis.call('PEXPIREAT', seen, string.format('%.0f', ends * dedupe_ms))
 end
-local was_empty = redis.call('EXISTS', ready) == 0
-redis.call('ZADD', ready, 'NX', string.format('%.0f', now_ms), instance)
-if was_empty then
-  redis.call('XADD', bell, 'MAXLEN', '1', '*', 'r', '1')
-end
-return {0, id}
+return answers

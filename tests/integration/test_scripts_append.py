@@ -5,15 +5,22 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from redis.exceptions import RedisError
 
 from shared.errors import BrokerRefused
 from shared.keys import GROUP
-from shared.model import EntryId
+from shared.model import EntryId, Message
 from shared.wire import DeadLetter, decode_entry, encode_dead_letter, encode_replay
-from tests.support.partition_scripts import ANN, AT_ONCE_MS, DEDUPE_MS, SHOP, Scripts
+from tests.support.partition_scripts import (
+    ANN,
+    APPENDED,
+    AT_ONCE_MS,
+    DEDUPE_MS,
+    DUPLICATE,
+    SHOP,
+    Scripts,
+)
 from tests.support.waiting import eventually
-
-APPENDED, DUPLICATE = 0, 1
 
 
 async def test_first_append_makes_stream_group_index_and_rings(scripts: Scripts) -> None:
@@ -62,6 +69,70 @@ async def test_same_id_of_another_user_is_another_message(scripts: Scripts) -> N
         for user, instance in (("ann", "shop"), ("bob", "shop"), ("ann", "clinic"))
     ]
     assert codes == [APPENDED] * 3
+
+
+def messages_of(*names: tuple[str, str, str]) -> list[Message]:
+    """Messages by instance, user and id."""
+    return [
+        Message(instance=instance, user=user, message_id=message_id, received_at=1)
+        for instance, user, message_id in names
+    ]
+
+
+async def test_one_call_does_what_one_after_the_other_would(scripts: Scripts) -> None:
+    """Entries in the order given, each id once, every stream with group and index, one ring."""
+    names = [
+        ("shop", "ann", "A"),
+        ("clinic", "ann", "A"),
+        ("shop", "bob", "A"),
+        ("shop", "ann", "A"),
+        ("shop", "ann", "B"),
+    ]
+    answers = await scripts.append_all(messages_of(*names))
+    answered = [answer for answer in answers if isinstance(answer, tuple)]
+    assert [code for code, _ in answered] == [0, 0, 0, 1, 0]
+    assert answered[3][1] == answered[0][1]
+    client, p = scripts.client, scripts.p
+    shop = [row[0].decode() for row in await client.xrange(p.stream("shop"))]
+    assert shop == [str(answered[at][1]) for at in (0, 2, 4)]
+    for instance in ("shop", "clinic"):
+        (group,) = await client.xinfo_groups(p.stream(instance))
+        assert (group["name"], group["last-delivered-id"]) == (GROUP, b"0-0")
+    assert await client.smembers(p.streams) == {b"shop", b"clinic"}
+    assert set(await client.zrange(p.ready, 0, -1)) == {b"shop", b"clinic"}
+    assert (await scripts.bell()).endswith("-0"), "a second one in this ms would be -1"
+    for user, count in (("ann", 2), ("bob", 1)):
+        hashes = [await client.hlen(key) for key in p.both_seen("shop", user)]
+        assert sum(hashes) == count
+    for key in await client.keys(f"{p.base}:seen:*"):
+        assert await client.pttl(key) > 0, "what is remembered is forgotten some day"
+
+
+async def test_a_refused_message_holds_up_its_conversation_alone(scripts: Scripts) -> None:
+    """Nothing overtakes it; who stands beside it in the call is appended and remembered."""
+    for key in scripts.p.both_seen("shop", "bob"):
+        await scripts.client.set(key, "in the way")
+    names = [("shop", user, number) for number in "AB" for user in ("ann", "bob", "eve")]
+    answers = await scripts.append_all(messages_of(*names))
+    refused = [at for at, answer in enumerate(answers) if isinstance(answer, RedisError)]
+    assert [names[at] for at in refused] == [("shop", "bob", "A"), ("shop", "bob", "B")]
+    assert await scripts.client.xlen(scripts.p.stream("shop")) == 4
+    again = await scripts.append_all(messages_of(*names))
+    assert [answer for at, answer in enumerate(again) if at not in refused] == [
+        (DUPLICATE, answer[1]) for answer in answers if isinstance(answer, tuple)
+    ]
+
+
+async def test_what_follows_a_refused_message_is_not_tried(scripts: Scripts) -> None:
+    """Also where it would be found: nothing that follows is answered before it."""
+    await scripts.append("known")
+    p = scripts.p
+    (key,) = [key for key in p.both_seen(SHOP, ANN) if not await scripts.client.exists(key)]
+    await scripts.client.set(key, "in the way")
+    answers = await scripts.append_all(
+        messages_of((SHOP, ANN, "new"), (SHOP, ANN, "known"), (SHOP, "bob", "new"))
+    )
+    assert [isinstance(answer, RedisError) for answer in answers] == [True, True, False]
 
 
 async def test_many_at_once_of_one_id_are_one_entry(scripts: Scripts) -> None:

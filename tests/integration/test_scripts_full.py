@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from redis.exceptions import OutOfMemoryError
+from redis.exceptions import OutOfMemoryError, RedisError
 
 from consumer.outbox import SendCode
 from consumer.store import FinishCode, ReadCode, StartCode
+from shared.broker_errors import classify
 from shared.connect import Pipe
 from shared.errors import BrokerRefused
 from shared.keys import GROUP, Keys
-from shared.model import Token
+from shared.model import Message, Token
 from shared.redis_binary import ServerBinary
 from shared.wire import encode_reply
 from tests.support.partition_scripts import (
+    ANN,
     AT_ONCE_MS,
+    DUPLICATE,
     LEASE_MS,
     RETENTION_MS,
     SHOP,
@@ -70,6 +73,22 @@ async def test_append_is_refused_and_writes_nothing(scripts: Scripts) -> None:
         assert caught.value.code == "OOM"
     assert await scripts.snapshot() == before
     assert await scripts.append("A") == (1, known)
+
+
+async def test_a_full_redis_takes_nothing_behind_a_known_id(scripts: Scripts) -> None:
+    """What is written for a duplicate opens the door to no other message of the call."""
+    _, known = await scripts.append("A")
+    await fill(scripts)
+    before = await scripts.snapshot()
+    messages = [
+        Message(instance=SHOP, user=user, message_id=message_id, received_at=1)
+        for user, message_id in ((ANN, "A"), (ANN, "B"), ("bob", "A"))
+    ]
+    first, *rest = await scripts.append_all(messages)
+    assert first == (DUPLICATE, known)
+    refusals = [classify(answer) for answer in rest if isinstance(answer, RedisError)]
+    assert [one.code for one in refusals if isinstance(one, BrokerRefused)] == ["OOM"] * 2
+    assert await scripts.snapshot() == before
 
 
 async def test_refused_append_can_be_repeated_when_there_is_memory_again(scripts: Scripts) -> None:

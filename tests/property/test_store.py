@@ -16,15 +16,15 @@ from typing_extensions import override
 
 from consumer.store import PartitionStore
 from shared.connect import Pipe
-from shared.keys import GROUP, Keys, message_hash
+from shared.keys import GROUP, Keys
 from shared.model import Conversation, EntryId, WorkerId
 from shared.scripts import load_script
-from shared.wire import encode_message, encode_replay
+from shared.wire import encode_replay
 from tests.support.handover import HandoverMachine, make_message
 from tests.support.histories import dead_window
+from tests.support.partition_scripts import APPENDED, DUPLICATE, append_answer, append_call
 
 LEASE_MS = 60_000
-DEDUPE_MS = 86_400_000
 
 
 class StoreMachine(HandoverMachine):
@@ -49,16 +49,12 @@ class StoreMachine(HandoverMachine):
 
     @override
     async def append(self, conversation: Conversation, number: int) -> EntryId:
-        instance, user = conversation
-        message = make_message(conversation, number)
-        seen = (self.p.seen(0, instance, user), self.p.seen(1, instance, user))
-        keys = (self.p.stream(instance), self.p.streams, self.p.ready, self.p.bell, *seen)
-        value = encode_message(message)
-        args = (instance, message_hash(message.message_id), value, DEDUPE_MS, GROUP)
-        answers = [await self.pipe.script(load_script("append"), keys, args) for _ in range(2)]
-        assert [code for code, _ in answers] == [0, 1]
-        assert answers[0][1] == answers[1][1]
-        return EntryId.parse(answers[0][1])
+        call = append_call(self.p, [make_message(conversation, number)])
+        answers = [await self.pipe.script(load_script("append"), *call) for _ in range(2)]
+        first, again = (append_answer(answer) for (answer,) in answers)
+        assert isinstance(first, tuple)
+        assert (first[0], again) == (APPENDED, (DUPLICATE, first[1]))
+        return first[1]
 
     @override
     async def replay(self, conversation: Conversation, number: int) -> EntryId:

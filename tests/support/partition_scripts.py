@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from consumer.outbox import OutboxStore
 from consumer.store import FinishRequest, PartitionStore, StartCode, StartRequest
+from shared.broker_errors import classify
 from shared.connect import Pipe
 from shared.keys import GROUP, PartitionKeys, conversation_field, message_hash
 from shared.model import ClosedBy, Entry, EntryId, Message, Token, Window, WorkerId, window_id
@@ -26,6 +28,8 @@ RETENTION_MS = 300_000
 DEDUPE_MS = 86_400_000
 AT_ONCE_MS = -1000
 """For ``remove_stream``, which counts whole seconds: also what was used this very second."""
+
+APPENDED, DUPLICATE = 0, 1
 
 T1, T2, T3 = Token("us:1:1"), Token("us:1:2"), Token("them:2:1")
 
@@ -57,18 +61,17 @@ class Scripts:
         message = Message(
             instance=instance, user=user, message_id=message_id, received_at=1, text=text
         )
-        p = self.p
-        seen = (p.seen(0, instance, user), p.seen(1, instance, user))
-        code, entry_id = await self.run(
-            "append",
-            (p.stream(instance), p.streams, p.ready, p.bell, *seen),
-            instance,
-            message_hash(message_id),
-            encode_message(message),
-            dedupe_ms,
-            GROUP,
-        )
-        return code, EntryId.parse(entry_id)
+        (answer,) = await self.append_all([message], dedupe_ms)
+        if isinstance(answer, RedisError):
+            raise classify(answer) from answer
+        return answer
+
+    async def append_all(
+        self, messages: Sequence[Message], dedupe_ms: int = DEDUPE_MS
+    ) -> list[tuple[int, EntryId] | RedisError]:
+        """Append messages in one call: code and entry id of each, or what refused it."""
+        keys, args = append_call(self.p, messages, dedupe_ms)
+        return [append_answer(answer) for answer in await self.run("append", keys, *args)]
 
     async def acquire(self, worker: WorkerId = US, lease_ms: int = LEASE_MS) -> int:
         """Take the lease: the epoch, or 0."""
@@ -163,6 +166,28 @@ async def partition_scripts(url: str, p: PartitionKeys) -> AsyncIterator[Scripts
             yield Scripts(pipe, client, p, us, them, OutboxStore(pipe, p, US))
     finally:
         await client.aclose()
+
+
+def append_call(
+    p: PartitionKeys, messages: Sequence[Message], dedupe_ms: int = DEDUPE_MS
+) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Keys and arguments of ``append``."""
+    keys: list[Any] = [p.streams, p.ready, p.bell]
+    args: list[Any] = [GROUP, dedupe_ms]
+    for one in messages:
+        seen = (p.seen(0, one.instance, one.user), p.seen(1, one.instance, one.user))
+        keys += (p.stream(one.instance), *seen)
+        args += (one.instance, message_hash(one.message_id), encode_message(one))
+    return tuple(keys), tuple(args)
+
+
+def append_answer(answer: Any) -> tuple[int, EntryId] | RedisError:
+    """What ``append`` says of one message: APPENDED or DUPLICATE, or an error."""
+    if isinstance(answer, RedisError):
+        return answer
+    if isinstance(answer, list):
+        return DUPLICATE, EntryId.parse(answer[0])
+    return APPENDED, EntryId.parse(answer)
 
 
 def request(window: Window, token: Token, replaces: Token | None = None) -> StartRequest:
