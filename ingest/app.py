@@ -25,7 +25,7 @@ from ingest.connections import (
     connection_limit,
     open_files_limit,
 )
-from ingest.front import Front
+from ingest.front import Front, shortcuts_to
 from ingest.intake import Intake, Say
 from ingest.messages import MessagesApi
 from ingest.webhooks import Webhooks
@@ -78,14 +78,16 @@ def build_app(
     clock = now_ms or _now_ms
     reader = bodies or BodyReader()
     intake = Intake(appender, metrics, say)
-    front = Front(ApiGuard(api_token_of(settings)), metrics)
+    guard = ApiGuard(api_token_of(settings))
+    webhooks = Webhooks(settings, providers, intake, reader, metrics, clock)
+    messages = guard.guarding(MessagesApi(settings, intake, reader, clock).routes())
     app = web.Application()
     app[CONNECTIONS] = Connections(connection_limit(open_files_limit()), metrics)
-    app[FRONT] = front
+    app[FRONT] = Front(guard, metrics, webhooks.shortcuts() | shortcuts_to(messages))
     app.add_routes(Health(health, metrics, instead=instead).routes())
-    app.add_routes(Webhooks(settings, providers, intake, reader, metrics, clock).routes())
-    app.add_routes(front.guarded(MessagesApi(settings, intake, reader, clock).routes()))
-    app.add_routes(front.guarded(routes))
+    app.add_routes(webhooks.routes())
+    app.add_routes(messages)
+    app.add_routes(guard.guarding(routes))
     return app
 
 

@@ -10,12 +10,14 @@ detail: who guesses learns nothing.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
+from typing import cast
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
 from multidict import CIMultiDictProxy
 from structlog.typing import FilteringBoundLogger
 
@@ -82,6 +84,19 @@ class ApiGuard:
             allowed = hmac.compare_digest(_bearer_of(request.headers), self._token)
         if not allowed:
             raise _unauthorized()
+
+    def guarding(self, routes: Iterable[web.RouteDef]) -> list[web.RouteDef]:
+        """The same routes for those whom it lets through."""
+        return [self._before(route) for route in routes]
+
+    def _before(self, route: web.RouteDef) -> web.RouteDef:
+        handler = cast(Handler, route.handler)
+
+        async def check_and_handle(request: web.Request) -> web.StreamResponse:
+            self.check(request)
+            return await handler(request)
+
+        return web.RouteDef(route.method, route.path, check_and_handle, route.kwargs)
 
 
 class WebhookGuard:

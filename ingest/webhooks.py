@@ -8,7 +8,9 @@ the payload's own name only says whose secrets must vouch for it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 from aiohttp import web
@@ -17,12 +19,15 @@ from structlog.typing import FilteringBoundLogger
 from ingest.answers import json_answer
 from ingest.auth import WebhookGuard
 from ingest.body import BodyReader, body_limit, parse_json
+from ingest.front import Shortcut
 from ingest.intake import Intake
 from shared.errors import RequestRefused
 from shared.keys import is_instance_name
 from shared.metrics import IngestMetrics
 from shared.providers import Parsed, ParseOptions, Provider, WebhookRequest
 from shared.settings import Settings
+
+ROUTE = "/webhooks/{provider}/{instance}"
 
 log: FilteringBoundLogger = structlog.get_logger()
 
@@ -50,11 +55,21 @@ class Webhooks:
     def routes(self) -> list[web.RouteDef]:
         """What this module answers; a slash too many at the end does no harm."""
         paths = (
-            "/webhooks/{provider}/{instance:[^/]*}",  # first, for most are: each is tried in turn
+            "/webhooks/{provider}/{instance:[^/]*}",
             "/webhooks/{provider}",
             "/webhooks/{provider}/{instance}/{event:[^/]*}",
         )
         return [web.post(path, self.receive) for path in paths]
+
+    def shortcuts(self) -> dict[str, Shortcut]:
+        """To the instances that are set, as their own provider is told to send to them."""
+        found = {}
+        for name, own in self._settings.instances.items():
+            provider = self._providers.get(own.provider or "")
+            if provider is not None and name not in provider.event_suffixes:
+                take = partial(self._take, provider=provider, path_instance=name)
+                found[f"/webhooks/{own.provider}/{quote(name, safe='')}"] = Shortcut(ROUTE, take)
+        return found
 
     async def receive(self, request: web.Request) -> web.Response:
         """
@@ -65,7 +80,11 @@ class Webhooks:
             BrokerUnavailable, BrokerRefused: answer 503, and the provider sends again.
         """
         provider = self._provider(request)
-        path_instance = _instance_in_path(request, provider)
+        return await self._take(request, provider, _instance_in_path(request, provider))
+
+    async def _take(
+        self, request: web.Request, provider: Provider, path_instance: str | None
+    ) -> web.Response:
         limit = body_limit(self._settings, inline_media=provider.has_inline_media)
         with await self._bodies.read(request, limit) as body:
             instance, payload = self._verified(request, provider, body, path_instance)

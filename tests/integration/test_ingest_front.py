@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
+from unittest.mock import Mock
+from urllib.parse import quote
 
 import pytest
 from aiohttp import web
 
 from ingest.app import build_app
+from ingest.body import BodyReader
+from ingest.webhooks import Webhooks
 from shared.metrics import IngestMetrics, InstanceLabels
+from shared.providers.registry import PROVIDERS
 from shared.settings import Settings
+from tests.support.evolution_payloads import INSTANCE, text_item, webhook
 from tests.support.ingest_server import IngestServer, MemoryAppender, serving
 
 OPEN = {"/healthz", "/readyz", "/metrics"}
+API = "/api/v1/messages"
+PATH = f"/webhooks/evolution/{quote(INSTANCE)}"
 SETTINGS = Settings(api_token="s3cret")
 
 
@@ -91,12 +101,77 @@ async def test_an_unknown_expectation_is_refused_in_the_one_form(server: IngestS
     assert b'refused_total{reason="expectation_failed"} 1.0' in server.metrics.render()
 
 
-async def test_requests_are_timed_by_route(server: IngestServer) -> None:
-    """By its template, for paths hold what callers wrote; what has no route is one."""
-    for path in ("/webhooks/evolution/a", "/webhooks/evolution/b", "/nothing", "/nowhere"):
-        await server.post(path, {})
+@pytest.mark.parametrize(
+    "target, more",
+    [
+        (PATH, ""),
+        (f"{PATH}/", ""),
+        (f"{PATH}?a=b", ""),
+        (f"{PATH}/messages-upsert", ""),
+        ("/webhooks/evolution/%46ront%20Desk", ""),
+        (f"http://localhost{PATH}", ""),
+        (PATH, "Expect: 100-continue\r\n"),
+    ],
+)
+@pytest.mark.parametrize("key, status", [("right", 200), ("wrong", 401)])
+async def test_a_webhook_is_the_same_however_its_path_is_written(
+    target: str, more: str, key: str, status: int
+) -> None:
+    """A path known beforehand is found at once, others by aiohttp, and the rest is one."""
+    settings = Settings(instances={INSTANCE: {"provider": "evolution", "secret": "right"}})
+    body = json.dumps(webhook(text_item()))
+    async with serving(settings) as server:
+        head = f"POST {target} HTTP/1.1\r\nHost: localhost\r\napikey: {key}\r\n{more}"
+        request = f"{head}Connection: close\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+        reader, writer = await asyncio.open_connection(server.host, server.port)
+        writer.write(request.encode())
+        answers = (await reader.read()).decode().removeprefix("HTTP/1.1 100 Continue\r\n\r\n")
+        writer.close()
 
+        assert answers.startswith(f"HTTP/1.1 {status} ")
+        assert [message.instance for message in server.appender.messages] == (
+            [INSTANCE] if status == 200 else []
+        )
+        refused = b'refused_total{reason="unauthorized"} 1.0' in server.metrics.render()
+        assert refused == (status == 401)
+
+
+async def test_a_shortcut_is_for_post_alone() -> None:
+    """Another method is refused there as everywhere, and counts under no route."""
+    settings = Settings(instances={INSTANCE: {"provider": "evolution", "secret": "right"}})
+    async with serving(settings) as server:
+        for method in ("GET", "PUT"):
+            answer = await server.request(method, PATH)
+            assert (answer.status, answer.headers["Allow"]) == (405, "POST")
+        assert b'request_seconds_count{route="unmatched"} 2.0' in server.metrics.render()
+
+
+def test_an_instance_that_is_called_like_an_event_has_no_shortcut() -> None:
+    """Its name in a path is read as the event, as it always was."""
+    instances = {
+        "messages-upsert": {"provider": "evolution"},
+        "without-provider": {},
+        "a b/c": {"provider": "evolution"},
+    }
+    webhooks = Webhooks(
+        Settings(instances=instances),
+        PROVIDERS,
+        Mock(),
+        BodyReader(),
+        IngestMetrics(InstanceLabels(1)),
+        lambda: 0,
+    )
+    assert list(webhooks.shortcuts()) == ["/webhooks/evolution/a%20b%2Fc"]
+
+
+async def test_requests_are_timed_by_route() -> None:
+    """By its template, for paths hold what callers wrote; what has no route is one."""
+    settings = Settings(instances={"a": {"provider": "evolution"}})
+    async with serving(settings) as server:
+        for path in ("/webhooks/evolution/a", "/webhooks/evolution/b", "/nothing", "/nowhere", API):
+            await server.post(path, {})
     text = server.metrics.render().decode()
+    assert 'request_seconds_count{route="/api/v1/messages"} 1.0' in text
     assert 'request_seconds_count{route="/webhooks/{provider}/{instance}"} 2.0' in text
     assert 'request_seconds_count{route="unmatched"} 2.0' in text
 
