@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from shared.model import Rejected, Reply, Result, Retry, Silence, Unavailable
 from shared.settings import Settings
 
@@ -38,8 +40,7 @@ def retry_rules(settings: Settings) -> RetryRules:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(Struct, frozen=True, kw_only=True, gc=False):
     """
     What the record says of the running attempt.
 
@@ -53,22 +54,19 @@ class Attempt:
     now_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finish:
+class Finish(Struct, frozen=True, kw_only=True, gc=False):
     """The window is done: with texts to send, or in silence (none)."""
 
     texts: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GiveUp:
+class GiveUp(Struct, frozen=True, kw_only=True, gc=False):
     """The window becomes a dead letter."""
 
     error: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Postpone:
+class Postpone(Struct, frozen=True, kw_only=True, gc=False):
     """The window is tried again in ``delay_ms``; ``counts`` says whether this attempt did."""
 
     delay_ms: int

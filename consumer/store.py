@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+from msgspec import Struct
+
 from shared.broker_errors import classify_caught
 from shared.connect import Pipe
 from shared.errors import BrokerRefused, Fenced
@@ -94,8 +96,7 @@ class ClaimPage:
     lost_group: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartRequest:
+class StartRequest(Struct, frozen=True, kw_only=True, gc=False):
     """A window to start: the token that must stand there now (None: none), and the new one."""
 
     window: Window
@@ -104,8 +105,7 @@ class StartRequest:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinishRequest:
+class FinishRequest(Struct, frozen=True, kw_only=True, gc=False):
     """
     What became of a window, whose first entry is ``first``.
 
@@ -124,8 +124,7 @@ FinishAnswer = FinishCode | BrokerRefused
 """What became of one window's finish; an error of its own is no other's."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartAnswer:
+class StartAnswer(Struct, frozen=True, kw_only=True, gc=False):
     """What became of a start; the numbers are the record's, ``now_ms`` is Redis's time."""
 
     code: StartCode

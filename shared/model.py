@@ -11,7 +11,6 @@ written and read in C. ``gc=False``: they hold values only, and can be in no cyc
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, NewType
 
@@ -191,38 +190,33 @@ def window_id(instance: str, user: str, first: EntryId) -> WindowId:
     return WindowId("w_" + "".join([_BASE32_PAIRS[bits >> at & 1023] for at in _PAIR_SHIFTS]))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(Struct, frozen=True, kw_only=True, gc=False):
     """A handler's answer: ``texts`` go to the user in order, as separate messages."""
 
     texts: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Silence:
+class Silence(Struct, frozen=True, kw_only=True, gc=False):
     """The handler answered that nothing is to be sent. ``reason`` is for the log."""
 
     reason: str = "no reply"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
+class Retry(Struct, frozen=True, kw_only=True, gc=False):
     """The attempt failed and counts; ``after_ms`` is what the endpoint asked for, if it did."""
 
     error: str
     after_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unavailable:
+class Unavailable(Struct, frozen=True, kw_only=True, gc=False):
     """The endpoint, not the window, is at fault: try again without counting."""
 
     error: str
     after_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rejected:
+class Rejected(Struct, frozen=True, kw_only=True, gc=False):
     """This window can never be answered: a dead letter at once."""
 
     error: str
