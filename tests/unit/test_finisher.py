@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import cast
 
 import pytest
+from msgspec.structs import replace
 
 from consumer.finisher import FINISH_BATCH, FINISH_BYTES, Finisher
 from consumer.store import FinishAnswer, FinishCode, FinishRequest, PartitionStore
