@@ -101,23 +101,20 @@ class RedisAppender:
 
     async def _append_turn(self, messages: Sequence[Message]) -> list[Accepted]:
         """Messages of one user, in one call."""
-        began = time.perf_counter()
-        answers = await self._append_until_kept(self._turn_of(messages))
-        took_s = time.perf_counter() - began
+        began_s = time.monotonic()
+        answers = await self._append_until_kept(self._turn_of(messages), began_s)
+        took_s = time.monotonic() - began_s
         accepted = []
         for message, answer in zip(messages, answers, strict=True):
             self._metrics.append_seconds.observe(took_s)
             accepted.append(_accepted(message, answer))
         return accepted
 
-    async def _append_until_kept(self, turn: Turn) -> list[Answer]:
-        began_s = asyncio.get_running_loop().time()
-        limit_s = None if self._limit_s is None else began_s + self._limit_s
+    async def _append_until_kept(self, turn: Turn, began_s: float) -> list[Answer]:
         may_be_there = False
         while True:
             try:
-                appended = self._groups.append(turn)
-                answers = await (appended if limit_s is None else _until(limit_s, appended))
+                answers = await self._append_once(turn, began_s)
                 reach(Point.APPEND)
                 return answers
             except TimeoutError:
@@ -131,12 +128,18 @@ class RedisAppender:
                 self._count("not_durable" if isinstance(error, NotDurable) else "unavailable")
                 may_be_there |= not isinstance(error, NotConnected)
                 pause_s = RETRY_S * (1 + random.random())
-                if asyncio.get_running_loop().time() + pause_s < began_s + self._deadline_s:
+                if time.monotonic() + pause_s < began_s + self._deadline_s:
                     await asyncio.sleep(pause_s)
                 elif may_be_there and isinstance(error, NotConnected):
                     raise BrokerUnavailable(str(error)) from error
                 else:
                     raise
+
+    def _append_once(self, turn: Turn, began_s: float) -> Awaitable[list[Answer]]:
+        appended = self._groups.append(turn)
+        if self._limit_s is None:
+            return appended
+        return _within(began_s + self._limit_s - time.monotonic(), appended)
 
     def _count(self, reason: str) -> None:
         self._metrics.append_failures_total.labels(reason=reason).inc()
@@ -166,6 +169,6 @@ def _accepted(message: Message, answer: Answer) -> Accepted:
     )
 
 
-async def _until(limit_s: float, appended: Awaitable[list[Answer]]) -> list[Answer]:
-    async with asyncio.timeout_at(limit_s):
+async def _within(span_s: float, appended: Awaitable[list[Answer]]) -> list[Answer]:
+    async with asyncio.timeout(span_s):
         return await appended

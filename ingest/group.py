@@ -53,13 +53,15 @@ class Groups:
         self.dedupe_ms = dedupe_ms
         self.open: dict[int, Group] = {}
 
-    async def append(self, turn: Turn) -> list[Answer]:
+    def append(self, turn: Turn) -> asyncio.Future[list[Answer]]:
         """
         Append a turn once; safe to call again with the same one.
 
+        The future raises what ``Pipe.call`` does; a refusal says that of one of its messages, and
+        of those behind it, nothing was written.
+
         Raises:
-            BrokerRefused, BrokerUnavailable: as ``Pipe.call``; a refusal says that of a message,
-                and of those behind it, nothing was written.
+            BrokerUnavailable: the pipe has ended, and nothing was sent.
         """
         number = turn.partition.number
         group = self.open.get(number)
@@ -67,11 +69,13 @@ class Groups:
             group = Group(self, turn.partition)
             self.pipe.send(group)
             self.open[number] = group
-        return await group.add(turn)
+        return group.add(turn)
 
 
 class Group:
     """One script call (a ``Command``): it takes turns until its batch leaves."""
+
+    __slots__ = ("_by_text", "_groups", "_partition", "_size_bytes", "_turns", "count")
 
     def __init__(self, groups: Groups, partition: PartitionKeys) -> None:
         self.count = 0

@@ -21,8 +21,8 @@ from typing import Any
 
 from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import RedisError
 
+from shared.answers import NOT_YET, AnswerReader
 from shared.broker_errors import NOT_A_PRIMARY, classify
 from shared.command import Call, Command, Failure, settle_all
 from shared.durability import Durability, Promise, find_promise
@@ -65,7 +65,7 @@ class Pipe:
         self._timeout_s = timeout_ms / 1000
         self._route = route_of(url, timeout_s=self._timeout_s, client_name=f"inturn-{name}")
         self._durability = durability or Durability()
-        self._connection: AbstractConnection | None = None
+        self._connection: tuple[AbstractConnection, AnswerReader] | None = None
         self._promise: Promise | None = None
         self._is_proven = False
         self._pause = Pause()
@@ -152,17 +152,17 @@ class Pipe:
             return
         if self.on_batch is not None:
             self.on_batch(sum(command.count for command in batch))
-        packed = [command.pack() for command in batch]
         left = deque(batch)
         has_sent = False
         try:
+            packed = [command.pack() for command in batch]
             async with asyncio.timeout(self._timeout_s) as limit:
-                connection = await self._connected()
+                connection, answers = await self._connected()
                 if self._promise is not None:
                     packed.append(pack_command(self._promise.command))
                 has_sent = True
                 await connection.send_packed_command(packed, check_health=False)
-                refused = await self._settle_each(left, connection, limit)
+                refused = await self._settle_each(left, answers, limit)
         except asyncio.CancelledError:
             settle_all(left, BrokerUnavailable("the connection was closed"))
             raise
@@ -172,7 +172,7 @@ class Pipe:
             await self._judge_primary(refused)
 
     async def _settle_each(
-        self, left: deque[Command], connection: AbstractConnection, limit: asyncio.Timeout
+        self, left: deque[Command], answers: AnswerReader, limit: asyncio.Timeout
     ) -> list[BrokerRefused]:
         """
         Settle each with its answer; where a promise ends the batch, when that has its own.
@@ -181,50 +181,51 @@ class Pipe:
         """
         promise = self._promise
         refused: list[BrokerRefused] = []
-        answers: list[Any] = []
-        for _ in range(len(left)):
-            answer = await self._answer(connection)
-            self._extend(limit)
+        kept: list[Any] = []
+        for at in range(len(left)):
+            answer = answers.take()
+            if answer is NOT_YET:
+                answer = await self._next_answer(answers, limit if at else None)
             if promise is not None:
-                answers.append(answer)
+                kept.append(answer)
                 continue
             if refusal := left[0].settle(answer):
                 refused.append(refusal)
             left.popleft()
         if promise is not None:
-            lacks = promise.lacks(await self._answer(connection))
-            for answer in answers:
+            lacks = promise.lacks(await self._next_answer(answers, limit))
+            for answer in kept:
                 if refusal := left[0].settle(answer, lacks):
                     refused.append(refusal)
                 left.popleft()
         return refused
 
-    def _extend(self, limit: asyncio.Timeout) -> None:
-        """The time is for the next answer, not for all: a batch may hold many large ones."""
-        due_s = asyncio.get_running_loop().time() + self._timeout_s
-        if due_s - (limit.when() or 0) > self._timeout_s / 4:
-            limit.reschedule(due_s)
+    async def _next_answer(self, answers: AnswerReader, limit: asyncio.Timeout | None) -> Any:
+        """
+        ``limit``: its time begins anew, for it is for the next answer, not for all.
 
-    async def _connected(self) -> AbstractConnection:
+        A batch may hold many large ones. The first one's time began when the batch was sent.
+        """
+        if limit is not None:
+            due_s = asyncio.get_running_loop().time() + self._timeout_s
+            if due_s - (limit.when() or 0) > self._timeout_s / 4:
+                limit.reschedule(due_s)
+        while (answer := answers.take()) is NOT_YET:
+            await answers.wait()
+        return answer
+
+    async def _connected(self) -> tuple[AbstractConnection, AnswerReader]:
         if self._connection is None:
-            connection = self._connection = await self._route.connect()
+            connection = await self._route.connect()
+            answers = AnswerReader(connection)
+            self._connection = connection, answers
 
             async def ask(*command: Any) -> Any:
                 await connection.send_command(*command)
-                return await self._answer(connection)
+                return await self._next_answer(answers, None)
 
             self._promise = await find_promise(self._durability, ask, self.timeout_ms)
         return self._connection
-
-    async def _answer(self, connection: AbstractConnection) -> Any:
-        try:
-            return await connection.read_response(disconnect_on_error=False)
-        except RedisError as error:
-            meaning = classify(error)
-            if isinstance(meaning, BrokerUnavailable):
-                raise
-            meaning.__cause__ = error
-            return meaning
 
     async def _give_up(self, left: deque[Command], error: Exception, *, has_sent: bool) -> None:
         """The connection is of no use any more, or there is none."""
@@ -250,10 +251,10 @@ class Pipe:
         self._pause.end()
 
     async def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
+        connected, self._connection = self._connection, None
         self._is_proven = False
-        if connection is not None:
-            await connection.disconnect(nowait=True)
+        if connected is not None:
+            await connected[0].disconnect(nowait=True)
 
 
 def route_of(url: str, *, timeout_s: float, client_name: str) -> Route:

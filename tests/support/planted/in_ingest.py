@@ -22,10 +22,10 @@ def retried_xadd() -> None:
     serial = itertools.count()
     append = Groups.append
 
-    async def append_as_new(self: Groups, turn: Turn) -> list[Answer]:
+    def append_as_new(self: Groups, turn: Turn) -> asyncio.Future[list[Answer]]:
         args = list(turn.args)
         args[1::3] = [digest[:-4] + next(serial).to_bytes(4, "big") for digest in args[1::3]]
-        return await append(self, replace(turn, args=args))
+        return append(self, replace(turn, args=args))
 
     Groups.append = append_as_new  # type: ignore[method-assign]
 
