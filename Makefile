@@ -52,12 +52,12 @@ check: lint type ## lint, types, the tests on both Redis versions, and a short c
 test-all: check ## all of check, and every fault test, the long ones too
 	$(PYTEST) $(FAULTS)
 
-bench: $(TEST_STAMP) ## measure: make bench BENCH=<name>, a module of bench/
+bench: $(TEST_STAMP) ## measure everything and print one table, or one: make bench BENCH=<name>
 ifdef BENCH
 	$(PYTHON) -m bench.$(BENCH)
 else
-	@echo "name one: make bench BENCH=<name>, of:"; \
-	{ grep -l '__main__' bench/*.py || true; } | sed 's,^bench/,  ,; s,\.py$$,,'; exit 2
+	-@$(MAKE) bench-setup
+	$(PYTHON) -m bench.suite
 endif
 
 bench-setup: $(TEST_STAMP) ## install what benches measure against, into .peers

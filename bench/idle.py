@@ -3,8 +3,8 @@ What ``inturn up`` costs while nobody writes: CPU of all its processes, and comm
 
     python -m bench.idle [--seconds 20]
 
-Commands are counted as Redis counts them (INFO commandstats), so those inside scripts are among
-them; rows of their own tell how many scripts were called, and how often Redis read a connection.
+Commands that a service sends are the goal's count; those that its scripts call are beside it. A
+MONITOR tells the two apart; it costs Redis, so it comes after the CPU was looked at.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ import asyncio
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from redis.asyncio import Redis
 
 from bench.report import Reach, Report, Void, run_bench
 from bench.servers import HOST, Process, cpu_s
@@ -41,18 +44,18 @@ async def measure(report: Report, arguments: argparse.Namespace) -> None:
             up.wait_ready()
             await asyncio.sleep(WARM_UP_S)
             await _watch(report, running, arguments.seconds)
+            await _count_commands(report, running, arguments.seconds)
             up.stop()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What has been used and counted so far."""
+    """CPU that has been used so far, and how often Redis has read a connection."""
 
     at_s: float
     services_s: float
     redis_s: float
     reads: int
-    commands: Counter[str]
 
 
 async def _watch(report: Report, running: Running, seconds: float) -> None:
@@ -69,7 +72,6 @@ async def _watch(report: Report, running: Running, seconds: float) -> None:
     report.add("CPU of the services", services, "% of a core")
     report.add("CPU of Redis", redis, "% of a core")
     report.add("CPU, all", services + redis, "% of a core", reach=Reach(limit=1))
-    _add_commands(report, after.commands - before.commands, took_s)
     report.add("reads of a connection by Redis", (after.reads - before.reads - 1) / took_s, "/s")
 
 
@@ -81,17 +83,25 @@ def _read(store: Store, running: Running) -> Reading:
         services_s=sum(map(cpu_s, services)),
         redis_s=cpu_s(running.redis_pid),
         reads=store.reads_count(),
-        commands=store.command_counts(),
     )
 
 
-def _add_commands(report: Report, counts: Counter[str], seconds: float) -> None:
-    counts.subtract({"cmdstat_info": 2})  # our own
-    report.add("commands, also in scripts", counts.total() / seconds, "/s", reach=Reach(limit=20))
-    scripts = sum(counts[f"cmdstat_{name}"] for name in ("evalsha", "eval", "fcall"))
-    report.add("scripts called", scripts / seconds, "/s")
-    for name, count in counts.most_common(8):
-        report.add(f"commands: {name.removeprefix('cmdstat_')}", count / seconds, "/s")
+async def _count_commands(report: Report, running: Running, seconds: float) -> None:
+    assert running.redis_url is not None
+    sent: Counter[str] = Counter()
+    scripted: Counter[str] = Counter()
+    async with Redis.from_url(running.redis_url, protocol=2) as client, client.monitor() as monitor:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while True:
+                    seen = await monitor.next_command()
+                    counts = scripted if seen["client_type"] == "lua" else sent
+                    counts[seen["command"].split()[0].lower()] += 1
+    total, within = sent.total() / seconds, scripted.total() / seconds
+    report.add("commands that services send", total, "/s", reach=Reach(limit=20))
+    report.add("commands that their scripts call", within, "/s")
+    for name, count in sent.most_common(8):
+        report.add(f"commands sent: {name}", count / seconds, "/s")
 
 
 def children_of(pid: int, *, but: int) -> list[int]:

@@ -18,12 +18,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+import orjson
+
 from bench.figures import percentile
 from bench.payloads import (
     HEADERS,
+    INSTANCE,
     PATH,
     SECRET,
+    TEXT,
     WebhookTemplate,
+    message_digits,
+    user_digits,
     webhook_template,
 )
 from bench.report import Void
@@ -34,7 +40,9 @@ USERS = 10_000
 WRK_NUMBERS = 1_000_000
 """Message numbers set apart for one call of wrk: more than it can send."""
 
-OK = 200
+OK, ACCEPTED = 200, 202
+
+API_PATH = "/api/v1/messages"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +77,19 @@ class Webhooks:
         """The webhook of message ``number``."""
         return self.template.body(self.user(number), number)
 
+    def bulk(self, first: int, count: int) -> bytes:
+        """Several messages of ours in one request of the API, from number ``first`` on."""
+        messages = [
+            {
+                "instance": INSTANCE,
+                "user": user_digits(self.user(number)),
+                "text": TEXT,
+                "message_id": message_digits(number),
+            }
+            for number in range(first, first + count)
+        ]
+        return orjson.dumps({"messages": messages})
+
     def user(self, number: int) -> int:
         """Who wrote message ``number``: looks chosen by chance, and is the same every time."""
         return zlib.crc32(b"%d" % number) % self.users
@@ -81,7 +102,7 @@ class Connection:
         self._reader = reader
         self._writer = writer
         fields = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
-        self._head = f"POST {PATH} HTTP/1.1\r\nHost: {HOST}\r\n{fields}Content-Length: "
+        self._head = f" HTTP/1.1\r\nHost: {HOST}\r\n{fields}Content-Length: "
 
     @classmethod
     async def open(cls, port: int) -> Self:
@@ -92,9 +113,9 @@ class Connection:
         """Hang up."""
         self._writer.close()
 
-    async def post(self, body: bytes) -> tuple[int, bytes]:
+    async def post(self, body: bytes, path: str = PATH) -> tuple[int, bytes]:
         """Status and body of the answer."""
-        self._writer.write(f"{self._head}{len(body)}\r\n\r\n".encode() + body)
+        self._writer.write(f"POST {path}{self._head}{len(body)}\r\n\r\n".encode() + body)
         head = await self._reader.readuntil(b"\r\n\r\n")
         status = int(head[9:12])
         length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
@@ -165,7 +186,10 @@ async def send(port: int, webhooks: Webhooks, connections: int, seconds: float) 
 
 @dataclass(slots=True)
 class Paced:
-    """What a paced sender did: each message with its answer, and how late it was sent."""
+    """
+    What a paced sender did: the first message of each request with the answer, and how late it
+    was sent.
+    """
 
     answers: list[tuple[int, bytes]] = field(default_factory=list)
     refused: int = 0
@@ -173,13 +197,18 @@ class Paced:
 
 
 async def send_at_rate(
-    port: int, webhooks: Webhooks, *, per_s: int, seconds: float, connections: int = 32
+    port: int, webhooks: Webhooks, *, per_s: int, seconds: float, bulk: int, connections: int = 32
 ) -> Paced:
-    """Send so many webhooks a second, evenly; a busy server makes it late, never fewer."""
+    """
+    Send so many messages a second, evenly; a busy server makes it late, never fewer.
+
+    ``bulk``: how many in one request; 1: each is a webhook.
+    """
     result = Paced()
     began_s = time.perf_counter()
-    numbers: Iterator[int] = iter(range(round(per_s * seconds)))
-    first = webhooks.take(round(per_s * seconds))
+    total = round(per_s * seconds)
+    numbers: Iterator[int] = iter(range(0, total, bulk))
+    first = webhooks.take(total)
 
     async def keep_sending(connection: Connection) -> None:
         for number in numbers:
@@ -187,9 +216,13 @@ async def send_at_rate(
             if (pause_s := due_s - time.perf_counter()) > 0:
                 await asyncio.sleep(pause_s)
             result.late_s.append(time.perf_counter() - due_s)
-            status, body = await connection.post(webhooks.body(first + number))
-            result.answers.append((first + number, body))
-            result.refused += status != OK
+            at = first + number
+            if bulk == 1:
+                status, body = await connection.post(webhooks.body(at))
+            else:
+                status, body = await connection.post(webhooks.bulk(at, bulk), API_PATH)
+            result.answers.append((at, body))
+            result.refused += status not in (OK, ACCEPTED)
 
     await _with_connections(port, connections, keep_sending)
     return result

@@ -2,7 +2,8 @@
 What a bench says: a table for people, and ``bench/results/<name>.json`` for comparing runs.
 
 A run whose own check fails is *void*: its figures describe work that was not done, so they are
-not written. Ratios of one run travel between machines; plain figures belong to the machine.
+not written; a bench of several runs may leave out one of them. Ratios of one run travel between
+machines; plain figures belong to the machine.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ class Report:
     def __init__(self, bench: str) -> None:
         self.bench = bench
         self.rows: list[Row] = []
+        self.voids: list[str] = []
         self._notes: list[str] = []
         self._began_s = time.monotonic()
 
@@ -101,6 +103,11 @@ class Report:
         """Say below the table what its reader must know."""
         self._notes.append(text)
 
+    def leave_out(self, run: str, error: Void) -> None:
+        """One run of several is void: it has no rows, and the bench ends with 1."""
+        self.voids.append(f"{run}: {error}")
+        self.say(f"VOID: {run}: {error}")
+
     def say(self, text: str) -> None:
         """Tell whoever waits what is going on."""
         print(f"  {time.monotonic() - self._began_s:6.1f} s  {text}", flush=True)
@@ -114,6 +121,8 @@ class Report:
             print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)))
         for note in self._notes:
             print(f"- {note}")
+        for void in self.voids:
+            print(f"- VOID, left out: {void}")
 
     def write(self) -> Path:
         """The rows as JSON; replaces the bench's last result."""
@@ -130,7 +139,11 @@ class Report:
 
 
 def run_bench(name: str, measure: Callable[[Report], Awaitable[None]]) -> None:
-    """Measure, print, write, and end the process: 1 when the run is void, and nothing written."""
+    """
+    Measure, print, write.
+
+    Ends the process with 1 when the run is void, and then nothing is written, or a part of it is.
+    """
     report = Report(name)
     print(f"bench {name}: {describe_machine()}, commit {commit()}", flush=True)
     try:
@@ -143,8 +156,10 @@ def run_bench(name: str, measure: Callable[[Report], Awaitable[None]]) -> None:
     own = own_settings()
     if own:
         print(f"\nnot written: it was measured under {', '.join(own)} of the caller")
-        return
-    print(f"\nwritten to {report.write().relative_to(ROOT)}")
+    else:
+        print(f"\nwritten to {report.write().relative_to(ROOT)}")
+    if report.voids:
+        sys.exit(1)
 
 
 async def _run(measure: Callable[[Report], Awaitable[None]], report: Report) -> None:
@@ -165,6 +180,7 @@ def machine() -> dict[str, str | int]:
     """What the figures depend on, and nothing that names the machine."""
     return {
         "cpus": os.cpu_count() or 0,
+        "processor": _processor(),
         "python": platform.python_version(),
         "redis": tested_binary().version_text,
     }
@@ -173,7 +189,17 @@ def machine() -> dict[str, str | int]:
 def describe_machine() -> str:
     """The same in one line."""
     facts = machine()
-    return f"{facts['cpus']} CPUs, Python {facts['python']}, Redis {facts['redis']}"
+    processor = f"{facts['cpus']} CPUs ({facts['processor']})"
+    return f"{processor}, Python {facts['python']}, Redis {facts['redis']}"
+
+
+def _processor() -> str:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
 
 
 def commit() -> str:

@@ -90,7 +90,7 @@ class Process:
             Void: it ended, or is not ready after ``READY_S``.
         """
         deadline_s = time.monotonic() + READY_S
-        while (status := self._status(path)) != http.client.OK:
+        while (status := status_of(self.port, path)) != http.client.OK:
             if self._process.poll() is not None or time.monotonic() > deadline_s:
                 raise Void(f"{self.module} did not start ({status}): {self.log()[-2000:]}")
             time.sleep(POLL_S)
@@ -124,12 +124,6 @@ class Process:
         """Its metrics now."""
         return Samples(_get(self.port, "/metrics")[1].decode())
 
-    def _status(self, path: str) -> int:
-        try:
-            return _get(self.port, path)[0]
-        except OSError:
-            return 0
-
 
 class Samples:
     """One scrape of ``/metrics``."""
@@ -142,6 +136,14 @@ class Samples:
     def total(self, name: str) -> float:
         """The sum over all labels of the samples called ``inturn_<name>``."""
         return sum(s.value for s in self._samples if s.name == f"inturn_{name}")
+
+
+def status_of(port: int, path: str = "/readyz") -> int:
+    """The status that a server of this machine answers with, 0 if it does not."""
+    try:
+        return _get(port, path)[0]
+    except OSError:
+        return 0
 
 
 def ingest(redis: RedisServer, **settings: str) -> Process:

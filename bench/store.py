@@ -79,10 +79,11 @@ class Store:
         """The most that it ever was."""
         return int(self.call("INFO", "memory")["used_memory_peak"])
 
-    def command_counts(self) -> Counter[str]:
-        """How often each command was executed, also inside scripts."""
+    def script_us(self) -> int:
+        """Microseconds that Redis has spent in scripts, with all that they call."""
         stats = self.call("INFO", "commandstats")
-        return Counter({name: int(stat["calls"]) for name, stat in stats.items()})
+        names = ("cmdstat_evalsha", "cmdstat_eval")
+        return sum(int(stats[name]["usec"]) for name in names if name in stats)
 
     def reads_count(self) -> int:
         """How often it has read from a connection: a pipelined batch is one."""
