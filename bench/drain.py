@@ -54,14 +54,14 @@ def whole_users(messages: int) -> int:
     return messages - messages % PER_USER
 
 
-def stored_messages(count: int, instances: int) -> Iterator[Message]:
+def stored_messages(count: int, instances: int, *, per_user: int = PER_USER) -> Iterator[Message]:
     """
-    ``PER_USER`` messages of each user, in a shuffled order that is the same in every run.
+    ``per_user`` messages of each user, in a shuffled order that is the same in every run.
 
     A user writes to one instance; users are spread evenly over the instances.
     """
     pattern = message_maker()
-    users = [number % (count // PER_USER) for number in range(count)]
+    users = [number % (count // per_user) for number in range(count)]
     random.Random(SEED).shuffle(users)
     for number, user in enumerate(users):
         yield with_ids(pattern, f"instance-{user % instances}", user, number)

@@ -111,6 +111,14 @@ class Store:
         answers = self.call_many([("XPENDING", stream, GROUP) for stream in streams])
         return sum(int(answer["pending"]) for answer in answers)
 
+    def started(self) -> int:
+        """Windows that were started and are not finished."""
+        return sum(self._of_partitions("HLEN", "running"))
+
+    def unsent(self) -> int:
+        """Replies that wait, or are on their way."""
+        return sum(self._of_partitions("XLEN", "outbox"))
+
     def journal(self) -> Journal:
         """The journals of all partitions."""
         entries: Counter[Place] = Counter()
@@ -188,7 +196,7 @@ class Store:
             "windows tried again": journal.repeated,
             "messages left": self.backlog(streams),
             "entries pending": self.pending(streams),
-            "records left": sum(self._of_partitions("HLEN", "running")),
+            "records left": self.started(),
             "dead letters": sum(self._of_partitions("XLEN", "dead")),
         }
         found = [f"{what}: {count}" for what, count in problems.items() if count]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from pathlib import Path
+import signal
 from typing import Any
 
 SLOW_S = 0.05
-RELEASE_POLL_S = 0.02
 
-_released: asyncio.Task[None] | None = None
+_released: asyncio.Event | None = None
 
 
 async def silence(_request: dict[str, Any]) -> None:
@@ -23,13 +21,14 @@ async def slow(_request: dict[str, Any]) -> None:
 
 
 async def held(_request: dict[str, Any]) -> None:
-    """Answer nothing, when the file that ``BENCH_RELEASE`` names is there."""
-    global _released  # noqa: PLW0603  one watcher for all calls
+    """Answer nothing, once the process gets SIGUSR1."""
+    global _released  # noqa: PLW0603  one event for all calls
     if _released is None:
-        _released = asyncio.create_task(_wait_for(Path(os.environ["BENCH_RELEASE"])))
-    await asyncio.shield(_released)
+        _released = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _released.set)
+    await _released.wait()
 
 
-async def _wait_for(path: Path) -> None:
-    while not path.exists():  # noqa: ASYNC110, ASYNC240  another process writes it
-        await asyncio.sleep(RELEASE_POLL_S)
+async def reply(_request: dict[str, Any]) -> str:
+    """Answer with a short text."""
+    return "yes, until six"
