@@ -73,23 +73,13 @@ class Connections:
         """It is closed."""
         self._open.pop(protocol, None)
 
-    def tracking(self, handler: Handler) -> Handler:
-        """``handler``, and it is known which connections have a request in hand."""
-
-        async def track(request: web.Request) -> web.StreamResponse:
-            answer: web.StreamResponse | None = None
-            self._touch(request.protocol, request)
-            try:
-                answer = await handler(request)
-            finally:
-                self._touch(request.protocol, answer)
-            return answer
-
-        return track
-
-    def _touch(
+    def note(
         self, protocol: web.RequestHandler, now: web.BaseRequest | web.StreamResponse | None
     ) -> None:
+        """
+        Its last event is now: this request's head has come, or it got this answer. None: its
+        handler was ended without one.
+        """
         if protocol in self._open:
             del self._open[protocol]
             self._open[protocol] = now
@@ -111,8 +101,8 @@ class Connections:
 
 class LimitedRunner(web.AppRunner):
     """
-    An ``AppRunner`` whose server tells ``connections`` of each that comes and goes, and of its
-    requests. ``before`` is what stands before the application.
+    An ``AppRunner`` whose server tells ``connections`` of each that comes and goes. ``before``
+    is what stands before its application, and tells them of requests.
     """
 
     __slots__ = ("_before", "_connections")
@@ -121,7 +111,7 @@ class LimitedRunner(web.AppRunner):
         self,
         app: web.Application,
         connections: Connections,
-        before: Callable[[Handler], Handler] = lambda handler: handler,
+        before: Callable[[Handler], Handler],
         **options: object,
     ) -> None:
         super().__init__(app, **options)  # type: ignore[arg-type]
@@ -145,7 +135,6 @@ class LimitedRunner(web.AppRunner):
             connections.leave(protocol)
             lost(protocol, error)
 
-        handler = connections.tracking(self._before(server.request_handler))
-        server.request_handler = handler  # type: ignore[assignment]
+        server.request_handler = self._before(server.request_handler)  # type: ignore[assignment]
         server.connection_made = connection_made  # type: ignore[assignment, method-assign]
         server.connection_lost = connection_lost  # type: ignore[assignment, method-assign]

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import cast
 
 import structlog
@@ -20,6 +21,7 @@ from structlog.typing import FilteringBoundLogger
 
 from ingest.answers import error_answer
 from ingest.auth import ApiGuard
+from ingest.connections import Connections
 from shared.errors import (
     BacklogFull,
     BrokerRefused,
@@ -55,6 +57,9 @@ def shortcuts_to(routes: Iterable[web.RouteDef]) -> dict[str, Shortcut]:
     }
 
 
+NO_SHORTCUTS: Mapping[str, Shortcut] = MappingProxyType({})
+
+
 class Front:
     """
     What stands before all handlers of one server.
@@ -65,10 +70,15 @@ class Front:
     """
 
     def __init__(
-        self, guard: ApiGuard, metrics: IngestMetrics, shortcuts: Mapping[str, Shortcut]
+        self,
+        guard: ApiGuard,
+        metrics: IngestMetrics,
+        connections: Connections,
+        shortcuts: Mapping[str, Shortcut] = NO_SHORTCUTS,
     ) -> None:
         self._guard = guard
         self._metrics = metrics
+        self._connections = connections
         self._shortcuts = shortcuts
         self._is_each_logged = log.is_enabled_for(logging.DEBUG)
 
@@ -77,6 +87,8 @@ class Front:
 
         async def answer(request: web.Request) -> web.StreamResponse:
             begun = time.perf_counter()
+            answer: web.StreamResponse | None = None
+            self._connections.note(request.protocol, request)
             shortcut = self._shortcut_of(request)
             try:
                 if shortcut is None:
@@ -86,11 +98,10 @@ class Front:
             except Exception as error:  # noqa: BLE001 - every one has an answer; ours are logged
                 route = _route_of(request) if shortcut is None else shortcut.route
                 answer = self._answer_failure(request, route, error)
-            took_s = time.perf_counter() - begun
+            finally:
+                self._connections.note(request.protocol, answer)
             route = _route_of(request) if shortcut is None else shortcut.route
-            self._metrics.request_seconds.labels(route).observe(took_s)
-            if self._is_each_logged:
-                _log_answer(request, route, answer, took_s)
+            self._observe(request, route, answer, time.perf_counter() - begun)
             return answer
 
         return answer
@@ -100,6 +111,21 @@ class Front:
         if shortcut is None or request.method != hdrs.METH_POST or hdrs.EXPECT in request.headers:
             return None
         return shortcut
+
+    def _observe(
+        self, request: web.Request, route: str, answer: web.StreamResponse, took_s: float
+    ) -> None:
+        self._metrics.request_seconds.labels(route).observe(took_s)
+        # Not aiohttp's access log: it prints paths, queries and agents, where secrets stand.
+        if self._is_each_logged:
+            log.debug(
+                "request.answered",
+                method=request.method,
+                route=route,
+                status=answer.status,
+                bytes=answer.content_length,
+                took_ms=round(took_s * 1000, 3),
+            )
 
     def _answer_failure(self, request: web.Request, route: str, error: Exception) -> web.Response:
         """``{"error": {"code", "message"}}``; only our bugs are logged as errors."""
@@ -155,20 +181,6 @@ class Front:
 def _is_open(path: str) -> bool:
     """Whether a path that has no route, or not for this method, says so to everybody."""
     return path in _OPEN_PATHS or path.startswith(_OPEN_PREFIX)
-
-
-def _log_answer(
-    request: web.Request, route: str, answer: web.StreamResponse, took_s: float
-) -> None:
-    """In place of aiohttp's access log, which prints paths, queries and agents: secrets."""
-    log.debug(
-        "request.answered",
-        method=request.method,
-        route=route,
-        status=answer.status,
-        bytes=answer.content_length,
-        took_ms=round(took_s * 1000, 3),
-    )
 
 
 def _route_of(request: web.Request) -> str:

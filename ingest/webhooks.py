@@ -44,8 +44,19 @@ class Webhooks:
         metrics: IngestMetrics,
         now_ms: Callable[[], int],
     ) -> None:
-        self._settings = settings
+        self._instances = settings.instances
         self._providers = providers
+        self._limits = {
+            inline: body_limit(settings, inline_media=inline) for inline in (False, True)
+        }
+        self._max_age_ms = settings.max_age_ms
+        self._media_inline_bytes = settings.media_inline_bytes
+        self._store_raw = settings.store_raw
+        self._store_raw_of = {
+            name: own.store_raw
+            for name, own in settings.instances.items()
+            if own.store_raw is not None
+        }
         self._guard = WebhookGuard(settings)
         self._intake = intake
         self._bodies = bodies
@@ -64,7 +75,7 @@ class Webhooks:
     def shortcuts(self) -> dict[str, Shortcut]:
         """To the instances that are set, as their own provider is told to send to them."""
         found = {}
-        for name, own in self._settings.instances.items():
+        for name, own in self._instances.items():
             provider = self._providers.get(own.provider or "")
             if provider is not None and name not in provider.event_suffixes:
                 take = partial(self._take, provider=provider, path_instance=name)
@@ -85,7 +96,7 @@ class Webhooks:
     async def _take(
         self, request: web.Request, provider: Provider, path_instance: str | None
     ) -> web.Response:
-        limit = body_limit(self._settings, inline_media=provider.has_inline_media)
+        limit = self._limits[provider.has_inline_media]
         with await self._bodies.read(request, limit) as body:
             instance, payload = self._verified(request, provider, body, path_instance)
             parsed = provider.parse(payload, self._options(path_instance, instance))
@@ -121,14 +132,12 @@ class Webhooks:
         return instance, payload
 
     def _options(self, path_instance: str | None, instance: str | None) -> ParseOptions:
-        settings = self._settings
-        own = settings.instance(instance or "").store_raw
         return ParseOptions(
             path_instance=path_instance,
             received_at=self._now_ms(),
-            max_age_ms=settings.max_age_ms,
-            media_inline_bytes=settings.media_inline_bytes,
-            store_raw=settings.store_raw if own is None else own,
+            max_age_ms=self._max_age_ms,
+            media_inline_bytes=self._media_inline_bytes,
+            store_raw=self._store_raw_of.get(instance or "", self._store_raw),
         )
 
     def _count_ignored(self, provider: str, ignored: Mapping[str, int]) -> None:
@@ -152,5 +161,7 @@ def _instance_in_path(request: web.Request, provider: Provider) -> str | None:
 
 def _refuse_foreign(parsed: Parsed, instance: str | None) -> None:
     """Who was verified for one instance speaks for no other."""
-    if any(message.instance != instance for message in parsed.messages):
-        raise RequestRefused(400, "invalid_field", "instance differs from the one that is verified")
+    for message in parsed.messages:
+        if message.instance != instance:
+            why = "instance differs from the one that is verified"
+            raise RequestRefused(400, "invalid_field", why)

@@ -9,6 +9,7 @@ provider and closed sets, never a user.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Self
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -70,7 +71,13 @@ class _Counter(_Labelled, Counter):
 
 
 class _Histogram(_Labelled, Histogram):
-    pass
+    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
+        # The client's own looks at one bound after the other.
+        if exemplar is not None:
+            super().observe(amount, exemplar)
+            return
+        self._sum.inc(amount)
+        self._buckets[bisect_left(self._upper_bounds, amount)].inc(1)
 
 
 class InstanceLabels:

@@ -10,7 +10,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from ingest.auth import ApiGuard
 from ingest.connections import MOST, Connections, LimitedRunner, connection_limit
+from ingest.front import Front
 from shared.metrics import IngestMetrics, InstanceLabels
 from tests.support.waiting import eventually
 
@@ -67,7 +69,10 @@ async def serving() -> AsyncIterator[Server]:
     server = Server()
     app = web.Application()
     app.router.add_post("/{path:.*}", server.answer)
-    runner = LimitedRunner(app, server.connections, access_log=None, shutdown_timeout=0.1)
+    front = Front(ApiGuard(None), server.metrics, server.connections)
+    runner = LimitedRunner(
+        app, server.connections, front.before, access_log=None, shutdown_timeout=0.1
+    )
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

@@ -237,3 +237,18 @@ async def test_logs_hold_no_path_and_no_secret(server: IngestServer) -> None:
 
     assert not any("planted" in str(line) for line in server.logs)
     assert {line.get("route") for line in server.logs} >= {"/webhooks/{provider}"}
+
+
+@pytest.mark.parametrize("general", [True, False])
+@pytest.mark.parametrize("own", [True, False, None])
+async def test_an_instances_own_setting_decides_what_is_stored(
+    *, general: bool, own: bool | None
+) -> None:
+    """``store_raw`` of the instance counts where it is set, else the general one."""
+    instances = {INSTANCE: {"provider": "evolution", "secret": SECRET, "store_raw": own}}
+    async with serving(Settings(store_raw=general, instances=instances)) as server:
+        for path in (HOOK, f"{HOOK}/Front%20Desk"):
+            assert (await server.post(path, TEXT, headers=with_key())).status == 200
+
+        expected = general if own is None else own
+        assert [message.raw is not None for message in server.appender.messages] == [expected]

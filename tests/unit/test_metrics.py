@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import math
 from pathlib import Path
 
 import pytest
+from prometheus_client import Histogram
 
 from shared.metrics import OTHER, ConsumerMetrics, IngestMetrics, InstanceLabels, StoreMetrics
 from shared.model import ClosedBy
@@ -152,3 +154,33 @@ def test_wrong_labels_are_refused(names: dict[str, str]) -> None:
 
     with pytest.raises(ValueError, match="label"):
         counter.labels(**names)
+
+
+def test_times_fall_into_the_buckets_that_the_client_would_choose() -> None:
+    """At, beside and beyond every bound, in sum and count; an exemplar goes the client's way."""
+    ours = IngestMetrics(InstanceLabels(1)).append_seconds
+    bounds = [float(bound) for bound in ours._upper_bounds]
+    theirs = Histogram("append_seconds", "the same", registry=None, buckets=bounds)
+    amounts = [
+        amount
+        for bound in bounds[:-1]
+        for amount in (bound, math.nextafter(bound, 0), math.nextafter(bound, math.inf))
+    ]
+
+    for amount in (*amounts, -1.0, 0.0, 1e9, math.inf):
+        ours.observe(amount)
+        theirs.observe(amount)
+    ours.observe(0.1, {"trace": "x"})
+    theirs.observe(0.1, {"trace": "x"})
+
+    assert told(ours) == told(theirs)
+
+
+def told(histogram: Histogram) -> list[tuple[str, str, float]]:
+    """What is exported of it, but for its name and its birth."""
+    (family,) = histogram.collect()
+    return [
+        (sample.name.rpartition("_")[2], sample.labels.get("le", ""), sample.value)
+        for sample in family.samples
+        if not sample.name.endswith("_created")
+    ]
