@@ -8,6 +8,7 @@ that was not made because this worker may be taken for dead, does not count.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Callable
@@ -27,6 +28,9 @@ from shared.wire import DeadLetter, OutboxReply, encode_dead_letter, encode_repl
 
 NOT_RUN_DELAY_MS = 200
 
+TIMER_MIN_S = 0.001
+"""Timers of the loop go by its own clock and may be early: then the next one is not at once."""
+
 Say = Callable[..., None]
 """Logs an event of one window: at debug in the services, at info where a person watches."""
 
@@ -41,7 +45,9 @@ class Running:
     ``held`` is what the owner's memory has of it, maybe bare; ``window`` is whole once the start
     script leaves. ``bulk_bytes`` is what it takes of the room for bulky windows.
     ``joins`` is how often this worker had joined by then: when it had to join again since, the
-    others may have taken it for dead and the window for theirs.
+    others may have taken it for dead and the window for theirs. ``call`` is the handler's task
+    while its result counts, from ``called_s`` until ``late_s`` at most. ``may_be_done``: a finish
+    got no answer; ``finish_wait_s`` is the last pause before another.
     """
 
     window: Window
@@ -58,8 +64,12 @@ class Running:
     started_s: float = 0.0
     error: str = ""
     bulk_bytes: int = 0
-    deadline: asyncio.Timeout | None = None
     cut_short: bool = False
+    call: asyncio.Task[Result] | None = None
+    called_s: float = 0.0
+    late_s: float = 0.0
+    finish_wait_s: float = 0.0
+    may_be_done: bool = False
 
     def record(self, worker: WorkerId) -> Record:
         """What stands in Redis once the start was answered."""
@@ -76,12 +86,6 @@ class Running:
             started=self.started_ms,
         )
 
-    def end_now(self) -> None:
-        """Shutdown's end: a handler at work stops, and its attempt does not count."""
-        self.cut_short = True
-        if self.deadline is not None and not self.deadline.expired():
-            self.deadline.reschedule(asyncio.get_running_loop().time())
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatchSettings:
@@ -96,71 +100,161 @@ class DispatchSettings:
 
 
 class Attempts:
-    """Makes attempts, as far as the others must take this worker for alive since the start."""
+    """
+    Makes attempts, as far as the others must take this worker for alive since the start.
+
+    Each call is a task outside every group: one that ignores its cancellation goes on by itself,
+    and neither its user nor a drain waits for it. ``decided`` hears what is to be written.
+    """
 
     def __init__(
         self,
         settings: DispatchSettings,
         metrics: ConsumerMetrics,
         membership: Membership,
+        decided: Callable[[Running, Decision], None],
     ) -> None:
         self._settings = settings
         self._metrics = metrics
         self._membership = membership
-        self._calls: set[asyncio.Task[Result]] = set()
+        self._decided = decided
+        self._calls: dict[asyncio.Task[Result], Running] = {}
+        self._left_alone: set[asyncio.Task[Result]] = set()
+        self._ended: list[asyncio.Task[Result]] = []
+        self._wake = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_s = math.inf
 
-    async def decide(self, running: Running) -> Decision:
-        """Call the handler for a started window, if it may be, and say what is to be written."""
+    async def run(self) -> None:
+        """
+        Decide what follows from calls, as they end or their time does, until cancelled; then
+        every call is cancelled.
+        """
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                ended, self._ended = self._ended, []
+                for call in ended:
+                    self._take(call)
+                if time.monotonic() >= self._timer_s:
+                    self._give_up_late()
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            for call in self._calls:
+                call.cancel()
+
+    def begin(self, running: Running) -> None:
+        """Call the handler for a started window, if it may be."""
+        now_s = time.monotonic()
+        refusal = self._refuse(running, now_s)
+        if refusal is not None:
+            self._decided(running, refusal)
+            return
+        window = running.window
+        handler = self._settings.handler_of(window.instance)
+        answer = handler.answer(Call(window=window, attempt=running.attempt))
+        call = running.call = asyncio.create_task(answer, name=f"call-{window.id}")
+        self._calls[call] = running
+        call.add_done_callback(self._note)
+        running.called_s = now_s
+        running.late_s = now_s + self._settings.timeout_ms_of(window.instance) / 1000
+        if running.late_s < self._timer_s:
+            self._set_timer(running.late_s)
+
+    def cut_short(self, running: Running) -> None:
+        """Shutdown's end: a handler at work stops, and its attempt does not count."""
+        running.cut_short = True
+        if running.call is not None and not running.call.done():
+            self._leave_alone(running.call)
+            self._decide(running, None)
+
+    def _refuse(self, running: Running, now_s: float) -> Decision | None:
         rules = self._settings.retry
         if running.attempt > rules.max_attempts:
             running.attempt = rules.max_attempts  # this one is not made
             return GiveUp(error=running.error or "the last attempt died with its worker")
-        trusted = self._membership.is_trusted(time.monotonic())
+        trusted = self._membership.is_trusted(now_s)
         if not trusted or running.joins != self._membership.joins or running.cut_short:
             return _not_run("the worker was not sure to be alive")
-        began = time.perf_counter()
-        result = await self._call_handler(running)
+        return None
+
+    def _note(self, call: asyncio.Task[Result]) -> None:
+        if not call.cancelled():
+            call.exception()  # looked at, or asyncio complains of those that were left alone
+        self._ended.append(call)
+        self._wake.set()
+
+    def _time_is_up(self) -> None:
+        self._timer_s = 0.0
+        self._wake.set()
+
+    def _take(self, call: asyncio.Task[Result]) -> None:
+        """A call has ended. Of one that was left alone the result is dropped."""
+        running = self._calls.pop(call, None)
+        if running is None:
+            self._left_alone.discard(call)
+            return
+        running.call = None
+        self._decide(running, _result_of(call, running))
+
+    def _decide(self, running: Running, result: Result | None) -> None:
+        """``result``: None when shutdown cut the attempt short."""
         reach(Point.HANDLER)
+        now_s = time.monotonic()
         outcome = "cut_short" if result is None else type(result).__name__.lower()
-        self._metrics.handler_seconds.labels(outcome=outcome).observe(time.perf_counter() - began)
+        self._metrics.handler_seconds.labels(outcome=outcome).observe(now_s - running.called_s)
         if result is None:
-            return _not_run("the worker shut down")
-        elapsed_ms = round((time.monotonic() - running.started_s) * 1000)
+            self._decided(running, _not_run("the worker shut down"))
+            return
         attempt = Attempt(
             number=running.attempt,
             delay_ms=running.delay_ms,
             unavailable_since_ms=running.since,
-            now_ms=running.started_ms + elapsed_ms,
+            now_ms=running.started_ms + round((now_s - running.started_s) * 1000),
         )
-        return decide(result, attempt, rules, random.random())
+        self._decided(running, decide(result, attempt, self._settings.retry, random.random()))
 
-    async def _call_handler(self, running: Running) -> Result | None:
-        """
-        The attempt's result; None when shutdown cut it short. A late result is dropped.
+    def _give_up_late(self) -> None:
+        """Calls whose time is over have failed, whether they go on or not."""
+        self._timer_s = math.inf
+        now_s = time.monotonic()
+        late = [call for call, running in self._calls.items() if running.late_s <= now_s]
+        for call in late:
+            running = self._calls[call]
+            if not call.done():
+                self._leave_alone(call)
+                limit_s = running.late_s - running.called_s
+                self._decide(running, Retry(error=f"no answer within {limit_s:g} s"))
+        if self._calls:
+            self._set_timer(min(running.late_s for running in self._calls.values()))
 
-        The call is a task outside every group: one that ignores its cancellation goes on by
-        itself, and neither its user nor a drain waits for it.
-        """
-        window = running.window
-        timeout_s = self._settings.timeout_ms_of(window.instance) / 1000
-        handler = self._settings.handler_of(window.instance)
-        answer = handler.answer(Call(window=window, attempt=running.attempt))
-        call = asyncio.create_task(answer, name=f"call-{window.id}")
-        self._calls.add(call)
-        call.add_done_callback(self._calls.discard)
-        try:
-            async with asyncio.timeout(timeout_s) as running.deadline:
-                return await asyncio.shield(call)
-        except TimeoutError:
-            if running.cut_short:
-                return None
-            return Retry(error=f"no answer within {timeout_s:g} s")
-        except Exception as error:  # noqa: BLE001 - whatever a handler raises is its answer
-            log.warning("handler.failed", window=window.id, error=type(error).__name__)
-            return Retry(error=f"{type(error).__name__}: {error}")
-        finally:
-            running.deadline = None
-            call.cancel()
+    def _leave_alone(self, call: asyncio.Task[Result]) -> None:
+        self._calls.pop(call).call = None
+        self._left_alone.add(call)
+        call.cancel()
+
+    def _set_timer(self, at_s: float) -> None:
+        """Wake up then: one timer for all calls, which few of them live to see."""
+        if self._timer is not None:
+            self._timer.cancel()
+        delay_s = max(at_s - time.monotonic(), TIMER_MIN_S)
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._time_is_up)
+        self._timer_s = at_s
+
+
+def _result_of(call: asyncio.Task[Result], running: Running) -> Result:
+    """What a call that has ended came to; whatever a handler raises is its answer."""
+    if call.cancelled():
+        return Retry(error="CancelledError: the handler cancelled itself")
+    error = call.exception()
+    if error is None:
+        return call.result()
+    if not isinstance(error, Exception):
+        raise error
+    log.warning("handler.failed", window=running.window.id, error=type(error).__name__)
+    return Retry(error=f"{type(error).__name__}: {error}")
 
 
 def _not_run(reason: str) -> Postpone:

@@ -1,5 +1,5 @@
 """
-From closed windows to finished ones: start, handle, finish.
+From closed windows to finished ones: slots, starts, and what is in hand.
 
 A handler slot comes first; then the start script writes the record; then the handler runs, at
 most ``handler_timeout_ms``; then one script finishes the window or puts it off. A running
@@ -10,29 +10,24 @@ finish is guarded by its own token.
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Callable
 
 import structlog
-from msgspec.structs import replace
 
-from consumer.attempt import Attempts, DispatchSettings, Running, encode_outcome, kind_of_error
+from consumer.attempt import Attempts, DispatchSettings, Running
 from consumer.bodies import BULKY_BYTES, HAND_BYTES, is_bare, load_window
-from consumer.conversation import Phase, State
-from consumer.finisher import Finisher
+from consumer.conversation import State
 from consumer.membership import Membership
 from consumer.memory import Memory
 from consumer.owner import Owner
-from consumer.retry import Decision, Finish, GiveUp, Postpone
+from consumer.settle import Settler
 from consumer.store import (
-    FinishCode,
-    FinishRequest,
     StartAnswer,
     StartCode,
     StartRequest,
 )
-from shared.errors import BrokerRefused, BrokerUnavailable, Fenced, NotConnected
+from shared.errors import BrokerRefused, BrokerUnavailable, Fenced
 from shared.metrics import ConsumerMetrics
 from shared.model import Token, WorkerId
 from shared.probe import Point, reach
@@ -40,9 +35,6 @@ from shared.record import Record
 
 START_BATCH = 64
 """Windows per start script: Redis answers nobody else while it runs."""
-
-RETRY_S = 0.1
-RETRY_MAX_S = 2.0
 
 log = structlog.get_logger()
 
@@ -63,10 +55,10 @@ class Dispatcher:
         self._worker = worker
         self._settings = settings
         self._membership = membership
-        self._attempts = Attempts(settings, metrics, membership)
+        self._settler = Settler(tasks, settings.retention_ms, metrics, owner_of, self._settled)
+        self._attempts = Attempts(settings, metrics, membership, self._settler.settle)
         self._metrics = metrics
         self._tasks = tasks
-        self._finisher = Finisher(tasks, settings.retention_ms)
         self._owner_of = owner_of
         self._free = settings.slots
         self._bulk_in_hand = 0
@@ -74,6 +66,12 @@ class Dispatcher:
         self._hungry: dict[int, Owner] = {}
         self._served: dict[int, int] = {}
         self._serial = 0
+        self._at_work = 0
+        metrics.windows_running.set_function(lambda: self._at_work)
+
+    async def run(self) -> None:
+        """Hear of calls that end, until cancelled; then every call is cancelled."""
+        await self._attempts.run()
 
     def dispatch(self, owner: Owner) -> None:
         """Start what may start, as far as there are slots; the rest waits for one."""
@@ -128,6 +126,8 @@ class Dispatcher:
         self._bulk_in_hand -= running.bulk_bytes
         if running.orphaned:
             self._orphan_running = False
+        if not self._hungry:
+            return
         hungry, self._hungry = self._hungry, {}
         # who got a slot last comes last: else one partition's flood takes every one that is free
         for number in sorted(hungry, key=lambda number: self._served.get(number, 0)):
@@ -216,131 +216,14 @@ class Dispatcher:
                 self._metrics.window_lateness_seconds.observe(late_s)
         if owner.memory is memory:
             memory.started(state, running.held, running.record(self._worker))
-        self._tasks.create_task(self._run(running), name=f"window-{window.id}")
+        self._at_work += 1
+        self._attempts.begin(running)
 
-    async def _run(self, running: Running) -> None:
-        self._metrics.windows_running.inc()
-        try:
-            decision = await self._attempts.decide(running)
-            await self._settle(running, decision)
-        finally:
-            self._metrics.windows_running.dec()
-            self._end(running)
+    def _settled(self, running: Running) -> None:
+        self._at_work -= 1
+        self._end(running)
 
     def cut_short(self) -> None:
         """Shutdown's end: running handlers stop now, and their attempts do not count."""
-        for running in self.running.values():
-            running.end_now()
-
-    async def _settle(self, running: Running, decision: Decision) -> None:
-        """Write the decision, for as long as the process lives, and tell the memory."""
-        wait_s, may_be_done = RETRY_S, False
-        while True:
-            try:
-                if isinstance(decision, Postpone):
-                    await self._postpone(running, decision)
-                else:
-                    await self._finish(running, decision, may_be_done=may_be_done)
-                return
-            except (BrokerUnavailable, BrokerRefused) as error:
-                never_left = isinstance(error, (BrokerRefused, NotConnected))
-                may_be_done = may_be_done or not never_left
-                log.warning("finish.delayed", window=running.window.id, error=str(error))
-            await asyncio.sleep(wait_s * (0.5 + random.random()))
-            wait_s = min(2 * wait_s, RETRY_MAX_S)
-
-    async def _postpone(self, running: Running, decision: Postpone) -> None:
-        window = running.window
-        ours = await running.store.postpone(
-            window.conversation,
-            running.token,
-            decision.delay_ms,
-            counts=decision.counts,
-            unavailable=decision.unavailable,
-            error=decision.error,
-        )
-        reach(Point.POSTPONE)
-        if not ours:
-            self._refused(running, "postpone")
-            return
-        counted = "retry" if decision.counts else "given_back"
-        reason = "unavailable" if decision.unavailable else counted
-        self._metrics.attempts_postponed_total.labels(reason=reason).inc()
-        log.info(
-            "handler.retry",
-            window=window.id,
-            attempt=running.attempt,
-            delay_ms=decision.delay_ms,
-            counts=decision.counts,
-            error=kind_of_error(decision),
-        )
-        found = self._find(running)
-        if found is not None:
-            owner, state = found
-            assert state.record is not None
-            record = replace(
-                state.record, worker=WorkerId(""), delay_ms=decision.delay_ms, error=decision.error
-            )
-            owner.memory.postponed(state, record, time.monotonic() + decision.delay_ms / 1000)
-            self._wake_soon(owner.wake)
-
-    async def _finish(
-        self, running: Running, decision: Finish | GiveUp, *, may_be_done: bool
-    ) -> None:
-        """
-        ``may_be_done``: an earlier call got no answer. Only then ALREADY is its answer; else
-        another worker has finished the window, and has counted it.
-        """
-        window = running.window
-        outcome, value = encode_outcome(running, decision)
-        request = FinishRequest(
-            conversation=window.conversation,
-            first=window.entries[0].id,
-            token=running.token,
-            outcome=outcome,
-            value=value,
-        )
-        code = await self._finisher.finish(running.store, request)
-        reach(Point.FINISH)
-        if code is FinishCode.REFUSED or (code is FinishCode.ALREADY and not may_be_done):
-            self._refused(running, "finish")
-            return
-        self._metrics.messages_finished_total.labels(outcome=outcome).inc(len(window.members))
-        if outcome == "dead":
-            self._metrics.dead_letters_total.inc()
-            log.error(
-                "window.dead",
-                window=window.id,
-                instance=window.instance,
-                user=window.user,
-                attempt=running.attempt,
-                error=kind_of_error(decision),
-            )
-        else:
-            log.debug("window.finished", window=window.id, outcome=outcome)
-        found = self._find(running)
-        if found is not None:
-            owner, state = found
-            owner.memory.settle(state)
-            self._wake_soon(owner.load_replies if outcome == "answered" else owner.wake)
-
-    def _wake_soon(self, wake: Callable[[], None]) -> None:
-        """After those who wait for the slot that is about to be given back: it is theirs."""
-        asyncio.get_running_loop().call_soon(wake)
-
-    def _refused(self, running: Running, call: str) -> None:
-        self._metrics.fenced_total.labels(call=call).inc()
-        log.warning("window.fenced", window=running.window.id, call=call)
-        found = self._find(running)
-        if found is not None:
-            found[0].restart(f"{call} refused")
-
-    def _find(self, running: Running) -> tuple[Owner, State] | None:
-        """The conversation in the partition's memory of today, if it still has our token."""
-        owner = self._owner_of(running.partition)
-        state = owner.memory.states.get(running.window.conversation) if owner else None
-        if owner is None or state is None or state.record is None:
-            return None
-        if state.record.token != running.token or state.phase is not Phase.RUNNING:
-            return None
-        return owner, state
+        for running in list(self.running.values()):
+            self._attempts.cut_short(running)

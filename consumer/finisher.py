@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from consumer.store import FinishAnswer, FinishCode, FinishRequest, PartitionStore
+from consumer.store import FinishAnswer, FinishRequest, PartitionStore
 from shared.errors import BrokerRefused, BrokerUnavailable
 
 FINISH_BATCH = 64
@@ -22,7 +22,10 @@ FINISH_BYTES = 1024 * 1024
 """Of replies and dead letters in one script; a larger one goes alone."""
 
 
-_Waiting = tuple[FinishRequest, asyncio.Future[FinishCode]]
+Hear = Callable[[FinishAnswer | BrokerUnavailable], None]
+"""Told what became of a window: an error of its own or of all, or no answer; it may have run."""
+
+_Waiting = tuple[FinishRequest, Hear]
 
 
 @dataclass(slots=True, eq=False)
@@ -45,25 +48,21 @@ class Finisher:
         self._retention_ms = retention_ms
         self._queues: dict[int, _Queue] = {}
 
-    async def finish(self, store: PartitionStore, request: FinishRequest) -> FinishCode:
+    def finish(self, store: PartitionStore, request: FinishRequest, hear: Hear) -> None:
         """
-        Record one window's outcome and release its user.
+        Record one window's outcome and release its user; ``hear`` is called once it is known.
 
-        After a crash before this call the window is handed out again with the same id; calling
-        again after a lost answer is safe. Whoever is cancelled leaves it to its fate.
-
-        Raises:
-            BrokerRefused: an answer that is an error, of this window or of all.
-            BrokerUnavailable: no answer; it may have run.
+        After a crash before that the window is handed out again with the same id; calling again
+        after a lost answer is safe.
         """
-        queue = self._queues.setdefault(store.keys.number, _Queue())
-        future: asyncio.Future[FinishCode] = asyncio.get_running_loop().create_future()
-        queue.waiting.append((request, future))
+        number = store.keys.number
+        queue = self._queues.get(number)
+        if queue is None:
+            queue = self._queues[number] = _Queue()
+        queue.waiting.append((request, hear))
         if not queue.is_sent:
             queue.is_sent = True
-            number = store.keys.number
             self._tasks.create_task(self._send(store, queue), name=f"finish-{number}")
-        return await future
 
     async def _send(self, store: PartitionStore, queue: _Queue) -> None:
         try:
@@ -78,24 +77,17 @@ class Finisher:
             answers = await store.finish([request for request, _ in batch], self._retention_ms)
         except (BrokerUnavailable, BrokerRefused) as error:
             answers = [error] * len(batch)
-        for (_, future), answer in zip(batch, answers, strict=True):
-            if future.done():
-                continue
-            if isinstance(answer, FinishCode):
-                future.set_result(answer)
-            else:
-                future.set_exception(answer)
+        for (_, hear), answer in zip(batch, answers, strict=True):
+            hear(answer)
 
 
 def _take(waiting: deque[_Waiting]) -> list[_Waiting]:
-    """The next script's windows, out of what waits; without those that nobody waits for."""
+    """The next script's windows, out of what waits."""
     batch: list[_Waiting] = []
     size = 0
     while waiting and len(batch) < FINISH_BATCH:
         size += len(waiting[0][0].value)
         if batch and size > FINISH_BYTES:
             break
-        one = waiting.popleft()
-        if not one[1].done():
-            batch.append(one)
+        batch.append(waiting.popleft())
     return batch

@@ -194,6 +194,7 @@ class Worker:
                 self._handlers.timeout_ms(instance) + self._settings.lease_ms
             ),
         )
+        inner.create_task(self._dispatcher.run(), name="attempts")
         inner.create_task(self._listen(), name="bells")
         looks = keep_looking(self._pipe, self._keys, self._keeper.partitions)
         inner.create_task(looks, name="silence")

@@ -1,43 +1,226 @@
-"""An attempt that shutdown ends."""
+"""Attempts: what a call comes to, and that nobody waits for one whose result does not count."""
 
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import cast
 
-from consumer.attempt import Running
+import pytest
+
+from consumer.attempt import Attempts, DispatchSettings, Running
+from consumer.lease import trust_from
+from consumer.membership import Membership
+from consumer.retry import Decision, Finish, GiveUp, Postpone, RetryRules
 from consumer.store import PartitionStore
-from shared.model import Token
+from shared.connect import Pipe
+from shared.handlers import Call
+from shared.keys import Keys
+from shared.metrics import ConsumerMetrics
+from shared.model import Reply, Result, Token, WorkerId
 from tests.support.windows import make_window
 
+RULES = RetryRules(max_attempts=3, base_ms=1000, max_ms=2000, unavailable_ms=1000)
+LEASE_MS = 600_000
+DECIDED_S = 5.0
+Answer = Callable[[Call], Awaitable[Result]]
 
-async def test_shutdown_may_meet_a_time_limit_that_has_just_passed() -> None:
-    """The call's timer has fired and its task does not know yet: ending it is no error."""
-    store = cast("PartitionStore", None)
-    window = make_window()
-    running = Running(window, window, Token("t"), 0, store, orphaned=False, joins=1)
 
-    async def call() -> None:
-        async with asyncio.timeout(60) as running.deadline:
-            await asyncio.Event().wait()
+class Handler:
+    """Answers as it is told to."""
 
-    task = asyncio.create_task(call())
-    await asyncio.sleep(0)
-    assert running.deadline is not None
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[None] = loop.create_future()
+    in_process = True
 
-    def end() -> None:
-        try:
-            running.end_now()
-        except RuntimeError as error:
-            ended.set_exception(error)
-        else:
-            ended.set_result(None)
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
 
-    running.deadline.reschedule(loop.time() - 1)
-    loop.call_soon(end)  # behind the timer, before the task
-    await ended
-    (result,) = await asyncio.gather(task, return_exceptions=True)
-    assert isinstance(result, TimeoutError)
-    assert running.cut_short
+    async def answer(self, call: Call) -> Result:
+        """What the test says."""
+        return await self._answer(call)
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+class Bench:
+    """Attempts at work, and what they have decided, in order."""
+
+    def __init__(self) -> None:
+        self.timeout_ms: dict[str, int] = {}
+        self.decided: list[tuple[Running, Decision]] = []
+        self.membership = Membership(cast("Pipe", None), Keys("t", 1), WorkerId("w"), LEASE_MS)
+        self.membership.trust = trust_from(time.monotonic(), LEASE_MS)
+        self.metrics = ConsumerMetrics()
+        self._answer: Answer = hang
+        self._news = asyncio.Event()
+        settings = DispatchSettings(
+            slots=1,
+            retention_ms=1,
+            retry=RULES,
+            timeout_ms_of=lambda instance: self.timeout_ms.get(instance, 60_000),
+            handler_of=lambda _instance: Handler(self._answer),
+            say=lambda *_args, **_rest: None,
+        )
+        self.attempts = Attempts(settings, self.metrics, self.membership, self._decide)
+
+    def begin(self, answer: Answer, *, instance: str = "shop", attempt: int = 1) -> Running:
+        """A started window whose handler answers so."""
+        self._answer = answer
+        window = make_window(instance=instance)
+        store = cast("PartitionStore", None)
+        running = Running(window, window, Token("t"), 0, store, orphaned=False, joins=0)
+        running.attempt, running.started_s = attempt, time.monotonic()
+        self.attempts.begin(running)
+        return running
+
+    async def decisions(self, count: int) -> list[Decision]:
+        """So many, and no more."""
+        async with asyncio.timeout(DECIDED_S):
+            while len(self.decided) < count:
+                await self._news.wait()
+                self._news.clear()
+        assert len(self.decided) == count
+        return [decision for _, decision in self.decided]
+
+    def _decide(self, running: Running, decision: Decision) -> None:
+        self.decided.append((running, decision))
+        self._news.set()
+
+
+async def hang(_call: Call) -> Result:
+    """Answer never."""
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+@asynccontextmanager
+async def working() -> AsyncIterator[Bench]:
+    """Attempts, as long as the block."""
+    bench = Bench()
+    task = asyncio.create_task(bench.attempts.run())
+    try:
+        yield bench
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+
+
+async def turn() -> None:
+    """Everything that can go on without time passing has gone on."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def reply(_call: Call) -> Result:
+    """Answer at once."""
+    return Reply(texts=("hello",))
+
+
+async def test_an_answer_is_what_is_written() -> None:
+    """A reply finishes the window with its texts."""
+    async with working() as bench:
+        running = bench.begin(reply)
+        assert await bench.decisions(1) == [Finish(texts=("hello",))]
+        assert running.call is None
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), asyncio.CancelledError()])
+async def test_whatever_a_handler_raises_fails_its_attempt(error: BaseException) -> None:
+    """Also a cancellation of its own making: else its window would be in hand for ever."""
+
+    async def fail(_call: Call) -> Result:
+        raise error
+
+    async with working() as bench:
+        bench.begin(fail, attempt=RULES.max_attempts)
+        (decision,) = await bench.decisions(1)
+    assert isinstance(decision, GiveUp)
+    assert decision.error.startswith(type(error).__name__)
+
+
+async def test_a_late_call_fails_and_its_result_is_dropped() -> None:
+    """The decision comes with the time limit, though the handler ignores its cancellation."""
+    release, ended = asyncio.Event(), asyncio.Event()
+
+    async def ignore(_call: Call) -> Result:
+        while not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                continue
+        ended.set()
+        return Reply(texts=("late",))
+
+    async with working() as bench:
+        bench.timeout_ms["shop"] = 20
+        bench.begin(ignore, attempt=RULES.max_attempts)
+        assert await bench.decisions(1) == [GiveUp(error="no answer within 0.02 s")]
+        release.set()
+        await ended.wait()
+        await turn()
+        assert len(bench.decided) == 1
+
+
+async def test_each_call_has_its_own_time() -> None:
+    """A long limit that was set first does not hold up a short one, nor the other way round."""
+    async with working() as bench:
+        bench.timeout_ms |= {"slow": 60, "quick": 20, "patient": 60_000}
+        begun = {bench.begin(hang, instance=name).window.instance for name in bench.timeout_ms}
+        assert begun == {"slow", "quick", "patient"}
+        await bench.decisions(2)
+        assert [running.window.instance for running, _ in bench.decided] == ["quick", "slow"]
+
+
+async def test_shutdown_ends_a_call_at_once_and_does_not_count_it() -> None:
+    """Whether the handler hears of it or not; and once, though its time is over just then."""
+    async with working() as bench:
+        bench.timeout_ms["shop"] = 0
+        running = bench.begin(hang)
+        call = running.call
+        bench.attempts.cut_short(running)
+        bench.attempts.cut_short(running)
+        (decision,) = await bench.decisions(1)
+        assert isinstance(decision, Postpone)
+        assert not decision.counts
+        assert call is not None
+        await asyncio.wait([call])
+        await turn()
+        assert len(bench.decided) == 1
+
+
+async def test_an_answer_that_came_before_shutdown_counts() -> None:
+    """The handler has done its work: only its result was not looked at yet."""
+    async with working() as bench:
+        running = bench.begin(reply)
+        call = running.call
+        await asyncio.sleep(0)
+        assert call is not None
+        assert call.done()
+        assert bench.decided == []
+        bench.attempts.cut_short(running)
+        assert await bench.decisions(1) == [Finish(texts=("hello",))]
+
+
+async def test_a_worker_that_may_be_taken_for_dead_calls_nobody() -> None:
+    """Without trust, after another join, or cut short: given back, and not counted."""
+    async with working() as bench:
+        bench.membership.joins += 1
+        running = bench.begin(reply)
+        (decision,) = await bench.decisions(1)
+        assert isinstance(decision, Postpone)
+        assert not decision.counts
+        assert running.call is None
+
+
+async def test_the_end_cancels_what_is_at_work() -> None:
+    """Whoever ends the attempts leaves no call behind that could be stopped."""
+    async with working() as bench:
+        call = bench.begin(hang).call
+        await turn()
+    assert call is not None
+    await asyncio.wait([call])
+    assert call.cancelled()
+    assert bench.decided == []

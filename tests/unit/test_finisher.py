@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import cast
 
 import pytest
@@ -64,10 +65,23 @@ class Worker:
     def __init__(self, group: asyncio.TaskGroup) -> None:
         self._finisher = Finisher(group, 7)
 
-    def end(self, store: Store, *requests: FinishRequest) -> list[asyncio.Task[FinishCode]]:
-        """These windows have ended, at the same time."""
+    def end(self, store: Store, *requests: FinishRequest) -> list[asyncio.Future[FinishCode]]:
+        """These windows have ended, at the same time; what is heard of each."""
         whole = cast("PartitionStore", store)
-        return [asyncio.ensure_future(self._finisher.finish(whole, one)) for one in requests]
+        heard: list[asyncio.Future[FinishCode]] = []
+        for one in requests:
+            future: asyncio.Future[FinishCode] = asyncio.get_running_loop().create_future()
+            self._finisher.finish(whole, one, partial(self._hear, future))
+            heard.append(future)
+        return heard
+
+    def _hear(
+        self, future: asyncio.Future[FinishCode], answer: FinishAnswer | BrokerUnavailable
+    ) -> None:
+        if isinstance(answer, FinishCode):
+            future.set_result(answer)
+        else:
+            future.set_exception(answer)
 
 
 @asynccontextmanager
@@ -162,18 +176,3 @@ async def test_lost_answer_is_told_to_all_and_the_next_script_goes() -> None:
         (again,) = worker.end(store, replace(ended(1), outcome="silent"))
         store.let_go()
         assert await again is FinishCode.FINISHED
-
-
-async def test_who_gave_up_is_left_out_and_harms_no_other() -> None:
-    """A cancelled wait takes its window along only if that has not left."""
-    store = Store()
-    async with working() as worker:
-        (sent,) = worker.end(store, ended(1))
-        await turn()
-        waiting, other = worker.end(store, ended(2), ended(3))
-        await turn()
-        sent.cancel()
-        waiting.cancel()
-        store.let_go(2)
-        assert await other is FinishCode.FINISHED
-    assert store.scripts == [["u1"], ["u3"]]
