@@ -105,6 +105,7 @@ class Partition:
     def ring(self) -> None:
         """A bell rang: read soon, and look at what other workers hold."""
         self._must_read = True
+        self._reader.ring()
         self._foreign_s = 0.0
         self._wake.set()
 
@@ -267,8 +268,7 @@ class Partition:
             except TimeoutError:
                 self._must_read = True
         self._wake.clear()
-        if self.memory.unread:
-            self._must_read = True
+        self._must_read = self._must_read or self._reader.goes_on(time.monotonic())
 
     async def _look_at_foreign(self) -> None:
         """Have the other workers' records changed, or have their workers died?"""

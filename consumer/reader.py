@@ -2,13 +2,14 @@
 What the owner of a partition waits on, and how it reads.
 
 Waiting is one plain XREAD BLOCK over bells: nothing it returns can be lost, because a bell says
-only "look again". Reading is a peek (the time, then what is unread) and fenced reads of what the
-peek named; afterwards every entry older than the watermark has been read.
+only "look again". Reading is a peek (the time, then what is unread) and fenced reads of what it
+named, which peek in the same script; afterwards every entry older than the watermark has been read.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import structlog
@@ -33,6 +34,9 @@ SHARE_MIN_BYTES = 64 * 1024
 
 FAILED_PAUSE_S = 1.0
 """How long a stream whose read failed is left alone."""
+
+LOOK_S = 0.03
+"""While nothing unread may be read, attempts that end make the partition peek this often."""
 
 ROUNDS = 20
 """Reads of one turn; a flood goes on in the next turn, after what is due was started."""
@@ -102,32 +106,59 @@ class Reader:
         self._metrics = metrics
         self.last_reply = b""
         self.now_ms = 0
+        self._is_rung = True
+        self._began_s = 0.0
+        self._named_s = 0.0
         self._failed_s: dict[str, float] = {}
 
     async def read(self, epoch: int) -> bool:
         """
-        One turn: peek, read what is unread, move the watermark. True: look again at once.
+        One turn: read what is unread, move the watermark. True: look again at once.
 
         A bell rings only for the first stream that becomes ready: another one may have become
-        so between the peek and the read. Only a peek that leads to no read says that none has.
+        so after the names were told. Only names that lead to no read say that none has.
 
         Raises:
             Fenced: the lease is not ours; nothing more was read.
         """
-        began_s = time.monotonic()
-        peek = await self._store.peek()
-        peeked_s = time.monotonic()
-        self.last_reply, self.now_ms = peek.last_reply, peek.now_ms
-        self._memory.unread.intersection_update(peek.unread)
-        self._memory.unread.update(peek.unread)
-        left = [i for i in peek.unread if self._failed_s.get(i, 0.0) <= peeked_s]
-        rounds, has_read = 0, False
+        left = self._left(self._memory.unread, time.monotonic())
+        goes_on = 0 < len(left) <= STREAMS_PER_READ and bool(self._wanted(left))
+        if self._is_rung or not goes_on:
+            left = await self._peek()
+        rounds, is_stale = 0, False
         while (wanted := self._wanted(left)) and rounds < ROUNDS:
-            left, was_read = await self._read_round(epoch, left, wanted)
-            has_read |= was_read
+            left, is_stale = await self._read_round(epoch, left, wanted)
             rounds += 1
-        self._memory.observe(peek.now_ms, began_s, peeked_s)
-        return has_read or bool(self._wanted(left))
+        self._memory.observe(self.now_ms, self._began_s, self._named_s)
+        return is_stale or bool(self._wanted(left))
+
+    def ring(self) -> None:
+        """The bell rang, maybe for a reply: only a peek tells of those."""
+        self._is_rung = True
+
+    def goes_on(self, now_s: float) -> bool:
+        """Whether what is known to be unread is a reason for a turn, though no bell rang."""
+        unread = self._memory.unread
+        if not unread:
+            return False
+        return now_s >= self._named_s + LOOK_S or bool(self._wanted(self._left(unread, now_s)))
+
+    async def _peek(self) -> list[str]:
+        self._is_rung, began_s = False, time.monotonic()
+        peek = await self._store.peek()
+        self.last_reply = peek.last_reply
+        return self._told(peek.now_ms, peek.unread, began_s, time.monotonic())
+
+    def _told(self, now_ms: int, unread: Sequence[str], began_s: float, now_s: float) -> list[str]:
+        """Redis has named what is unread; all else older than ``now_ms`` is in memory."""
+        self.now_ms, self._began_s, self._named_s = now_ms, began_s, now_s
+        self._memory.unread.intersection_update(unread)
+        self._memory.unread.update(unread)
+        return self._left(unread, now_s)
+
+    def _left(self, instances: Iterable[str], now_s: float) -> list[str]:
+        """Those of the streams that may be read: whose last read did not fail just now."""
+        return [i for i in instances if self._failed_s.get(i, 0.0) <= now_s]
 
     def _wanted(self, instances: list[str]) -> list[tuple[str, int]]:
         """
@@ -152,25 +183,34 @@ class Reader:
     ) -> tuple[list[str], bool]:
         """
         What is left to read in this turn, those first that were not asked for yet; and whether
-        anything was read without an error.
+        others may have become ready meanwhile.
+
+        Few streams are named anew by each read; thousands would cost it more than their entries.
         """
         drained, failed = set(), set()
         asked = {instance for instance, _ in wanted}
         share = max(PAGE_BYTES // len(wanted), SHARE_MIN_BYTES)
-        reads = await self._store.read(epoch, wanted, share)
+        began_s = time.monotonic()
+        peeks = len(left) <= STREAMS_PER_READ
+        reads = await self._store.read(epoch, wanted, share, peeks=peeks)
         reach(Point.READ)
-        for stream_read in reads:
+        answered_s = time.monotonic()
+        for stream_read in reads.streams:
             await self._learn(epoch, stream_read)
             if stream_read.drained:
                 drained.add(stream_read.instance)
             elif stream_read.code is ReadCode.FAILED:
                 failed.add(stream_read.instance)
-        self._memory.unread -= drained
         until_s = time.monotonic() + FAILED_PAUSE_S
         self._failed_s = {i: s for i, s in self._failed_s.items() if i not in asked}
         self._failed_s |= dict.fromkeys(failed, until_s)
-        rest = [instance for instance in left if instance not in drained | failed]
-        return sorted(rest, key=asked.__contains__), len(failed) < len(reads)
+        if reads.unread is not None:
+            rest = self._told(reads.now_ms, reads.unread, began_s, answered_s)
+        else:
+            self._memory.unread -= drained
+            rest = [instance for instance in left if instance not in drained | failed]
+        is_stale = reads.unread is None and len(failed) < len(reads.streams)
+        return sorted(rest, key=asked.__contains__), is_stale
 
     async def _learn(self, epoch: int, stream_read: StreamRead) -> None:
         stream = self._memory.stream(stream_read.instance)

@@ -83,6 +83,18 @@ class StreamRead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reads:
+    """
+    What one read script gave. ``now_ms``: Redis's time as it ran; ``unread``: the streams that
+    had unread entries afterwards, None if that was not asked.
+    """
+
+    now_ms: int
+    unread: tuple[str, ...] | None
+    streams: Sequence[StreamRead]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimPage:
     """
     A page of pending entries; ``cursor`` is ``0-0`` after the last one.
@@ -149,34 +161,35 @@ class PartitionStore:
         return Peek(now_ms=now_ms, unread=unread, last_reply=last)
 
     async def read(
-        self, epoch: int, wanted: Sequence[tuple[str, int]], max_bytes: int = PAGE_BYTES
-    ) -> list[StreamRead]:
+        self,
+        epoch: int,
+        wanted: Sequence[tuple[str, int]],
+        max_bytes: int = PAGE_BYTES,
+        *,
+        peeks: bool = False,
+    ) -> Reads:
         """
         Read up to so many entries of each named instance into our pending list.
 
-        Of each no more than ``max_bytes`` and a page of at most sixteen entries.
+        Of each no more than ``max_bytes`` and a page of at most sixteen entries. ``peeks``: and
+        say what is unread then, as ``peek`` does.
 
         Raises:
             Fenced: nothing was read.
         """
         streams = [self.keys.stream(instance) for instance, _ in wanted]
         pairs = [part for pair in wanted for part in pair]
-        answer = await self._fenced(
-            "read", (self.keys.lease, self.keys.ready, *streams), epoch, (GROUP, max_bytes, *pairs)
+        keys = (self.keys.lease, self.keys.ready, *streams)
+        args = (GROUP, max_bytes, int(peeks), *pairs)
+        _, now_ms, names, *answers = await self._fenced("read", keys, epoch, args)
+        return Reads(
+            now_ms=now_ms,
+            unread=tuple(name.decode() for name in names) if peeks else None,
+            streams=[
+                _stream_read(instance, code, body)
+                for (instance, _), (code, body) in zip(wanted, answers, strict=True)
+            ],
         )
-        reads = []
-        for (instance, _), (code, body) in zip(wanted, answer[1:], strict=True):
-            failed = code == ReadCode.FAILED
-            reads.append(
-                StreamRead(
-                    instance=instance,
-                    code=ReadCode(code),
-                    entries=[] if failed else _pairs(body),
-                    drained=code in (ReadCode.NO_STREAM, ReadCode.READ),
-                    error=body.decode() if failed else "",
-                )
-            )
-        return reads
 
     async def streams(self) -> list[str]:
         """The instances that have a stream here."""
@@ -359,6 +372,17 @@ class PartitionStore:
 
     async def _script(self, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
         return await self._pipe.script(load_script(name), keys, args)
+
+
+def _stream_read(instance: str, code: int, body: Any) -> StreamRead:
+    failed = code == ReadCode.FAILED
+    return StreamRead(
+        instance=instance,
+        code=ReadCode(code),
+        entries=[] if failed else _pairs(body),
+        drained=code in (ReadCode.NO_STREAM, ReadCode.READ),
+        error=body.decode() if failed else "",
+    )
 
 
 def _pairs(flat: list[Any]) -> list[RawEntry]:

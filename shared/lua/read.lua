@@ -7,17 +7,16 @@
 --      2 epoch
 --      3 group
 --      4 a stream gives no more pages after so many bytes
---      5.. pairs: instance, how many entries at most
--- Returns {0 FENCED} or {1, {code, {id, body, id, body, ...}}, ...}, one pair per stream:
+--      5 1: name what is in ready afterwards | 0: do not
+--      6.. pairs: instance, how many entries at most
+-- Returns {0 FENCED} or {1, now in ms, {instance, ...}, {code, {id, body, id, body, ...}}, ...}:
 --      0 READ       entries, and nothing is left: the instance left ready
 --      1 NO_STREAM  there is none, the instance left ready
 --      2 NO_GROUP   the group was lost and is there again from 0; read again
---      3 FAILED     the error's text instead of entries
+--      3 FAILED     the error's text instead of entries; caught, it takes nothing from the others
 --      4 MORE       entries; as many as were asked for, so more may be there
--- A body is the value of an entry's only field m; else it is all fields and values.
--- Pages grow from one entry to sixteen: no command says how large the next is. Each read is a
--- pcall, for an error in one would throw away what another delivered. PERSIST is a write that is
--- allowed while Redis is out of memory.
+-- A body is the value of an entry's only field m, else all fields and values. Pages grow from one
+-- entry to sixteen: no command says how large the next is. PERSIST is allowed out of memory.
 local held = redis.call('HMGET', KEYS[1], 'owner', 'epoch')
 if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then
   return {0}
@@ -39,8 +38,8 @@ local function read_stream(stream, instance, most)
     local found = reply and not failure and reply[1][2] or {}
     for i = 1, #found do
       local values = found[i][2]
-      local body = #values == 2 and values[1] == 'm' and values[2] or values
-      entries[size + 1], entries[size + 2] = found[i][1], body
+      entries[size + 1] = found[i][1]
+      entries[size + 2] = #values == 2 and values[1] == 'm' and values[2] or values
       size, bytes = size + 2, bytes + #(values[2] or '')
     end
     if #found < count then
@@ -51,8 +50,9 @@ local function read_stream(stream, instance, most)
   end
   return {4, entries}
 end
-local result = {1}
+local time, reads = redis.call('TIME'), {}
 for i = 3, #KEYS do
-  result[#result + 1] = read_stream(KEYS[i], ARGV[2 * i - 1], tonumber(ARGV[2 * i]))
+  reads[#reads + 1] = read_stream(KEYS[i], ARGV[2 * i], tonumber(ARGV[2 * i + 1]))
 end
-return result
+local names = ARGV[5] == '1' and redis.call('ZRANGE', ready, 0, -1) or {}
+return {1, time[1] * 1000 + math.floor(time[2] / 1000), names, unpack(reads)}

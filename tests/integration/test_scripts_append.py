@@ -47,7 +47,7 @@ async def test_append_rings_only_when_nothing_was_ready(scripts: Scripts) -> Non
     await scripts.append("C", instance="clinic")
     assert await scripts.bell() == first
     epoch = await scripts.acquire()
-    await scripts.us.read(epoch, [(SHOP, 10), ("clinic", 10)])
+    await scripts.read(epoch, [(SHOP, 10), ("clinic", 10)])
     await scripts.append("D")
     assert await scripts.bell() > first
     assert await scripts.client.xlen(scripts.p.bell) == 1
@@ -56,7 +56,7 @@ async def test_append_rings_only_when_nothing_was_ready(scripts: Scripts) -> Non
 async def test_known_message_id_is_a_duplicate_and_writes_nothing(scripts: Scripts) -> None:
     """A repeated call answers with the first entry's id, also after the entry was read."""
     _, entry_id = await scripts.append("A")
-    await scripts.us.read(await scripts.acquire(), [(SHOP, 10)])
+    await scripts.read(await scripts.acquire(), [(SHOP, 10)])
     before = await scripts.snapshot()
     assert await scripts.append("A") == (DUPLICATE, entry_id)
     assert await scripts.snapshot() == before
@@ -218,7 +218,7 @@ async def test_replay_turns_a_dead_letter_into_one_entry(scripts: Scripts) -> No
     assert await scripts.client.xlen(scripts.p.dead) == 0
     assert await scripts.bell() > ring
     assert await replay() is None, "a lost answer must not hand it over twice"
-    (got,) = await scripts.us.read(epoch, [(SHOP, 10)])
+    (got,) = await scripts.read(epoch, [(SHOP, 10)])
     ((raw_id, values),) = got.entries
     assert raw_id == entry_id
     entry = decode_entry(SHOP, raw_id, values)

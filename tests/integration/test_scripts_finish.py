@@ -92,7 +92,7 @@ class TestFinish:
         window = await scripts.read_window(epoch)
         _, second = await scripts.append("B")
         _, other = await scripts.append("C", user="bob")
-        await scripts.us.read(epoch, [(SHOP, 10)])
+        await scripts.read(epoch, [(SHOP, 10)])
         await scripts.begin(window, epoch)
         await scripts.finish(window)
         assert list(await scripts.pending()) == [str(second), str(other)]

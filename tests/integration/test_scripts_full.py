@@ -99,7 +99,7 @@ async def test_refused_append_can_be_repeated_when_there_is_memory_again(scripts
     await scripts.client.config_set("maxmemory", 0)
     code, entry_id = await scripts.append("A")
     assert code == 0
-    (got,) = await scripts.us.read(await scripts.acquire(), [(SHOP, 10)])
+    (got,) = await scripts.read(await scripts.acquire(), [(SHOP, 10)])
     assert [raw_id.decode() for raw_id, _ in got.entries] == [str(entry_id)]
 
 
@@ -174,7 +174,7 @@ async def test_another_worker_takes_over(scripts: Scripts) -> None:
     """Claim, start in a dead worker's place, finish and ring: no lease is lost to a full Redis."""
     epoch, window = await scripts.window_in_hand()
     await scripts.append("B")
-    await scripts.us.read(epoch, [(SHOP, 10)])
+    await scripts.read(epoch, [(SHOP, 10)])
     await fill(scripts)
     assert await scripts.release(epoch) == 1
     epoch = await scripts.acquire(THEM)
@@ -194,9 +194,9 @@ async def test_lost_group_is_made_again_by_read(scripts: Scripts) -> None:
     epoch = await scripts.acquire()
     await scripts.client.xgroup_destroy(scripts.p.stream(SHOP), GROUP)
     await fill(scripts)
-    (lost,) = await scripts.us.read(epoch, [(SHOP, 10)])
+    (lost,) = await scripts.read(epoch, [(SHOP, 10)])
     assert lost.code is ReadCode.NO_GROUP
-    (got,) = await scripts.us.read(epoch, [(SHOP, 10)])
+    (got,) = await scripts.read(epoch, [(SHOP, 10)])
     assert len(got.entries) == 1
 
 
@@ -213,7 +213,7 @@ async def test_damaged_entry_is_buried(scripts: Scripts) -> None:
     """A dead letter of its own, though Redis is full."""
     _, entry_id = await scripts.append("A")
     epoch = await scripts.acquire()
-    await scripts.us.read(epoch, [(SHOP, 10)])
+    await scripts.read(epoch, [(SHOP, 10)])
     await fill(scripts)
     await scripts.us.bury(epoch, SHOP, str(entry_id).encode(), b"{}")
     assert await scripts.client.xlen(scripts.p.dead) == 1

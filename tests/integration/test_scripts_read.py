@@ -26,13 +26,28 @@ async def test_read_takes_entries_into_our_pending_list(scripts: Scripts) -> Non
     """In order, as many as asked for; a full page is not drained, a short one is."""
     appended = [str((await scripts.append(name))[1]) for name in "ABC"]
     epoch = await scripts.acquire()
-    (first,) = await scripts.us.read(epoch, [(SHOP, 2)])
+    (first,) = await scripts.read(epoch, [(SHOP, 2)])
     assert (first.code, ids(first.entries), first.drained) == (ReadCode.MORE, appended[:2], False)
     assert (await scripts.us.peek()).unread == (SHOP,)
-    (second,) = await scripts.us.read(epoch, [(SHOP, 2)])
+    (second,) = await scripts.read(epoch, [(SHOP, 2)])
     assert (ids(second.entries), second.drained) == (appended[2:], True)
     assert (await scripts.us.peek()).unread == ()
     assert await scripts.pending() == dict.fromkeys(appended, "us")
+
+
+async def test_read_may_say_what_is_unread_then(scripts: Scripts) -> None:
+    """As a peek after it would: its time, the stream with more, the one that was not asked for."""
+    _, entry_id = await scripts.append("A")
+    for name, instance in (("B", SHOP), ("C", "clinic"), ("D", "bakery")):
+        await scripts.append(name, instance=instance)
+    epoch = await scripts.acquire()
+    wanted = [(SHOP, 1), ("clinic", 10)]
+    told = await scripts.us.read(epoch, wanted, peeks=True)
+    peek = await scripts.us.peek()
+    assert sorted(told.unread or ()) == sorted(peek.unread) == ["bakery", SHOP]
+    assert entry_id.ms <= told.now_ms <= peek.now_ms
+    assert [len(stream.entries) for stream in told.streams] == [1, 1]
+    assert (await scripts.us.read(epoch, wanted)).unread is None
 
 
 async def test_read_of_several_streams_answers_each(scripts: Scripts) -> None:
@@ -46,7 +61,7 @@ async def test_read_of_several_streams_answers_each(scripts: Scripts) -> None:
     await client.zadd(p.ready, {"broken": 1})
     epoch = await scripts.acquire()
     wanted = [(SHOP, 10), ("gone", 10), ("broken", 10), ("clinic", 10)]
-    shop, gone, broken, clinic = await scripts.us.read(epoch, wanted)
+    shop, gone, broken, clinic = await scripts.read(epoch, wanted)
     assert [len(shop.entries), len(clinic.entries)] == [1, 1]
     assert (gone.code, gone.drained) == (ReadCode.NO_STREAM, True)
     assert (broken.code, broken.drained) == (ReadCode.FAILED, False)
@@ -60,7 +75,7 @@ async def test_entries_of_another_form_come_as_they_are(scripts: Scripts) -> Non
     client, stream = scripts.client, scripts.p.stream(SHOP)
     for fields in ({"m": "{}"}, {"m": "{}", "n": "1"}, {"other": "{}"}):
         await client.xadd(stream, fields)
-    (got,) = await scripts.us.read(await scripts.acquire(), [(SHOP, 10)])
+    (got,) = await scripts.read(await scripts.acquire(), [(SHOP, 10)])
     assert ids(got.entries) == [raw_id.decode() for raw_id, _ in await client.xrange(stream)]
     assert [values for _, values in got.entries][1:] == [
         [b"m", b"{}"],
@@ -73,12 +88,12 @@ async def test_lost_group_is_there_again_from_the_beginning(scripts: Scripts) ->
     """Nothing that stands in the stream is skipped: the next read gives all of it."""
     appended = [str((await scripts.append(name))[1]) for name in "AB"]
     epoch = await scripts.acquire()
-    await scripts.us.read(epoch, [(SHOP, 1)])
+    await scripts.read(epoch, [(SHOP, 1)])
     await scripts.client.xgroup_destroy(scripts.p.stream(SHOP), GROUP)
-    (lost,) = await scripts.us.read(epoch, [(SHOP, 10)])
+    (lost,) = await scripts.read(epoch, [(SHOP, 10)])
     assert (lost.code, lost.entries, lost.drained) == (ReadCode.NO_GROUP, [], False)
     assert (await scripts.us.peek()).unread == (SHOP,)
-    (again,) = await scripts.us.read(epoch, [(SHOP, 10)])
+    (again,) = await scripts.read(epoch, [(SHOP, 10)])
     assert ids(again.entries) == appended
 
 
@@ -120,14 +135,14 @@ async def test_claim_takes_every_pending_entry_in_pages(scripts: Scripts) -> Non
     """Whoever read it and however lately; in order, and what is unread stays unread."""
     appended = [str((await scripts.append(str(number)))[1]) for number in range(7)]
     epoch = await scripts.acquire()
-    await scripts.us.read(epoch, [(SHOP, 5)])
+    await scripts.read(epoch, [(SHOP, 5)])
     epoch = await take_over(scripts, epoch)
     pages, missing = await claim_all(scripts, epoch, 2)
     assert [entry_id for page in pages for entry_id in page] == appended[:5]
     assert max(map(len, pages)) == 2
     assert missing == 0
     assert await scripts.pending() == dict.fromkeys(appended[:5], "them")
-    (rest,) = await scripts.them.read(epoch, [(SHOP, 10)])
+    (rest,) = await scripts.read(epoch, [(SHOP, 10)], worker=THEM)
     assert ids(rest.entries) == appended[5:]
 
 
@@ -138,7 +153,7 @@ async def test_claim_acknowledges_and_counts_entries_that_were_deleted(
     """Both forms of Redis's answer: never an empty message, never pending for ever."""
     appended = [str((await scripts.append(str(number)))[1]) for number in range(6)]
     epoch = await scripts.acquire()
-    await scripts.us.read(epoch, [(SHOP, 10)])
+    await scripts.read(epoch, [(SHOP, 10)])
     gone = {appended[0], appended[2], appended[3], appended[5]}
     await scripts.client.xdel(scripts.p.stream(SHOP), *gone)
     epoch = await take_over(scripts, epoch)
@@ -154,7 +169,7 @@ async def test_claim_removes_consumers_that_have_nothing_pending(scripts: Script
     """And ourselves not; dead workers' names do not pile up."""
     await scripts.append("A")
     epoch = await scripts.acquire()
-    await scripts.us.read(epoch, [(SHOP, 10)])
+    await scripts.read(epoch, [(SHOP, 10)])
     stream = scripts.p.stream(SHOP)
     await scripts.client.xgroup_createconsumer(stream, GROUP, "idle")
     epoch = await take_over(scripts, epoch)
@@ -166,7 +181,7 @@ async def test_claim_keeps_consumers_until_the_last_page(scripts: Scripts) -> No
     """Removing one that has entries pending would lose them."""
     appended = [str((await scripts.append(name))[1]) for name in "ABC"]
     epoch = await scripts.acquire()
-    await scripts.us.read(epoch, [(SHOP, 10)])
+    await scripts.read(epoch, [(SHOP, 10)])
     epoch = await take_over(scripts, epoch)
     page = await scripts.them.claim(epoch, SHOP, b"0-0", 2)
     assert page.cursor != b"0-0"
@@ -178,7 +193,7 @@ async def test_claim_twice_gives_the_same_again(scripts: Scripts) -> None:
     """After a lost answer the takeover begins anew."""
     await scripts.append("A")
     epoch = await scripts.acquire()
-    await scripts.us.read(epoch, [(SHOP, 10)])
+    await scripts.read(epoch, [(SHOP, 10)])
     epoch = await take_over(scripts, epoch)
     first = await claim_all(scripts, epoch, 10)
     assert await claim_all(scripts, epoch, 10) == first
@@ -196,13 +211,13 @@ async def test_claim_without_a_group_makes_it_again_and_ready(scripts: Scripts) 
     """What was pending in the lost group is read again from the stream."""
     appended = [str((await scripts.append(name))[1]) for name in "AB"]
     epoch = await scripts.acquire()
-    await scripts.us.read(epoch, [(SHOP, 10)])
+    await scripts.read(epoch, [(SHOP, 10)])
     await scripts.client.xgroup_destroy(scripts.p.stream(SHOP), GROUP)
     epoch = await take_over(scripts, epoch)
     page = await scripts.them.claim(epoch, SHOP, b"0-0", 10)
     assert page.lost_group
     assert (await scripts.them.peek()).unread == (SHOP,)
-    (got,) = await scripts.them.read(epoch, [(SHOP, 10)])
+    (got,) = await scripts.read(epoch, [(SHOP, 10)], worker=THEM)
     assert ids(got.entries) == appended
 
 
@@ -219,7 +234,7 @@ async def test_bury_moves_one_entry_to_the_dead_letters(scripts: Scripts) -> Non
     """Neighbours stay; a second call finds nothing to do."""
     appended = [(await scripts.append(name))[1] for name in "ABC"]
     epoch = await scripts.acquire()
-    await scripts.us.read(epoch, [(SHOP, 10)])
+    await scripts.read(epoch, [(SHOP, 10)])
     raw_id = str(appended[1]).encode()
     for _ in range(2):
         await scripts.us.bury(epoch, SHOP, raw_id, b"the letter")
@@ -254,11 +269,11 @@ async def test_a_read_ends_after_so_many_bytes(scripts: Scripts) -> None:
     epoch = await scripts.acquire()
     got: list[str] = []
     for most in (1, 2, 3):
-        (page,) = await scripts.us.read(epoch, [(SHOP, 100)], max_bytes=10_000 * most)
+        (page,) = await scripts.read(epoch, [(SHOP, 100)], max_bytes=10_000 * most)
         assert page.code is ReadCode.MORE
         assert most <= len(page.entries) < most + 2
         got += ids(page.entries)
-    (page,) = await scripts.us.read(epoch, [(SHOP, 100)], max_bytes=10**9)
+    (page,) = await scripts.read(epoch, [(SHOP, 100)], max_bytes=10**9)
     assert (page.code, page.drained) == (ReadCode.READ, True)
     assert got + ids(page.entries) == appended
 
@@ -268,7 +283,7 @@ async def test_a_claim_ends_after_so_many_bytes(scripts: Scripts) -> None:
     big = "x" * 10_000
     appended = [str((await scripts.append(f"{n}", text=big))[1]) for n in range(40)]
     epoch = await scripts.acquire()
-    await scripts.us.read(epoch, [(SHOP, 100)], max_bytes=10**9)
+    await scripts.read(epoch, [(SHOP, 100)], max_bytes=10**9)
     epoch = await take_over(scripts, epoch)
     cursor, got, pages = b"0-0", list[str](), 0
     while pages == 0 or cursor != b"0-0":
@@ -285,8 +300,8 @@ async def test_pages_stay_small_however_many_there_are(scripts: Scripts) -> None
     for number in range(150):
         await scripts.append(f"{number}", text="x" * size)
     epoch = await scripts.acquire()
-    (read,) = await scripts.us.read(epoch, [(SHOP, 1000)], max_bytes=limit)
-    await scripts.us.read(epoch, [(SHOP, 1000)], max_bytes=10**9)
+    (read,) = await scripts.read(epoch, [(SHOP, 1000)], max_bytes=limit)
+    await scripts.read(epoch, [(SHOP, 1000)], max_bytes=10**9)
     epoch = await take_over(scripts, epoch)
     claimed = await scripts.them.claim(epoch, SHOP, b"0-0", 1000, max_bytes=limit)
     for page in (read, claimed):

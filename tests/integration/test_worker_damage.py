@@ -10,7 +10,7 @@ import orjson
 import pytest
 from redis.asyncio import Redis
 
-from consumer.store import StreamRead
+from consumer.store import Reads
 from shared.model import Message
 from shared.wire import encode_message
 from tests.support.deployment import deployment
@@ -121,10 +121,10 @@ async def test_a_stream_of_another_type(
         reads = 0
         read = partition.store.read
 
-        async def count_read(*args: Any) -> list[StreamRead]:
+        async def count_read(*args: Any, **named: Any) -> Reads:
             nonlocal reads
             reads += 1
-            return await read(*args)
+            return await read(*args, **named)
 
         monkeypatch.setattr(partition.store, "read", count_read)
         await shop.say("alice", "1", "2")

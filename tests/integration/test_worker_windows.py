@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from consumer.store import PartitionStore, StreamRead
+from consumer.store import PartitionStore, Reads
 from shared.settings import InstanceSettings
 from tests.support.deployment import deployment, id_of_window
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer
@@ -267,11 +267,11 @@ async def test_a_stream_that_becomes_ready_during_a_read(
     """What comes between look and read, in another stream of the partition, rings no bell."""
     read, came = PartitionStore.read, asyncio.Event()
 
-    async def read_late(store: PartitionStore, *args: Any) -> list[StreamRead]:
+    async def read_late(store: PartitionStore, *args: Any, **named: Any) -> Reads:
         if not came.is_set():
             came.set()
             await shop.say("bob", "3", "4", instance="bakery")
-        return await read(store, *args)
+        return await read(store, *args, **named)
 
     async with (
         HandlerServer() as server,

@@ -81,7 +81,7 @@ class Journey:
 
     async def read(self) -> None:
         """Read what is unread into the worker's pending list."""
-        [read] = await self.store.read(self.epoch, [(self.instance, 1000)])
+        [read] = (await self.store.read(self.epoch, [(self.instance, 1000)])).streams
         entries = [decode_entry(self.instance, raw_id, values) for raw_id, values in read.entries]
         self.unread += [entry for entry in entries if entry.message.user == self.user]
 

@@ -19,6 +19,7 @@ from consumer.store import (
     Peek,
     RawEntry,
     ReadCode,
+    Reads,
     StartAnswer,
     StartCode,
     StartRequest,
@@ -91,8 +92,8 @@ class ModelStore:
         return Peek(now_ms=self._partition.now_ms, unread=ready, last_reply=b"")
 
     async def read(
-        self, epoch: int, wanted: Sequence[tuple[str, int]], max_bytes: int
-    ) -> list[StreamRead]:
+        self, epoch: int, wanted: Sequence[tuple[str, int]], max_bytes: int, *, peeks: bool
+    ) -> Reads:
         """Fenced; a stream that gives fewer entries than asked for leaves ``ready``."""
         self._fence(epoch)
         reads = []
@@ -109,7 +110,8 @@ class ModelStore:
             rows = [self._row(stream, entry_id) for entry_id in taken]
             code = ReadCode.READ if drained else ReadCode.MORE
             reads.append(StreamRead(instance=instance, code=code, entries=rows, drained=drained))
-        return reads
+        names = tuple(sorted(self._partition.ready)) if peeks else None
+        return Reads(now_ms=self._partition.now_ms, unread=names, streams=reads)
 
     async def streams(self) -> list[str]:
         """The instances that have a stream here."""

@@ -12,7 +12,14 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from consumer.outbox import OutboxStore
-from consumer.store import FinishRequest, PartitionStore, StartCode, StartRequest
+from consumer.store import (
+    PAGE_BYTES,
+    FinishRequest,
+    PartitionStore,
+    StartCode,
+    StartRequest,
+    StreamRead,
+)
 from shared.broker_errors import classify
 from shared.connect import Pipe
 from shared.keys import GROUP, PartitionKeys, conversation_field, message_hash
@@ -85,9 +92,21 @@ class Scripts:
         """Give the lease back."""
         return int(await self.run("release", (self.p.lease,), worker, epoch))
 
+    async def read(
+        self,
+        epoch: int,
+        wanted: Sequence[tuple[str, int]],
+        max_bytes: int = PAGE_BYTES,
+        *,
+        worker: WorkerId = US,
+    ) -> list[StreamRead]:
+        """Read unread entries."""
+        store = self.us if worker == US else self.them
+        return list((await store.read(epoch, wanted, max_bytes)).streams)
+
     async def read_window(self, epoch: int, instance: str = SHOP, count: int = 100) -> Window:
         """Read what is unread of an instance; it becomes one window of its first user."""
-        (got,) = await self.us.read(epoch, [(instance, count)])
+        (got,) = await self.read(epoch, [(instance, count)])
         return window_of(instance, [decode_entry(instance, *row) for row in got.entries])
 
     async def begin(self, window: Window, epoch: int, token: Token = T1) -> None:

@@ -113,13 +113,15 @@ def local_clock() -> None:
     """Windows are closed by the time of the worker's own clock, which is 300 ms ahead."""
     from consumer.store import PartitionStore
 
-    peek = PartitionStore.peek
+    def hurry(told: Any) -> Any:
+        async def ask_ahead(*args: Any, **named: Any) -> Any:
+            found = await told(*args, **named)
+            return replace(found, now_ms=found.now_ms + AHEAD_MS)
 
-    async def peek_ahead(self: PartitionStore) -> Any:
-        found = await peek(self)
-        return replace(found, now_ms=found.now_ms + AHEAD_MS)
+        return ask_ahead
 
-    PartitionStore.peek = peek_ahead  # type: ignore[method-assign]
+    PartitionStore.peek = hurry(PartitionStore.peek)  # type: ignore[method-assign]
+    PartitionStore.read = hurry(PartitionStore.read)  # type: ignore[method-assign]
 
 
 def delete_consumer() -> None:

@@ -1,0 +1,148 @@
+"""What a turn of the reader asks of Redis: names once, entries as long as there are some."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from consumer.memory import Memory
+from consumer.reader import LOOK_S, READ_COUNT, STREAMS_PER_READ, Reader
+from consumer.store import Peek, Reads
+from consumer.window import Rules
+from shared.metrics import ConsumerMetrics
+from shared.model import Message, WorkerId
+from shared.wire import encode_message
+from tests.support.histories import START_MS
+from tests.support.partition_model import ModelPartition, ModelStore
+
+US = WorkerId("us")
+RULES = Rules(max_wait_ms=8000, max_messages=100_000, quiet_ms=0, grace_ms=2000)
+
+
+class NotedStore(ModelStore):
+    """Notes what is asked; before each read it does what the test wants."""
+
+    def __init__(self, partition: ModelPartition) -> None:
+        super().__init__(partition, US)
+        self.asked: list[str] = []
+        self.before_read: Callable[[], None] = lambda: None
+
+    async def peek(self) -> Peek:
+        """Noted."""
+        self.asked.append("peek")
+        return await super().peek()
+
+    async def read(
+        self, epoch: int, wanted: Sequence[tuple[str, int]], max_bytes: int, *, peeks: bool
+    ) -> Reads:
+        """Noted, with the number of streams."""
+        self.before_read()
+        self.asked.append(f"read {len(wanted)}{' and peek' if peeks else ''}")
+        return await super().read(epoch, wanted, max_bytes, peeks=peeks)
+
+
+class Turns:
+    """A partition of ours, and its reader."""
+
+    def __init__(self, read_ahead: int = 2000) -> None:
+        self.partition = ModelPartition(START_MS)
+        self.epoch = self.partition.acquire(US)
+        self.store = NotedStore(self.partition)
+        self.memory = Memory(lambda _instance: RULES)
+        store: object = self.store
+        self.reader = Reader(store, self.memory, read_ahead, ConsumerMetrics())  # type: ignore[arg-type]
+
+    def say(self, instance: str = "shop", count: int = 1) -> None:
+        """Messages come."""
+        for _ in range(count):
+            message = Message(instance=instance, user="ann", message_id="M", received_at=START_MS)
+            self.partition.append(instance, encode_message(message))
+
+    async def turn(self) -> tuple[bool, list[str]]:
+        """Whether to look again at once, and what was asked."""
+        self.store.asked.clear()
+        again = await self.reader.read(self.epoch)
+        return again, self.store.asked
+
+    def held(self, instance: str = "shop") -> int:
+        """Entries in memory."""
+        return self.memory.stream(instance).held
+
+
+async def test_ring_for_one_message_costs_a_peek_and_a_read() -> None:
+    """The read itself says that nothing more is unread, and until when."""
+    turns = Turns()
+    turns.say()
+    turns.store.before_read = lambda: setattr(turns.partition, "now_ms", START_MS + 9000)
+    assert await turns.turn() == (False, ["peek", "read 1 and peek"])
+    assert turns.held() == 1
+    assert turns.memory.watermark_ms("shop") == START_MS + 9000
+    assert turns.memory.has_startable(), "its window is due by the read's time"
+
+
+async def test_stream_that_becomes_ready_after_the_peek_is_read_in_the_same_turn() -> None:
+    """It rang no bell, for another stream was ready."""
+    turns = Turns()
+    turns.say()
+
+    def say_late() -> None:
+        if "bakery" not in turns.partition.streams:
+            turns.say("bakery")
+
+    turns.store.before_read = say_late
+    assert await turns.turn() == (False, ["peek", "read 1 and peek", "read 1 and peek"])
+    assert turns.held() == turns.held("bakery") == 1
+
+
+async def test_flood_is_read_on_without_peeking() -> None:
+    """The last read named it; a bell that rings meanwhile may tell of a reply, so that peeks."""
+    turns = Turns(read_ahead=10**9)
+    turns.say(count=41 * READ_COUNT)
+    again, asked = await turns.turn()
+    assert again
+    assert asked == ["peek", *["read 1 and peek"] * 20]
+    again, asked = await turns.turn()
+    assert asked == ["read 1 and peek"] * 20
+    turns.reader.ring()
+    again, asked = await turns.turn()
+    assert asked[0] == "peek"
+    assert not again
+    assert turns.held() == 41 * READ_COUNT
+
+
+async def test_thousands_of_streams_are_not_named_by_each_read() -> None:
+    """Only when few are left; until then each turn looks again."""
+    turns = Turns()
+    for number in range(2 * STREAMS_PER_READ + 1):
+        turns.say(f"shop-{number}")
+    few = f"read {STREAMS_PER_READ}"
+    assert await turns.turn() == (False, ["peek", few, few, "read 1 and peek"])
+
+
+async def test_turn_that_ends_without_names_looks_again() -> None:
+    """Its one read named nothing, for many were left; then no stream had room any more."""
+    turns = Turns(read_ahead=0)
+    for number in range(STREAMS_PER_READ + 1):
+        turns.say(f"shop-{number}")
+
+    def fill() -> None:
+        for instance in turns.partition.streams:
+            turns.memory.stream(instance).busy = 1
+
+    turns.store.before_read = fill
+    assert await turns.turn() == (True, ["peek", f"read {STREAMS_PER_READ}"])
+    assert await turns.turn() == (False, ["peek"])
+
+
+async def test_full_stream_is_a_reason_to_look_now_and_then() -> None:
+    """Attempts that end wake the partition often: without room, few of these wakes make it peek."""
+    turns = Turns(read_ahead=0)
+    turns.memory.stream("shop").busy = 1
+    turns.say(count=2)
+    assert await turns.turn() == (False, ["peek"])
+    now_s = turns.reader._named_s
+    assert not turns.reader.goes_on(now_s)
+    assert turns.reader.goes_on(now_s + LOOK_S)
+    turns.memory.stream("shop").busy = 0
+    assert turns.reader.goes_on(now_s)
+    assert await turns.turn() == (False, ["read 1 and peek"])
+    assert not turns.reader.goes_on(now_s + LOOK_S)
