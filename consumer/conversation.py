@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from consumer.bodies import size_bytes
-from consumer.window import Cut, Rules
+from consumer.window import Cut, Rules, freeze
 from shared.model import ClosedBy, Conversation, Entry, Window
 from shared.record import Record
 
@@ -63,6 +63,12 @@ class State:
             at -= 1
         return at
 
+    def freeze_cut(self) -> Window:
+        """The window that is closed and was not started yet."""
+        assert self.cut is not None
+        assert self.closed_by is not None
+        return freeze(self.entries[: self.cut.size], self.closed_by, self.cut.due_ms)
+
     def size_window(self) -> None:
         """Measure the window that may start."""
         if self.window is not None:
@@ -82,3 +88,16 @@ class StreamMemory:
     open: int = 0
     busy: int = 0
     read_to_ms: int = 0
+
+
+def window_of(record: Record, conversation: Conversation, entries: tuple[Entry, ...]) -> Window:
+    """The window that was started, as it was frozen then."""
+    return Window(
+        id=record.window_id,
+        instance=conversation[0],
+        user=conversation[1],
+        entries=entries,
+        closed_by=record.closed_by,
+        opened_at=record.opened_at,
+        closed_at=record.closed_at,
+    )

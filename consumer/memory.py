@@ -11,18 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from consumer.bodies import HELD_BYTES, cost_bytes, entry_cost_bytes, strip
-from consumer.conversation import Phase, State, StreamMemory
+from consumer.conversation import Phase, State, StreamMemory, window_of
 from consumer.startable import Startable
 from consumer.timers import Timers
-from consumer.window import Rules, extend_cut, first_cut, freeze
+from consumer.window import Rules, extend_cut, first_cut
 from shared.model import ClosedBy, Conversation, Entry, EntryId, Window
 from shared.record import Record
-
-FALLBACK_CHECK_S = 1.0
-"""How often open windows are held against the local clock: only a step of Redis's needs it."""
-
-FOREIGN_CHECK_S = 1.0
-"""How often the records of other workers are looked at again."""
 
 
 class Memory:
@@ -44,10 +38,7 @@ class Memory:
         self._rules_of = rules_of
         self._startable: Startable[State] = Startable()
         self._timers = Timers()
-        self._now_ms = 0
-        self._peeked_s = 0.0
         self._drained_s = 0.0
-        self._fallback_s = 0.0
 
     def stream(self, instance: str) -> StreamMemory:
         """The memory of one stream, made when it is new."""
@@ -60,7 +51,7 @@ class Memory:
         """Every entry of the instance older than this has been read."""
         if instance in self.unread:
             return self.stream(instance).read_to_ms
-        return self._now_ms
+        return self._timers.now_ms
 
     # Learning
 
@@ -84,23 +75,24 @@ class Memory:
             state = states.get(conversation)
             if state is None:
                 state = states[conversation] = State(conversation)
-            at = state.place(entry)
-            if at is None:
-                continue
             held = state.entries
+            at = len(held)
+            if state.record is not None or (at and entry.id <= held[-1].id):
+                place = state.place(entry)
+                if place is None:
+                    continue
+                if place < at and state.phase is Phase.OPEN:
+                    state.cut = None
+                at = place
             held.insert(at, self._fit(entry, held[at - 1] if at else None))
             state.read_at_s.insert(at, now_s)
             stream.held += 1
             if len(held) == 1:
                 self.on_opened(entry)
-            if state.phase is not Phase.OPEN:
-                continue
-            stream.open += 1
-            if state.record is not None:
-                continue
-            if at < len(held) - 1:
-                state.cut = None
-            self._look(state, watermark_ms)
+            if state.phase is Phase.OPEN:
+                stream.open += 1
+                if state.record is None:
+                    self._look(state, watermark_ms)
 
     def attach(self, conversation: Conversation, members: Iterable[Entry]) -> bool:
         """
@@ -113,15 +105,7 @@ class Memory:
         entries = tuple(strip(entry) for entry in members)
         if record is None or not entries:
             return False
-        state.window = Window(
-            id=record.window_id,
-            instance=conversation[0],
-            user=conversation[1],
-            entries=entries,
-            closed_by=record.closed_by,
-            opened_at=record.opened_at,
-            closed_at=record.closed_at,
-        )
+        state.window = window_of(record, conversation, entries)
         self.stream(conversation[0]).held += len(entries)
         return True
 
@@ -130,11 +114,10 @@ class Memory:
         Move the watermark: a peek from ``began_s`` to ``peeked_s`` said ``now_ms``, and what it
         named has been read, but for what is left in ``unread``. Closes what is due.
         """
-        self._now_ms, self._peeked_s, self._drained_s = now_ms, peeked_s, began_s
-        for state in self._timers.due_windows(now_ms, self.watermark_ms):
+        self._drained_s = began_s
+        for state in self._timers.due_windows(now_ms, peeked_s, self.watermark_ms):
             self._look(state, self.watermark_ms(state.key[0]))
-        if peeked_s >= self._fallback_s + FALLBACK_CHECK_S:
-            self._fallback_s = peeked_s
+        if self._timers.is_fallback_due(peeked_s):
             for state in list(self.open.values()):
                 self._close_by_local_clock(state)
 
@@ -167,10 +150,7 @@ class Memory:
         """The frozen window of a taken conversation; its entries may be bare."""
         if state.window is not None:
             return state.window
-        cut, closed_by = state.cut, state.closed_by
-        assert cut is not None
-        assert closed_by is not None
-        return freeze(state.entries[: cut.size], closed_by, cut.due_ms)
+        return state.freeze_cut()
 
     def started(self, state: State, window: Window, record: Record) -> None:
         """
@@ -241,22 +221,10 @@ class Memory:
                 held.update(state.record.ids if state.record else ())
         return held.intersection(entry_ids)
 
-    # Time
-
     def next_wake_s(self, now_s: float, idle_s: float) -> float:
         """When (monotonic seconds) the loop must turn again though nothing rings."""
-        wake_s = now_s + idle_s
-        if (due_ms := self._timers.next_due_ms) is not None:
-            wake_s = min(wake_s, self._peeked_s + (due_ms - self._now_ms) / 1000)
-        if (due_s := self._timers.next_backoff_s) is not None:
-            wake_s = min(wake_s, due_s)
-        if self.foreign:
-            wake_s = min(wake_s, now_s + FOREIGN_CHECK_S)
-        if self.open:
-            wake_s = min(wake_s, self._fallback_s + FALLBACK_CHECK_S)
-        return max(wake_s, now_s)
-
-    # Inside
+        has_open, has_foreign = bool(self.open), bool(self.foreign)
+        return self._timers.next_wake_s(now_s, idle_s, has_open=has_open, has_foreign=has_foreign)
 
     def set_phase(self, state: State, phase: Phase) -> None:
         """Move a conversation on, and count it among its stream's busy ones or not."""
@@ -297,11 +265,10 @@ class Memory:
         if rules is None:
             rules = state.rules = self._rules_of(state.key[0])
         if cut is None:
-            cut = first_cut(entries, rules)
+            cut = state.cut = first_cut(entries, rules)
             self.open[state.key] = state
         elif cut.size < len(entries):
-            cut = extend_cut(cut, entries[0], entries[-1], rules)
-        state.cut = cut
+            cut = state.cut = extend_cut(cut, entries[0], entries[-1], rules)
         if (closed_by := cut.closes_at(watermark_ms)) is not None:
             state.closed_by = closed_by
             self._queue(state)

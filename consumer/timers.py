@@ -14,28 +14,27 @@ from collections.abc import Callable, Iterator
 from consumer.conversation import Phase, State
 from shared.model import Token
 
+FALLBACK_CHECK_S = 1.0
+"""How often open windows are held against the local clock: only a step of Redis's needs it."""
+
+FOREIGN_CHECK_S = 1.0
+"""How often the records of other workers are looked at again."""
+
 Due = tuple[int, int, State]
 """When a window is due in Redis's ms, a serial number, and whose it is."""
 
 
 class Timers:
-    """The due times of one partition."""
+    """The due times of one partition. ``now_ms`` is Redis's time at the last peek."""
 
     def __init__(self) -> None:
         self._due: list[Due] = []
         self._behind: dict[str, list[Due]] = {}
         self._backoff: list[tuple[float, int, State, Token]] = []
         self._serial = itertools.count()
-
-    @property
-    def next_due_ms(self) -> int | None:
-        """When (Redis's ms) the next window is due whose time has not come."""
-        return self._due[0][0] if self._due else None
-
-    @property
-    def next_backoff_s(self) -> float | None:
-        """When (monotonic seconds) the next waiting record is due."""
-        return self._backoff[0][0] if self._backoff else None
+        self.now_ms = 0
+        self._peeked_s = 0.0
+        self._fallback_s = 0.0
 
     def close_at(self, state: State, due_ms: int) -> None:
         """An open window is due then; what was said of it before holds no more."""
@@ -46,13 +45,17 @@ class Timers:
         """A record is due then, if it still waits under ``token``."""
         heapq.heappush(self._backoff, (due_s, next(self._serial), state, token))
 
-    def due_windows(self, now_ms: int, watermark_ms: Callable[[str], int]) -> Iterator[State]:
+    def due_windows(
+        self, now_ms: int, peeked_s: float, watermark_ms: Callable[[str], int]
+    ) -> Iterator[State]:
         """
-        Open windows whose due time the watermark of their stream has reached.
+        Open windows whose due time the watermark of their stream has reached: Redis said
+        ``now_ms`` at ``peeked_s``.
 
         What is due and not reached waits by its stream, so that it is not looked at each time
         while that stream's watermark stays behind: a flood may hold a million windows open.
         """
+        self.now_ms, self._peeked_s = now_ms, peeked_s
         for due in _pop_until(self._due, now_ms):
             heapq.heappush(self._behind.setdefault(due[2].key[0], []), due)
         for instance, behind in list(self._behind.items()):
@@ -68,6 +71,28 @@ class Timers:
             _, _, state, token = heapq.heappop(self._backoff)
             if state.phase is Phase.WAITING and state.record and state.record.token == token:
                 yield state
+
+    def is_fallback_due(self, now_s: float) -> bool:
+        """Whether open windows are to be held against the local clock again."""
+        if now_s < self._fallback_s + FALLBACK_CHECK_S:
+            return False
+        self._fallback_s = now_s
+        return True
+
+    def next_wake_s(
+        self, now_s: float, idle_s: float, *, has_open: bool, has_foreign: bool
+    ) -> float:
+        """When (monotonic seconds) something here is due; in ``idle_s`` at the latest."""
+        wake_s = now_s + idle_s
+        if self._due:
+            wake_s = min(wake_s, self._peeked_s + (self._due[0][0] - self.now_ms) / 1000)
+        if self._backoff:
+            wake_s = min(wake_s, self._backoff[0][0])
+        if has_foreign:
+            wake_s = min(wake_s, now_s + FOREIGN_CHECK_S)
+        if has_open:
+            wake_s = min(wake_s, self._fallback_s + FALLBACK_CHECK_S)
+        return max(wake_s, now_s)
 
 
 def _pop_until(heap: list[Due], limit_ms: int) -> Iterator[Due]:
