@@ -73,7 +73,8 @@ class BacklogLimit:
         self._refusing = False
         kept = await self._appender.append(messages)
         if self._known is not None:
-            self._known += sum([not one.duplicate and not one.spooled for one in kept])
+            for one in kept:
+                self._known += not (one.duplicate or one.spooled)
         return kept
 
     async def _is_full(self, more: int) -> bool:

@@ -75,12 +75,14 @@ class Groups:
 class Group:
     """One script call (a ``Command``): it takes turns until its batch leaves."""
 
-    __slots__ = ("_by_text", "_groups", "_partition", "_size_bytes", "_turns", "count")
+    __slots__ = ("_by_text", "_groups", "_loop", "_partition", "_size_bytes", "_turns", "count")
 
     def __init__(self, groups: Groups, partition: PartitionKeys) -> None:
         self.count = 0
         self._groups = groups
         self._partition = partition
+        # asked for once: it asks the system for the process's id each time
+        self._loop = asyncio.get_running_loop()
         self._turns: list[tuple[Turn, asyncio.Future[list[Answer]]]] = []
         self._size_bytes = 0
         self._by_text = False
@@ -91,7 +93,7 @@ class Group:
 
     def add(self, turn: Turn) -> asyncio.Future[list[Answer]]:
         """Take a turn along; the future is told what becomes of it."""
-        future: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[list[Answer]] = self._loop.create_future()
         self._turns.append((turn, future))
         self.count += turn.count
         self._size_bytes += turn.size_bytes

@@ -82,11 +82,12 @@ class SpoolingAppender:
         bypass: Bypass | None = None,
     ) -> None:
         """
-        ``probe`` raises an ``InturnError`` for as long as Redis takes no writes. ``bypass``
-        handles messages meanwhile, and must be what the replayer settles with.
+        Made inside a running loop. ``probe`` raises an ``InturnError`` for as long as Redis takes
+        no writes. ``bypass`` handles messages meanwhile; the replayer must settle with it.
         """
         self.state = State.ONLINE
         self.reason = ""
+        self._loop = asyncio.get_running_loop()
         self._redis = redis
         self._spool = spool
         self._replayer = replayer
@@ -207,7 +208,7 @@ class SpoolingAppender:
 
     async def _try_redis(self, messages: Sequence[Message]) -> list[Accepted]:
         """Append, unless ``begin`` cancels it meanwhile: ``asyncio.timeout`` would cost 2 us."""
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         assert task is not None
         cancelled_before = task.cancelling()
         self._trying.add(task)
