@@ -22,7 +22,7 @@ from shared.keys import PartitionKeys, conversation_hash
 from shared.model import Conversation, EntryId, Token, WorkerId
 from shared.record import DAMAGE, SendRecord, decode_send_record
 from shared.scripts import load_script
-from shared.wire import OutboxReply, decode_reply
+from shared.wire import FIELD, OutboxReply, decode_reply
 
 PAGE = 100
 """Replies read at a time: their texts are let go of before the next page."""
@@ -40,6 +40,19 @@ class SendCode(IntEnum):
     CONFLICT = 1
     GONE = 2
     FENCED = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """
+    What became of the beginning of a send: which attempt it is, how many texts have left before,
+    and the reply; None also where it cannot be read.
+    """
+
+    code: SendCode
+    attempt: int = 0
+    sent: int = 0
+    reply: OutboxReply | None = None
 
 
 class OutboxStore:
@@ -68,12 +81,6 @@ class OutboxStore:
         start = "-" if after is None else f"({after}"
         rows = await self._pipe.call("XRANGE", self._keys.outbox, start, "+", "COUNT", PAGE)
         return [(EntryId.parse(raw_id), _decode(values)) for raw_id, values in rows]
-
-    async def reply(self, reply_id: EntryId) -> OutboxReply | None:
-        """One reply, whole; None when it is not there (any more)."""
-        wanted = str(reply_id)
-        rows = await self._pipe.call("XRANGE", self._keys.outbox, wanted, wanted)
-        return _decode(rows[0][1]) if rows else None
 
     async def sending(self) -> dict[EntryId, SendRecord]:
         """The records of every send that has begun, as far as they can be read."""
@@ -106,9 +113,9 @@ class OutboxStore:
 
     async def send(
         self, epoch: int, reply_id: EntryId, replaces: Token | None, token: Token
-    ) -> tuple[SendCode, int, int]:
+    ) -> Begun:
         """
-        Record that a reply is about to be sent: code, attempt, texts already sent.
+        Record that a reply is about to be sent, and fetch it.
 
         Raises:
             Fenced: the lease is not ours.
@@ -125,11 +132,14 @@ class OutboxStore:
             raise NotDurable(str(error), self._began(error.answer)) from error
         return self._began(answer)
 
-    def _began(self, answer: list[int]) -> tuple[SendCode, int, int]:
+    def _began(self, answer: list[Any]) -> Begun:
         code = SendCode(answer[0])
         if code is SendCode.FENCED:
             raise Fenced(self._keys.number)
-        return (code, answer[1], answer[2]) if code is SendCode.SENDING else (code, 0, 0)
+        if code is not SendCode.SENDING:
+            return Begun(code=code)
+        _, attempt, sent, reply = answer
+        return Begun(code=code, attempt=attempt, sent=sent, reply=_decode([FIELD, reply]))
 
     async def unsend(
         self,

@@ -18,7 +18,7 @@ from dataclasses import replace
 import aiohttp
 import structlog
 
-from consumer.outbox import Item, Outbox, OutboxStore, SendCode
+from consumer.outbox import Begun, Item, Outbox, OutboxStore, SendCode
 from consumer.owner import Owner
 from consumer.retry import backoff_ms
 from consumer.sends import Channel, Sends
@@ -181,13 +181,10 @@ class PartitionSender:
         sends, joins = self._sends, self._sends.membership.joins
         try:
             async with sends.slots:
-                reply = await self._store.reply(item.id)
-                if reply is None:
-                    owner.restart("a reply is gone")
-                    return
-                (code, attempt, sent), is_covered = await self._record(epoch, item, token)
-                if code is not SendCode.SENDING:
-                    owner.restart(f"send {code.name.lower()}")
+                begun, is_covered = await self._record(epoch, item, token)
+                attempt, sent, reply = begun.attempt, begun.sent, begun.reply
+                if begun.code is not SendCode.SENDING or reply is None:
+                    owner.restart(f"send {begun.code.name.lower()}")
                     return
                 if joins != sends.membership.joins:
                     # the others have taken us for dead meanwhile, and this reply for theirs
@@ -209,9 +206,7 @@ class PartitionSender:
             sends.in_hand.discard(token)
             owner.wake()
 
-    async def _record(
-        self, epoch: int, item: Item, token: Token
-    ) -> tuple[tuple[SendCode, int, int], bool]:
+    async def _record(self, epoch: int, item: Item, token: Token) -> tuple[Begun, bool]:
         """Begin the send in Redis; False: replicas do not have the window's finish yet."""
         replaces = item.record.token if item.record else None
         try:

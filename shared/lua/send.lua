@@ -8,7 +8,7 @@
 --      3 reply id
 --      4 token to replace ('' for none)
 --      5 new token
--- Returns {0 SENDING, attempt, texts already sent} | {1 CONFLICT} | {2 GONE} | {3 FENCED}
+-- Returns {0 SENDING, attempt, texts already sent, the reply} | {1 CONFLICT} | {2 GONE} | {3 FENCED}
 --
 -- SENDING also when this token already stands there (a lost answer); it is written again, for
 -- WAIT speaks of this connection's last write.
@@ -22,21 +22,22 @@ local sending, worker, id, replaces, token = KEYS[2], ARGV[1], ARGV[3], ARGV[4],
 
 local found = redis.call('HGET', sending, id)
 local current = found and cjson.decode(found)
-if current and current.token == token and current.worker == worker then
-  redis.call('PERSIST', sending)
-  redis.call('HSET', sending, id, found)
-  return {0, current.attempt, current.sent}
-end
-if (current and current.token or '') ~= replaces or token == replaces then
+local stands = current and current.token == token and current.worker == worker
+if not stands and ((current and current.token or '') ~= replaces or token == replaces) then
   return {1}
 end
-if #redis.call('XRANGE', KEYS[3], id, id) == 0 then
+local entry = redis.call('XRANGE', KEYS[3], id, id)[1]
+if not entry then
   return {2}
 end
 redis.call('PERSIST', sending)
+if stands then
+  redis.call('HSET', sending, id, found)
+  return {0, current.attempt, current.sent, entry[2][2]}
+end
 local record = {
   token = token, worker = worker, retry_at = 0, delay = 0, held = '',
   attempt = (current and current.attempt or 0) + 1, sent = current and current.sent or 0,
 }
 redis.call('HSET', sending, id, cjson.encode(record))
-return {0, record.attempt, record.sent}
+return {0, record.attempt, record.sent, entry[2][2]}

@@ -26,7 +26,7 @@ async def test_no_key_that_holds_an_unfinished_message_expires(scripts: Scripts)
     value = encode_reply(reply_to(window))
     assert await scripts.finish(window, token, "answered", value) is FinishCode.FINISHED
     ((reply_id, _),) = await scripts.our_outbox.page(None)
-    code, *_ = await scripts.our_outbox.send(epoch, reply_id, None, Token("s"))
+    code = (await scripts.our_outbox.send(epoch, reply_id, None, Token("s"))).code
     assert code is SendCode.SENDING
     window, token = windows["bob"]
     assert await scripts.us.postpone(window.conversation, token, 1000, counts=True)

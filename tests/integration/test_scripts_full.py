@@ -135,9 +135,9 @@ async def test_backlog_drains(scripts: Scripts) -> None:
     code = await scripts.finish(window, T1, "answered", encode_reply(reply))
     assert code is FinishCode.FINISHED
     ((reply_id, _),) = await scripts.our_outbox.page(None)
-    assert (await scripts.our_outbox.send(epoch, reply_id, None, S1))[0] is SendCode.SENDING
+    assert (await scripts.our_outbox.send(epoch, reply_id, None, S1)).code is SendCode.SENDING
     assert await scripts.our_outbox.unsend(reply_id, S1, 0, held="", sent=0)
-    again_code, *_ = await scripts.our_outbox.send(epoch, reply_id, S1, Token("us:1:send-2"))
+    again_code = (await scripts.our_outbox.send(epoch, reply_id, S1, Token("us:1:send-2"))).code
     assert again_code is SendCode.SENDING
     token = Token("us:1:send-2")
     assert await scripts.our_outbox.sent(reply_id, reply, token, "sent", RETENTION_MS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from consumer.outbox import SendCode
+from consumer.outbox import Begun, SendCode
 from shared.errors import Fenced
 from shared.model import EntryId, Token
 from shared.wire import OutboxReply, encode_reply
@@ -23,10 +23,16 @@ async def waiting_reply(scripts: Scripts) -> tuple[int, EntryId, OutboxReply]:
     return epoch, reply_id, reply
 
 
+def sending(attempt: int, sent: int, reply: OutboxReply) -> Begun:
+    """A send that has begun."""
+    return Begun(code=SendCode.SENDING, attempt=attempt, sent=sent, reply=reply)
+
+
 async def test_send_writes_a_record_before_the_provider_is_called(scripts: Scripts) -> None:
-    """Token, worker, attempt, and how many of the texts have left."""
-    epoch, reply_id, _ = await waiting_reply(scripts)
-    assert await scripts.our_outbox.send(epoch, reply_id, None, S1) == (SendCode.SENDING, 1, 0)
+    """Token, worker, attempt, and how many of the texts have left; its answer is the reply."""
+    epoch, reply_id, reply = await waiting_reply(scripts)
+    begun = await scripts.our_outbox.send(epoch, reply_id, None, S1)
+    assert begun == sending(1, 0, reply)
     record = (await scripts.our_outbox.sending())[reply_id]
     assert (record.token, record.worker, record.attempt, record.sent) == (S1, "us", 1, 0)
     assert (record.held, record.retry_at, record.delay_ms) == ("", 0, 0)
@@ -34,31 +40,40 @@ async def test_send_writes_a_record_before_the_provider_is_called(scripts: Scrip
 
 async def test_repeated_send_is_the_same_attempt(scripts: Scripts) -> None:
     """The answer was lost; the token that stands there is ours."""
-    epoch, reply_id, _ = await waiting_reply(scripts)
+    epoch, reply_id, reply = await waiting_reply(scripts)
     await scripts.our_outbox.send(epoch, reply_id, None, S1)
     before = await scripts.snapshot()
-    assert await scripts.our_outbox.send(epoch, reply_id, None, S1) == (SendCode.SENDING, 1, 0)
-    assert await scripts.our_outbox.send(epoch, reply_id, S1, S1) == (SendCode.SENDING, 1, 0)
+    again = sending(1, 0, reply)
+    assert await scripts.our_outbox.send(epoch, reply_id, None, S1) == again
+    assert await scripts.our_outbox.send(epoch, reply_id, S1, S1) == again
     assert await scripts.snapshot() == before
 
 
 async def test_send_replaces_exactly_the_named_token(scripts: Scripts) -> None:
     """The next attempt goes on after the texts that have left."""
-    epoch, reply_id, _ = await waiting_reply(scripts)
+    epoch, reply_id, reply = await waiting_reply(scripts)
     outbox = scripts.our_outbox
     await outbox.send(epoch, reply_id, None, S1)
-    assert (await outbox.send(epoch, reply_id, None, S2))[0] is SendCode.CONFLICT
-    assert (await outbox.send(epoch, reply_id, S3, S2))[0] is SendCode.CONFLICT
+    assert (await outbox.send(epoch, reply_id, None, S2)).code is SendCode.CONFLICT
+    assert (await outbox.send(epoch, reply_id, S3, S2)).code is SendCode.CONFLICT
     assert await outbox.unsend(reply_id, S1, 100, sent=1)
-    assert (await outbox.send(epoch, reply_id, S1, S1))[0] is SendCode.CONFLICT
-    assert await outbox.send(epoch, reply_id, S1, S2) == (SendCode.SENDING, 2, 1)
+    assert (await outbox.send(epoch, reply_id, S1, S1)).code is SendCode.CONFLICT
+    assert await outbox.send(epoch, reply_id, S1, S2) == sending(2, 1, reply)
+
+
+async def test_send_of_a_reply_that_somebody_deleted_is_gone(scripts: Scripts) -> None:
+    """Also when it had begun: there is nothing to send any more."""
+    epoch, reply_id, _ = await waiting_reply(scripts)
+    await scripts.our_outbox.send(epoch, reply_id, None, S1)
+    await scripts.client.xdel(scripts.p.outbox, str(reply_id))
+    assert (await scripts.our_outbox.send(epoch, reply_id, S1, S1)).code is SendCode.GONE
 
 
 async def test_send_of_a_reply_that_has_left_is_gone(scripts: Scripts) -> None:
     """Another worker sent it."""
     epoch, reply_id, reply = await waiting_reply(scripts)
     assert await scripts.our_outbox.sent(reply_id, reply, None, "kept", RETENTION_MS)
-    assert (await scripts.our_outbox.send(epoch, reply_id, None, S1))[0] is SendCode.GONE
+    assert (await scripts.our_outbox.send(epoch, reply_id, None, S1)).code is SendCode.GONE
     assert await scripts.our_outbox.sending() == {}
 
 

@@ -150,8 +150,8 @@ class Journey:
     async def begin_send(self, reply_id: EntryId, replaces: Token | None = None) -> Token:
         """A worker begins to send a reply, or begins again."""
         token = self.new_token()
-        code, _, _ = await self.outbox.send(self.epoch, reply_id, replaces, token)
-        assert code is SendCode.SENDING
+        begun = await self.outbox.send(self.epoch, reply_id, replaces, token)
+        assert begun.code is SendCode.SENDING
         return token
 
     async def end_reply(self, reply_id: EntryId, token: Token | None, what: str) -> None:
