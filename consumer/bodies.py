@@ -18,7 +18,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from consumer.store import RawEntry
+from consumer.answers import RawEntry
 from shared.errors import EntryUndecodable
 from shared.model import Entry, EntryId, Message, Window
 from shared.wire import decode_entry

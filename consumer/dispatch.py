@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import structlog
 
+from consumer.answers import StartAnswer, StartCode, StartRequest
 from consumer.attempt import Attempts, DispatchSettings, Running
 from consumer.bodies import BULKY_BYTES, HAND_BYTES, is_bare, load_window
 from consumer.conversation import State
@@ -22,11 +23,6 @@ from consumer.membership import Membership
 from consumer.memory import Memory
 from consumer.owner import Owner
 from consumer.settle import Settler
-from consumer.store import (
-    StartAnswer,
-    StartCode,
-    StartRequest,
-)
 from shared.errors import BrokerRefused, BrokerUnavailable, Fenced
 from shared.metrics import ConsumerMetrics
 from shared.model import Token, WorkerId

@@ -12,7 +12,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from consumer.store import FinishAnswer, FinishRequest, PartitionStore
+from consumer.answers import FinishAnswer, FinishRequest
+from consumer.store import PartitionStore
 from shared.errors import BrokerRefused, BrokerUnavailable
 
 FINISH_BATCH = 64

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from consumer.answers import FinishCode, FinishRequest
 from consumer.conversation import Phase, State
 from consumer.dispatch import Dispatcher
 from consumer.lease import Lease
@@ -22,7 +23,7 @@ from consumer.membership import Membership
 from consumer.memory import Memory
 from consumer.reader import Reader
 from consumer.sender import PartitionSender
-from consumer.store import FinishCode, FinishRequest, PartitionStore
+from consumer.store import PartitionStore
 from consumer.takeover import judge, rebuild_memory
 from consumer.window import Rules
 from shared.errors import BrokerRefused, BrokerUnavailable, Fenced

@@ -14,8 +14,9 @@ from typing import Any
 
 import structlog
 
+from consumer.answers import ReadCode, StreamRead
 from consumer.memory import Memory
-from consumer.store import PAGE_BYTES, PartitionStore, ReadCode, StreamRead
+from consumer.store import PAGE_BYTES, PartitionStore
 from shared import wire
 from shared.connect import BLOCK_MS, Pipe
 from shared.errors import EntryUndecodable

@@ -16,12 +16,12 @@ from functools import partial
 import structlog
 from msgspec.structs import replace
 
+from consumer.answers import FinishAnswer, FinishCode, FinishRequest
 from consumer.attempt import Running, encode_outcome, kind_of_error
 from consumer.conversation import Phase, State
 from consumer.finisher import Finisher
 from consumer.owner import Owner
 from consumer.retry import Decision, Finish, GiveUp, Postpone
-from consumer.store import FinishAnswer, FinishCode, FinishRequest
 from shared.errors import BrokerRefused, BrokerUnavailable, NotConnected
 from shared.metrics import ConsumerMetrics
 from shared.model import WorkerId

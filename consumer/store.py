@@ -9,18 +9,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any
 
-from msgspec import Struct
-
+from consumer.answers import (
+    ClaimPage,
+    FinishAnswer,
+    FinishCode,
+    FinishRequest,
+    Peek,
+    RawEntry,
+    ReadCode,
+    Reads,
+    StartAnswer,
+    StartCode,
+    StartRequest,
+    StreamRead,
+)
 from shared.broker_errors import classify_caught
 from shared.connect import Pipe
 from shared.errors import BrokerRefused, Fenced
 from shared.keys import GROUP, PartitionKeys, conversation_field, conversation_hash
 from shared.keys import conversation_of_field as conversation_of
-from shared.model import Conversation, EntryId, Token, Window, WorkerId
+from shared.model import Conversation, EntryId, Token, WorkerId
 from shared.record import DAMAGE, Record, decode_record, encode_extent
 from shared.scripts import load_script
 from shared.wire import FIELD
@@ -31,119 +41,6 @@ PAGE_BYTES = 1024 * 1024
 _FENCED = 0
 _FAILED = 3
 _NO_GROUP = 2
-
-RawEntry = tuple[bytes, list[bytes]]
-"""An entry as Redis gives it: id, and field, value, ..."""
-
-
-class ReadCode(IntEnum):
-    """What became of the read of one stream."""
-
-    READ = 0
-    NO_STREAM = 1
-    NO_GROUP = 2
-    FAILED = 3
-    MORE = 4
-
-
-class StartCode(IntEnum):
-    """What became of the start of one window."""
-
-    STARTED = 0
-    CONFLICT = 1
-    GONE = 2
-
-
-class FinishCode(IntEnum):
-    """What became of a finish: ``ALREADY`` is the answer to a call whose answer was lost."""
-
-    FINISHED = 0
-    ALREADY = 1
-    REFUSED = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Peek:
-    """The partition at a moment: Redis's ms, streams with unread entries, the last reply's id."""
-
-    now_ms: int
-    unread: tuple[str, ...]
-    last_reply: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamRead:
-    """What one stream gave. ``drained``: nothing is left in it."""
-
-    instance: str
-    code: ReadCode
-    entries: Sequence[RawEntry]
-    drained: bool
-    error: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reads:
-    """
-    What one read script gave. ``now_ms``: Redis's time as it ran; ``unread``: the streams that
-    had unread entries afterwards, None if that was not asked.
-    """
-
-    now_ms: int
-    unread: tuple[str, ...] | None
-    streams: Sequence[StreamRead]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimPage:
-    """
-    A page of pending entries; ``cursor`` is ``0-0`` after the last one.
-
-    ``lost_group``: there was no group; it is there again from 0, and the stream ready to be read.
-    """
-
-    cursor: bytes
-    entries: Sequence[RawEntry]
-    missing: int
-    lost_group: bool = False
-
-
-class StartRequest(Struct, frozen=True, kw_only=True, gc=False):
-    """A window to start: the token that must stand there now (None: none), and the new one."""
-
-    window: Window
-    replaces: Token | None
-    token: Token
-    error: str = ""
-
-
-class FinishRequest(Struct, frozen=True, kw_only=True, gc=False):
-    """
-    What became of a window, whose first entry is ``first``.
-
-    ``outcome``: ``answered`` (value: the encoded reply), ``dead`` (the dead letter), ``silent`` or
-    ``missing``.
-    """
-
-    conversation: Conversation
-    first: EntryId
-    token: Token
-    outcome: str
-    value: bytes = b""
-
-
-FinishAnswer = FinishCode | BrokerRefused
-"""What became of one window's finish; an error of its own is no other's."""
-
-
-class StartAnswer(Struct, frozen=True, kw_only=True, gc=False):
-    """What became of a start; the numbers are the record's, ``now_ms`` is Redis's time."""
-
-    code: StartCode
-    attempt: int
-    delay_ms: int
-    since: int
-    now_ms: int
 
 
 class PartitionStore:

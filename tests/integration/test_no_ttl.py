@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from consumer.answers import FinishCode
 from consumer.outbox import SendCode
-from consumer.store import FinishCode
 from shared.model import Token
 from shared.wire import encode_reply
 from tests.support.partition_scripts import SHOP, T1, T2, Scripts, reply_to, request

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from consumer.store import FinishCode
+from consumer.answers import FinishCode
 from shared.errors import BrokerRefused
 from shared.keys import conversation_hash
 from shared.model import Token

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from redis.exceptions import OutOfMemoryError, RedisError
 
+from consumer.answers import FinishCode, ReadCode, StartCode
 from consumer.outbox import SendCode
-from consumer.store import FinishCode, ReadCode, StartCode
 from shared.broker_errors import classify
 from shared.connect import Pipe
 from shared.errors import BrokerRefused

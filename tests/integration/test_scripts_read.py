@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from consumer.store import ReadCode
+from consumer.answers import ReadCode
 from shared.errors import BrokerRefused, Fenced
 from shared.keys import GROUP
 from tests.support.partition_scripts import SHOP, T1, THEM, Scripts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from consumer.store import FinishCode, StartCode
+from consumer.answers import FinishCode, StartCode
 from shared.errors import Fenced
 from shared.keys import GROUP
 from shared.model import Token

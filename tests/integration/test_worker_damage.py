@@ -10,7 +10,7 @@ import orjson
 import pytest
 from redis.asyncio import Redis
 
-from consumer.store import Reads
+from consumer.answers import Reads
 from shared.model import Message
 from shared.wire import encode_message
 from tests.support.deployment import deployment

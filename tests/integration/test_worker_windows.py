@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from consumer.store import PartitionStore, Reads
+from consumer.answers import Reads
+from consumer.store import PartitionStore
 from shared.settings import InstanceSettings
 from tests.support.deployment import deployment, id_of_window
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer

@@ -23,8 +23,8 @@ from hypothesis.stateful import (
 
 import consumer.reader
 import consumer.takeover
+from consumer.answers import FinishCode, StartRequest
 from consumer.bodies import load_window
-from consumer.store import FinishCode, StartRequest
 from consumer.window import Rules
 from ops.chaos.cutter import Raw, cut_naively
 from shared.model import Conversation, EntryId, Message, WindowId, WorkerId

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from consumer.answers import FinishCode, FinishRequest, StartCode, StartRequest
 from consumer.outbox import OutboxStore, SendCode
-from consumer.store import FinishCode, FinishRequest, PartitionStore, StartCode, StartRequest
+from consumer.store import PartitionStore
 from consumer.window import freeze
 from ingest.append import RedisAppender
 from shared.connect import Pipe

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
+from consumer.answers import FinishCode, FinishRequest, StartAnswer, StartCode, StartRequest
 from consumer.bodies import cost_bytes
 from consumer.conversation import Phase, State
 from consumer.memory import Memory
 from consumer.reader import Reader
-from consumer.store import FinishCode, FinishRequest, StartAnswer, StartCode, StartRequest
 from consumer.takeover import judge, rebuild_memory
 from consumer.window import Rules, first_cut
 from shared.errors import Fenced

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from consumer.store import (
+from consumer.answers import (
     ClaimPage,
     FinishCode,
     FinishRequest,

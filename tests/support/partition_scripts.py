@@ -11,15 +11,9 @@ import orjson
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from consumer.answers import FinishRequest, StartCode, StartRequest, StreamRead
 from consumer.outbox import OutboxStore
-from consumer.store import (
-    PAGE_BYTES,
-    FinishRequest,
-    PartitionStore,
-    StartCode,
-    StartRequest,
-    StreamRead,
-)
+from consumer.store import PAGE_BYTES, PartitionStore
 from shared.broker_errors import classify
 from shared.connect import Pipe
 from shared.keys import GROUP, PartitionKeys, conversation_field, message_hash

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from consumer.answers import RawEntry
 from consumer.bodies import BULKY_BYTES, ENTRY_COST_BYTES, is_bare, load_window, strip
 from consumer.conversation import State
 from consumer.memory import Memory
-from consumer.store import RawEntry
 from consumer.window import Rules
 from shared.model import Entry, EntryId, Window
 from shared.record import Record

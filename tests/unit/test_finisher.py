@@ -11,8 +11,9 @@ from typing import cast
 import pytest
 from msgspec.structs import replace
 
+from consumer.answers import FinishAnswer, FinishCode, FinishRequest
 from consumer.finisher import FINISH_BATCH, FINISH_BYTES, Finisher
-from consumer.store import FinishAnswer, FinishCode, FinishRequest, PartitionStore
+from consumer.store import PartitionStore
 from shared.errors import BrokerRefused, BrokerUnavailable
 from shared.keys import Keys
 from shared.model import EntryId, Token

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from consumer.answers import Peek, Reads
 from consumer.memory import Memory
 from consumer.reader import LOOK_S, READ_COUNT, STREAMS_PER_READ, Reader
-from consumer.store import Peek, Reads
 from consumer.window import Rules
 from shared.metrics import ConsumerMetrics
 from shared.model import Message, WorkerId

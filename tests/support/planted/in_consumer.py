@@ -69,8 +69,8 @@ class _BlockingPipe:
 def new_before_pending() -> None:
     """A takeover goes on to read what is new, and learns what was pending a second later."""
     import consumer.partition
+    from consumer.answers import ClaimPage
     from consumer.memory import Memory
-    from consumer.store import ClaimPage
     from shared.model import EntryId
     from shared.wire import decode_entry
 
