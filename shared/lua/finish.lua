@@ -18,8 +18,8 @@
 --      2 REFUSED   the record has another token, or there is none
 --      3 FAILED    the error; it touches no other window
 --
--- The order of a window's writes matters, for Lua is not rolled back. PERSIST changes nothing; it
--- is a write that is allowed while Redis is out of memory.
+-- Lua is not rolled back: what may fail (XLEN, where the stream is none) comes before the writes, or
+-- each repetition would add a reply. PERSIST changes nothing, and is allowed out of memory.
 local running, outbox, dead, journal, bell = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[6]
 local group, owner, has_finished = ARGV[2], redis.call('HGET', KEYS[5], 'owner'), false
 local oldest = string.format('%.0f', redis.call('TIME')[1] * 1000 - ARGV[3])
@@ -34,12 +34,13 @@ local function finish_window(stream, conversation, token, first, outcome, value,
   if not record or record.token ~= token then
     return {2, ''}
   end
-  local id, target = '', outcome == 'dead' and dead or outbox
+  local ids, id, target = table.concat(record.ids, ' '), '', outcome == 'dead' and dead or outbox
+  redis.call('XLEN', stream)
   if outcome == 'answered' or outcome == 'dead' then
     id = redis.call('XADD', target, '*', 'm', value)
   end
   redis.call('XADD', journal, '*', 'what', outcome, 'window', record.window_id, 'who', who,
-    'ids', table.concat(record.ids, ' '), 'attempt', record.attempt, 'ref', id)
+    'ids', ids, 'attempt', record.attempt, 'ref', id)
   redis.call('XACK', stream, group, unpack(record.ids))
   redis.call('XDEL', stream, unpack(record.ids))
   redis.call('HDEL', running, conversation)

@@ -133,6 +133,20 @@ class TestFinish:
         code = await scripts.finish(window, outcome="answered", value=b"hi")
         assert code is FinishCode.FINISHED
 
+    async def test_failing_finish_adds_no_reply_however_often_it_is_repeated(
+        self, scripts: Scripts
+    ) -> None:
+        """Something stands in the stream's place: what the worker repeats for ever leaves nothing."""
+        _, window = await scripts.window_in_hand()
+        await scripts.client.set(scripts.p.stream(SHOP), "in the way")
+        for _ in range(2):
+            refused = await scripts.finish(window, outcome="answered", value=b"hi")
+            assert isinstance(refused, BrokerRefused)
+            assert refused.code == "WRONGTYPE"
+        assert await scripts.client.xlen(scripts.p.outbox) == 0
+        assert await scripts.client.xlen(scripts.p.journal) == 0
+        assert await scripts.record() is not None
+
     async def test_journal_forgets_what_is_older_than_its_retention(self, scripts: Scripts) -> None:
         """It is trimmed by time, in whole nodes of the stream."""
         client, p = scripts.client, scripts.p
