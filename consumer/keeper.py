@@ -1,9 +1,9 @@
 """
 The lease keeper: keeps this worker alive in the others' eyes, and its leases its own.
 
-Each round beats, looks at who is there, and moves towards the fair assignment: gives back what
-another should own, renews what is ours, acquires what is free. It speaks on a connection of its
-own whose timeout is a quarter of the lease, so that nothing else can make a renewal late.
+Each round beats and renews what is ours, then looks at who is there and moves towards the fair
+assignment: gives back what another should own, acquires what is free. It speaks on a connection of
+its own whose timeout is a quarter of the lease, so that nothing else can make a renewal late.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from consumer.lease import (
     assign,
     is_renewal_due,
     renew_by_s,
+    retry_within_s,
     trust_from,
 )
 from consumer.membership import Membership, WorkerState
@@ -33,9 +34,6 @@ from shared.metrics import ConsumerMetrics
 from shared.model import WorkerId
 from shared.probe import Point, reach
 from shared.scripts import load_script
-
-RETRY_S = 0.3
-"""After a round that failed: the trust in a lease must outlast a timeout and this."""
 
 log = structlog.get_logger()
 
@@ -104,13 +102,11 @@ class LeaseKeeper:
 
     def _retry_s(self) -> float:
         """After a failure."""
-        quarter_s = self._lease_ms / 1000 / ROUNDS_PER_LEASE
-        return min(quarter_s, RETRY_S) * random.uniform(0.5, 1.0)
+        return retry_within_s(self._lease_ms) * random.uniform(0.5, 1.0)
 
     async def round(self) -> None:
         """One round; what fails leaves the rest to the next one."""
-        is_due = self._membership.is_beat_due(time.monotonic())
-        is_news = is_due and await self._membership.beat()
+        is_news, *_ = await asyncio.gather(self._beat(), *map(self._renew, self._due_now()))
         live = await self._membership.survey()
         self._metrics.live_workers.set(len(live))
         if is_news:
@@ -120,10 +116,6 @@ class LeaseKeeper:
         if self._membership.state is WorkerState.DRAINING:
             ours = set()
         self._give_back([p for n, p in self.partitions.items() if n not in ours])
-        now_s = time.monotonic()
-        held = list(self.partitions.values())
-        due = [p for p in held if is_renewal_due(p.lease.trust, now_s, self._lease_ms)]
-        await asyncio.gather(*(self._renew(partition) for partition in due))
         missing = sorted(ours - self.partitions.keys())
         taken = await asyncio.gather(*(self._take(number) for number in missing))
         if any(taken):
@@ -131,6 +123,15 @@ class LeaseKeeper:
             await self._membership.ring()
         self.has_joined = True
         self._metrics.owned_partitions.set(len(self.partitions))
+
+    async def _beat(self) -> bool:
+        is_due = self._membership.is_beat_due(time.monotonic())
+        return is_due and await self._membership.beat()
+
+    def _due_now(self) -> list[Partition]:
+        """Whose renewals go before all else: a slow Redis takes its time for each answer."""
+        now_s, held = time.monotonic(), self.partitions.values()
+        return [p for p in held if is_renewal_due(p.lease.trust, now_s, self._lease_ms)]
 
     async def acquire(self, number: int) -> Lease | None:
         """The lease of a partition under a new epoch; None when another worker holds it."""

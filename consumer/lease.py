@@ -43,6 +43,13 @@ RENEW_AT = 0.4
 RENEW_BY = 0.5
 """The keeper waits for no later part: a renewal that times out can be repeated within the trust."""
 
+TIMEOUT = 0.25
+"""The part of a lease after which the keeper gives a command up."""
+
+RETRY_AFTER = 0.1
+RETRY_MAX_S = 0.3
+"""After a failure the keeper waits for this part of the lease at most, and for no longer."""
+
 ROUNDS_PER_LEASE = 4
 """Rounds of the keeper in one lease: a renewal comes at every second one."""
 
@@ -70,6 +77,11 @@ def is_renewal_due(trust: Trust, now_s: float, lease_ms: int) -> bool:
 def renew_by_s(trust: Trust, lease_ms: int) -> float:
     """When (monotonic seconds) it must be renewed, whatever else is waited for."""
     return _renewed_s(trust, lease_ms) + lease_ms * RENEW_BY / 1000
+
+
+def retry_within_s(lease_ms: int) -> float:
+    """How long the keeper pauses at most after a failure: a second try still has its time."""
+    return min(lease_ms * RETRY_AFTER / 1000, RETRY_MAX_S)
 
 
 def _renewed_s(trust: Trust, lease_ms: int) -> float:

@@ -21,7 +21,7 @@ from consumer.bodies import HELD_BYTES
 from consumer.channels import channel_of
 from consumer.dispatch import Dispatcher
 from consumer.keeper import LeaseKeeper
-from consumer.lease import Lease
+from consumer.lease import TIMEOUT, Lease
 from consumer.membership import Membership, WorkerState, new_worker_id
 from consumer.outbox import OutboxStore
 from consumer.owner import Owner
@@ -80,7 +80,7 @@ class Worker:
         lease_ms = settings.lease_ms
         self._pipe = Pipe(redis_url, timeout_ms=COMMAND_TIMEOUT_MS, name="work")
         self._send_pipe = self._open_send_pipe(redis_url)
-        self._keeper_pipe = Pipe(redis_url, timeout_ms=lease_ms // 4, name="lease")
+        self._keeper_pipe = Pipe(redis_url, timeout_ms=round(lease_ms * TIMEOUT), name="lease")
         self._bell_pipe = Pipe(redis_url, timeout_ms=BLOCK_MS + BLOCK_SLACK_MS, name="bell")
         self._membership = Membership(self._keeper_pipe, keys, self.id, lease_ms)
         self._handlers = Handlers(settings)
