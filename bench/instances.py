@@ -44,9 +44,9 @@ async def _drain_in_turns(
 ) -> dict[str, list[Drained]]:
     runs: dict[str, list[Drained]] = {name: [] for name in (*map(_name, stored), BUSY)}
     for _ in range(arguments.rounds):
+        runs[BUSY].append(await drain(stored[1], idle=arguments.idle))
         for instances, messages in stored.items():
             runs[_name(instances)].append(await drain(messages))
-        runs[BUSY].append(await drain(stored[1], idle=arguments.idle))
         rates = (f"{name}: {of_name[-1].per_s:,.0f}/s" for name, of_name in runs.items())
         report.say("; ".join(rates))
     return runs
