@@ -30,6 +30,9 @@ PAGE = 100
 FOREIGN_CHECK_S = 1.0
 """How often the sends of other workers are looked at again."""
 
+KEPT_CHECK_S = 10.0
+"""How often kept replies are held against Redis's time: so much longer than set they may stay."""
+
 log = structlog.get_logger()
 
 
@@ -255,6 +258,8 @@ class Outbox:
             self._heads.append(heapq.heappop(self._backoff)[2])
 
     def next_wake_s(self, now_s: float) -> float:
-        """When a postponed reply comes up, or others' sends are to be looked at again."""
+        """When a postponed reply comes up, or others' sends or kept replies are to be looked at."""
         wake_s = self._backoff[0][0] if self._backoff else float("inf")
+        if self.kept:
+            wake_s = min(wake_s, now_s + KEPT_CHECK_S)
         return min(wake_s, now_s + FOREIGN_CHECK_S) if self.foreign else wake_s
