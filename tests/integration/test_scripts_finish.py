@@ -136,7 +136,7 @@ class TestFinish:
     async def test_failing_finish_adds_no_reply_however_often_it_is_repeated(
         self, scripts: Scripts
     ) -> None:
-        """Something stands in the stream's place: what the worker repeats for ever leaves nothing."""
+        """Something stands in the stream's place: what is repeated for ever leaves nothing."""
         _, window = await scripts.window_in_hand()
         await scripts.client.set(scripts.p.stream(SHOP), "in the way")
         for _ in range(2):
