@@ -7,8 +7,10 @@ from enum import Enum, auto
 
 from consumer.bodies import size_bytes
 from consumer.window import Cut, Rules, freeze
-from shared.model import ClosedBy, Conversation, Entry, Window
+from shared.model import ClosedBy, Conversation, Entry, EntryId, Window
 from shared.record import Record
+
+BEFORE_ALL = EntryId(0, 0)
 
 
 class Phase(Enum):
@@ -82,12 +84,15 @@ class StreamMemory:
     """
     One instance's stream: entries held, those of them in open conversations, conversations not
     open, ms of the last entry read.
+
+    No conversation holds an entry that is newer than ``newest``: one that is comes behind them all.
     """
 
     held: int = 0
     open: int = 0
     busy: int = 0
     read_to_ms: int = 0
+    newest: EntryId = BEFORE_ALL
 
 
 def window_of(record: Record, conversation: Conversation, entries: tuple[Entry, ...]) -> Window:

@@ -77,7 +77,10 @@ class Memory:
                 state = states[conversation] = State(conversation)
             held = state.entries
             at = len(held)
-            if state.record is not None or (at and entry.id <= held[-1].id):
+            is_newest = entry.id > stream.newest
+            if is_newest:
+                stream.newest = entry.id
+            if not is_newest or state.record is not None:
                 place = state.place(entry)
                 if place is None:
                     continue
@@ -199,18 +202,20 @@ class Memory:
 
     def settle(self, state: State) -> None:
         """The window is finished: the user's next one may open, close and start."""
+        instance = state.key[0]
+        stream = self.stream(instance)
         if state.window is not None:
-            self.stream(state.key[0]).held -= len(state.window.entries)
+            stream.held -= len(state.window.entries)
             self.held_bytes -= cost_bytes(state.window.entries)
         state.window = state.record = None
         self.foreign.pop(state.key, None)
         self.set_phase(state, Phase.OPEN)
-        if not state.entries:
-            del self.states[state.key]
-            self._forget_idle_stream(state.key[0])
+        if state.entries:
+            state.queued_behind = self._look(state, self.watermark_ms(instance))
             return
-        if self._look(state, self.watermark_ms(state.key[0])):
-            state.queued_behind = True
+        del self.states[state.key]
+        if not stream.held and not stream.busy:
+            del self.streams[instance]
 
     def knows(self, entry_ids: Iterable[EntryId], instance: str) -> set[EntryId]:
         """Those of ``entry_ids`` that some window in memory holds."""
@@ -236,11 +241,6 @@ class Memory:
         if not is_open:
             self.open.pop(state.key, None)
         state.phase = phase
-
-    def _forget_idle_stream(self, instance: str) -> None:
-        stream = self.streams.get(instance)
-        if stream is not None and not stream.held and not stream.busy:
-            del self.streams[instance]
 
     def _fit(self, entry: Entry, before: Entry | None) -> Entry:
         cost = entry_cost_bytes(entry)
@@ -268,7 +268,7 @@ class Memory:
             cut = state.cut = first_cut(entries, rules)
             self.open[state.key] = state
         elif cut.size < len(entries):
-            cut = state.cut = extend_cut(cut, entries[0], entries[-1], rules)
+            cut = state.cut = extend_cut(cut, entries[-1], rules)
         if (closed_by := cut.closes_at(watermark_ms)) is not None:
             state.closed_by = closed_by
             self._queue(state)

@@ -51,10 +51,12 @@ class Cut(Struct, frozen=True, gc=False):
     Where a user's first window ends among the entries that have been read.
 
     ``size`` entries belong to it so far. ``closed_by`` says that no later entry can join
-    whatever the watermark; else it stays open until the watermark reaches ``due_ms``.
+    whatever the watermark; else it stays open until the watermark reaches ``due_ms``, which
+    further entries may move, never beyond ``limit_ms``.
     """
 
     size: int
+    limit_ms: int
     due_ms: int
     closed_by: ClosedBy | None
     at_due: ClosedBy
@@ -68,12 +70,11 @@ class Cut(Struct, frozen=True, gc=False):
 
 def first_cut(entries: Sequence[Entry], rules: Rules) -> Cut:
     """The first window of a user's entries, which are in stream order and not empty."""
-    first = entries[0]
-    cut = open_window(first, rules)
+    cut = open_window(entries[0], rules)
     for entry in islice(entries, 1, None):
         if cut.closed_by is not None:
             break
-        cut = extend_cut(cut, first, entry, rules)
+        cut = extend_cut(cut, entry, rules)
     return cut
 
 
@@ -90,12 +91,12 @@ def open_window(first: Entry, rules: Rules) -> Cut:
         return _closed(1, first_ms, ClosedBy.PASS_THROUGH)
     if rules.max_messages == 1:
         return _closed(1, first_ms, ClosedBy.MAX_MESSAGES)
-    return Cut(1, *_due(first_ms, first_ms, rules))
+    return _open(1, first_ms + rules.max_wait_ms, first_ms, rules)
 
 
-def extend_cut(cut: Cut, first: Entry, entry: Entry, rules: Rules) -> Cut:
+def extend_cut(cut: Cut, entry: Entry, rules: Rules) -> Cut:
     """
-    The cut of the same entries, from ``first`` on, and one more behind them.
+    The cut of the same entries and one more behind them.
 
     One that is closed stays as it is. An entry that replays a dead window closes the window
     before it.
@@ -110,19 +111,17 @@ def extend_cut(cut: Cut, first: Entry, entry: Entry, rules: Rules) -> Cut:
     size = cut.size + 1
     if size == rules.max_messages:
         return _closed(size, at_ms, ClosedBy.MAX_MESSAGES)
-    return Cut(size, *_due(first.id.ms, at_ms, rules))
+    return _open(size, cut.limit_ms, at_ms, rules)
 
 
 def _closed(size: int, due_ms: int, closed_by: ClosedBy) -> Cut:
-    return Cut(size, due_ms, closed_by, closed_by)
+    return Cut(size, due_ms, due_ms, closed_by, closed_by)
 
 
-def _due(first_ms: int, last_ms: int, rules: Rules) -> tuple[int, None, ClosedBy]:
-    """The rest of the cut of a window that is open: when it closes, by nothing yet, by what."""
-    limit_ms = first_ms + rules.max_wait_ms
+def _open(size: int, limit_ms: int, last_ms: int, rules: Rules) -> Cut:
     if rules.quiet_ms and last_ms + rules.quiet_ms < limit_ms:
-        return last_ms + rules.quiet_ms, None, ClosedBy.QUIET
-    return limit_ms, None, ClosedBy.MAX_WAIT
+        return Cut(size, limit_ms, last_ms + rules.quiet_ms, None, ClosedBy.QUIET)
+    return Cut(size, limit_ms, limit_ms, None, ClosedBy.MAX_WAIT)
 
 
 def cut_windows(

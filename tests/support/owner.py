@@ -197,6 +197,9 @@ class Owner:
             states = [state for state in memory.states.values() if state.key[0] == instance]
             held = sum(len(s.entries) + (len(s.window.entries) if s.window else 0) for s in states)
             assert stream.held == held
+            ids = [[entry.id for entry in state.entries] for state in states]
+            assert ids == [sorted(set(of_one)) for of_one in ids]
+            assert all(entry_id <= stream.newest for of_one in ids for entry_id in of_one)
             assert stream.busy == sum(state.phase is not Phase.OPEN for state in states)
             assert stream.open == sum(len(s.entries) for s in states if s.phase is Phase.OPEN)
         windows = [state.window.entries for state in memory.states.values() if state.window]
