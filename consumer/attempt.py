@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from consumer.alarm import Alarm
 from consumer.membership import Membership
 from consumer.retry import Attempt, Decision, Finish, GiveUp, Postpone, RetryRules, decide
 from consumer.store import PartitionStore
@@ -27,9 +28,6 @@ from shared.record import Record
 from shared.wire import DeadLetter, OutboxReply, encode_dead_letter, encode_reply
 
 NOT_RUN_DELAY_MS = 200
-
-TIMER_MIN_S = 0.001
-"""Timers of the loop go by its own clock and may be early: then the next one is not at once."""
 
 Say = Callable[..., None]
 """Logs an event of one window: at debug in the services, at info where a person watches."""
@@ -121,9 +119,8 @@ class Attempts:
         self._calls: dict[asyncio.Task[Result], Running] = {}
         self._left_alone: set[asyncio.Task[Result]] = set()
         self._ended: list[asyncio.Task[Result]] = []
-        self._wake = asyncio.Event()
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_s = math.inf
+        self._alarm = Alarm()
+        self._late_s = math.inf
 
     async def run(self) -> None:
         """
@@ -132,16 +129,13 @@ class Attempts:
         """
         try:
             while True:
-                await self._wake.wait()
-                self._wake.clear()
+                is_time_up = await self._alarm.wait(self._late_s)
                 ended, self._ended = self._ended, []
                 for call in ended:
                     self._take(call)
-                if time.monotonic() >= self._timer_s:
+                if is_time_up:
                     self._give_up_late()
         finally:
-            if self._timer is not None:
-                self._timer.cancel()
             for call in self._calls:
                 call.cancel()
 
@@ -160,8 +154,9 @@ class Attempts:
         call.add_done_callback(self._note)
         running.called_s = now_s
         running.late_s = now_s + self._settings.timeout_ms_of(window.instance) / 1000
-        if running.late_s < self._timer_s:
-            self._set_timer(running.late_s)
+        if running.late_s < self._late_s:
+            self._late_s = running.late_s
+            self._alarm.ring()
 
     def cut_short(self, running: Running) -> None:
         """Shutdown's end: a handler at work stops, and its attempt does not count."""
@@ -184,11 +179,7 @@ class Attempts:
         if not call.cancelled():
             call.exception()  # looked at, or asyncio complains of those that were left alone
         self._ended.append(call)
-        self._wake.set()
-
-    def _time_is_up(self) -> None:
-        self._timer_s = 0.0
-        self._wake.set()
+        self._alarm.ring()
 
     def _take(self, call: asyncio.Task[Result]) -> None:
         """A call has ended. Of one that was left alone the result is dropped."""
@@ -217,31 +208,26 @@ class Attempts:
         self._decided(running, decide(result, attempt, self._settings.retry, random.random()))
 
     def _give_up_late(self) -> None:
-        """Calls whose time is over have failed, whether they go on or not."""
-        self._timer_s = math.inf
-        now_s = time.monotonic()
-        late = [call for call, running in self._calls.items() if running.late_s <= now_s]
-        for call in late:
-            running = self._calls[call]
-            if not call.done():
-                self._leave_alone(call)
-                limit_s = running.late_s - running.called_s
-                self._decide(running, Retry(error=f"no answer within {limit_s:g} s"))
-        if self._calls:
-            self._set_timer(min(running.late_s for running in self._calls.values()))
+        """
+        Calls whose time is over have failed, whether they go on or not.
+
+        One time is waited for, of all calls at work then: few of them live to see it.
+        """
+        now_s, self._late_s = time.monotonic(), math.inf
+        for call, running in list(self._calls.items()):
+            if call.done():
+                continue
+            if running.late_s > now_s:
+                self._late_s = min(self._late_s, running.late_s)
+                continue
+            self._leave_alone(call)
+            limit_s = running.late_s - running.called_s
+            self._decide(running, Retry(error=f"no answer within {limit_s:g} s"))
 
     def _leave_alone(self, call: asyncio.Task[Result]) -> None:
         self._calls.pop(call).call = None
         self._left_alone.add(call)
         call.cancel()
-
-    def _set_timer(self, at_s: float) -> None:
-        """Wake up then: one timer for all calls, which few of them live to see."""
-        if self._timer is not None:
-            self._timer.cancel()
-        delay_s = max(at_s - time.monotonic(), TIMER_MIN_S)
-        self._timer = asyncio.get_running_loop().call_later(delay_s, self._time_is_up)
-        self._timer_s = at_s
 
 
 def _result_of(call: asyncio.Task[Result], running: Running) -> Result:

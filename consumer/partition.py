@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from consumer.alarm import Alarm
 from consumer.answers import FinishCode, FinishRequest
 from consumer.conversation import Phase, State
 from consumer.dispatch import Dispatcher
@@ -79,7 +80,7 @@ class Partition:
         self.on_lost = on_lost
         self._on_opened = on_opened
         self._reader = self._new_reader()
-        self._wake = asyncio.Event()
+        self._alarm = Alarm()
         self._must_read = True
         self._reply_waits = False
         self._foreign_s = 0.0
@@ -96,19 +97,19 @@ class Partition:
 
     def wake(self) -> None:
         """Turn soon: an attempt or a send has ended."""
-        self._wake.set()
+        self._alarm.ring()
 
     def load_replies(self) -> None:
         """A reply was put into the outbox: read it soon."""
         self._reply_waits = True
-        self._wake.set()
+        self._alarm.ring()
 
     def ring(self) -> None:
         """A bell rang: read soon, and look at what other workers hold."""
         self._must_read = True
         self._reader.ring()
         self._foreign_s = 0.0
-        self._wake.set()
+        self._alarm.ring()
 
     def restart(self, reason: str) -> None:
         """
@@ -122,7 +123,7 @@ class Partition:
         if self._restart_reason is None:
             log.info("partition.restart", partition=self.number, reason=reason)
         self._restart_reason = self._restart_reason or reason
-        self._wake.set()
+        self._alarm.ring()
 
     def step_down(self) -> None:
         """The lease is not ours any more: stop; running handlers go on."""
@@ -133,7 +134,7 @@ class Partition:
     def stop(self) -> None:
         """End ``run`` soon; nothing begins any more."""
         self.stopped = True
-        self._wake.set()
+        self._alarm.ring()
 
     async def run(self) -> None:
         """Own the partition until stopped or fenced."""
@@ -257,18 +258,15 @@ class Partition:
         self.sender.dispatch(self)
 
     async def _wait(self) -> None:
+        wake_s = 0.0
         if not self._must_read:
             now_s = time.monotonic()
             wake_s = self.memory.next_wake_s(now_s, IDLE_S)
             wake_s = min(wake_s, self.sender.outbox.next_wake_s(now_s))
             if self.memory.unread:
                 wake_s = min(wake_s, now_s + UNREAD_LOOK_S)
-            try:
-                async with asyncio.timeout(max(0.0, wake_s - now_s)):
-                    await self._wake.wait()
-            except TimeoutError:
-                self._must_read = True
-        self._wake.clear()
+        if await self._alarm.wait(wake_s):
+            self._must_read = True
         self._must_read = self._must_read or self._reader.goes_on(time.monotonic())
 
     async def _look_at_foreign(self) -> None:

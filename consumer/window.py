@@ -111,7 +111,9 @@ def extend_cut(cut: Cut, entry: Entry, rules: Rules) -> Cut:
     size = cut.size + 1
     if size == rules.max_messages:
         return _closed(size, at_ms, ClosedBy.MAX_MESSAGES)
-    return _open(size, cut.limit_ms, at_ms, rules)
+    if rules.quiet_ms:
+        return _open(size, cut.limit_ms, at_ms, rules)
+    return Cut(size, cut.limit_ms, cut.limit_ms, None, ClosedBy.MAX_WAIT)
 
 
 def _closed(size: int, due_ms: int, closed_by: ClosedBy) -> Cut:
