@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from email.utils import parsedate_to_datetime
+from typing import Any
 from unittest.mock import AsyncMock, Mock
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from ingest.answers import json_answer
+from ingest.accepted import Accepted
+from ingest.answers import Burst, WholeAnswer, json_answer
+from shared.model import Message
 from tests.support.ingest_server import IngestServer, serving
 
 BODY = json.dumps({"instance": "sales", "user": "u1", "text": "hi", "message_id": "m1"}).encode()
+HEAD = b"POST /api/v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
 SAID = {"a": "é" * 100}
 
 
@@ -95,8 +99,7 @@ async def test_the_connection_ends_as_it_was_asked_to(
 async def test_requests_in_one_piece_are_answered_in_turn(server: IngestServer) -> None:
     """A client need not wait for an answer before it sends the next request."""
     reader, writer = await asyncio.open_connection(server.host, server.port)
-    head = b"POST /api/v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
-    writer.write((head % len(BODY) + BODY) * 3)
+    writer.write((HEAD % len(BODY) + BODY) * 3)
     duplicates = []
     for _ in range(3):
         status, headers, _ = parts(await reader.readuntil(b"\r\n\r\n"))
@@ -104,6 +107,29 @@ async def test_requests_in_one_piece_are_answered_in_turn(server: IngestServer) 
         [one] = json.loads(await reader.readexactly(int(headers["Content-Length"])))["accepted"]
         duplicates.append(one["duplicate"])
     assert duplicates == [False, True, True]
+    writer.close()
+
+
+async def test_who_is_served_while_the_server_ends_gets_the_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was accepted before the end is said before the connection is closed."""
+    kept, go = asyncio.Event(), asyncio.Event()
+    async with serving() as server:
+        append = server.appender.append
+
+        async def append_late(messages: Sequence[Message]) -> list[Accepted]:
+            kept.set()
+            await go.wait()
+            return await append(messages)
+
+        monkeypatch.setattr(server.appender, "append", append_late)
+        reader, writer = await asyncio.open_connection(server.host, server.port)
+        writer.write(HEAD % len(BODY) + BODY)
+        await kept.wait()
+        asyncio.get_running_loop().call_soon(go.set)
+
+    assert (await reader.read()).startswith(b"HTTP/1.1 202 Accepted")
     writer.close()
 
 
@@ -118,22 +144,67 @@ async def test_a_head_request_has_no_body(server: IngestServer) -> None:
     writer.close()
 
 
+def leaving(transport: Mock, burst: Burst | None = None) -> Coroutine[Any, Any, object]:
+    """The way of one answer to its client."""
+    writer = Mock(drain=AsyncMock())
+    answer = json_answer(SAID)
+    assert isinstance(answer, WholeAnswer)
+    answer.burst = burst
+    return answer.prepare(make_mocked_request("GET", "/", writer=writer, transport=transport))
+
+
 async def test_who_does_not_read_is_waited_for() -> None:
-    """The next request of such a client is not begun: its answers would fill the memory."""
-    reading = asyncio.Event()
+    """Until there is room for its answer, which is then written once."""
+    room = asyncio.Event()
     transport = Mock(is_closing=lambda: False)
-    writer = Mock(drain=reading.wait)
-    request = make_mocked_request("GET", "/", writer=writer, transport=transport)
+    request = make_mocked_request("GET", "/", writer=Mock(drain=room.wait), transport=transport)
     answer = json_answer(SAID)
 
     preparing = asyncio.create_task(answer.prepare(request))
     await asyncio.sleep(0)
-    assert transport.write.call_count == 1
-    assert answer.prepared
     assert not preparing.done()
-    reading.set()
+    assert not answer.prepared
+    room.set()
     await preparing
+    await answer.prepare(request)
     await answer.write_eof()
+    assert answer.prepared
+    assert transport.write.call_count == 1
+
+
+async def test_answers_of_one_turn_leave_together() -> None:
+    """After whatever else is ready, each to its own client; one that has gone holds none up."""
+    burst, log = Burst(), Mock()
+    clients = [Mock(is_closing=Mock(side_effect=[False, number == 1])) for number in range(3)]
+    for number, client in enumerate(clients):
+        log.attach_mock(client.write, f"write_{number}")
+
+    asyncio.get_running_loop().call_soon(log.ready_before)
+    for client in clients:
+        await leaving(client, burst)
+        log.handled()
+    for _ in range(2):
+        await asyncio.sleep(0)
+
+    names = [call[0] for call in log.mock_calls]
+    assert names == ["handled", "handled", "handled", "ready_before", "write_0", "write_2"]
+    await leaving(Mock(is_closing=lambda: False), burst)
+    assert [call[0] for call in log.mock_calls] == names
+
+
+async def test_an_answer_that_has_not_left_is_not_prepared() -> None:
+    """Or its connection, idle as it seems, might be closed for another one."""
+    burst, transport = Burst(), Mock(is_closing=lambda: False)
+    answer = json_answer(SAID)
+    assert isinstance(answer, WholeAnswer)
+    answer.burst = burst
+    writer = Mock(drain=AsyncMock())
+
+    await answer.prepare(make_mocked_request("GET", "/", writer=writer, transport=transport))
+    assert not answer.prepared
+    assert answer.keep_alive
+    await asyncio.sleep(0)
+    assert answer.prepared
     assert transport.write.call_count == 1
 
 
