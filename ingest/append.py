@@ -55,6 +55,8 @@ class RedisAppender:
         limit_s: float | None = None,
     ) -> None:
         """
+        Made inside a running loop.
+
         ``deadline_s``: how long an append that got no answer is tried again. ``limit_s``: when one
         is given up, also while it waits for its turn behind others; None: never.
         """

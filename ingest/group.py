@@ -49,6 +49,8 @@ class Groups:
     """The groups of one pipe that still wait: at most one per partition takes turns."""
 
     def __init__(self, pipe: Pipe, dedupe_ms: int) -> None:
+        """Made inside a running loop: to ask for it is a system call, so it is asked for once."""
+        self.loop = asyncio.get_running_loop()
         self.pipe = pipe
         self.dedupe_ms = dedupe_ms
         self.open: dict[int, Group] = {}
@@ -75,14 +77,12 @@ class Groups:
 class Group:
     """One script call (a ``Command``): it takes turns until its batch leaves."""
 
-    __slots__ = ("_by_text", "_groups", "_loop", "_partition", "_size_bytes", "_turns", "count")
+    __slots__ = ("_by_text", "_groups", "_partition", "_size_bytes", "_turns", "count")
 
     def __init__(self, groups: Groups, partition: PartitionKeys) -> None:
         self.count = 0
         self._groups = groups
         self._partition = partition
-        # asked for once: it asks the system for the process's id each time
-        self._loop = asyncio.get_running_loop()
         self._turns: list[tuple[Turn, asyncio.Future[list[Answer]]]] = []
         self._size_bytes = 0
         self._by_text = False
@@ -93,7 +93,7 @@ class Group:
 
     def add(self, turn: Turn) -> asyncio.Future[list[Answer]]:
         """Take a turn along; the future is told what becomes of it."""
-        future: asyncio.Future[list[Answer]] = self._loop.create_future()
+        future: asyncio.Future[list[Answer]] = self._groups.loop.create_future()
         self._turns.append((turn, future))
         self.count += turn.count
         self._size_bytes += turn.size_bytes

@@ -18,7 +18,7 @@ from redis.exceptions import InvalidResponse, RedisError
 from shared.broker_errors import classify
 from shared.errors import BrokerUnavailable
 
-READ_BYTES = 1 << 16
+READ_BYTES = 1 << 18
 
 NOT_YET = object()
 """Instead of an answer: it has not come, or not whole."""

@@ -50,9 +50,9 @@ class Call:
 
     count = 1
 
-    def __init__(self, packed: bytes) -> None:
+    def __init__(self, packed: bytes, loop: asyncio.AbstractEventLoop) -> None:
         self._packed = packed
-        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.future: asyncio.Future[Any] = loop.create_future()
 
     def is_wanted(self) -> bool:
         """Not when the caller was cancelled."""

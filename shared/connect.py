@@ -72,6 +72,7 @@ class Pipe:
         self._waiting: deque[Command] = deque()
         self._wake = asyncio.Event()
         self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None  # to ask for it is a system call
 
     async def run(self) -> None:
         """Send batch after batch until cancelled; then nothing is accepted any more."""
@@ -110,7 +111,8 @@ class Pipe:
             BrokerUnavailable: no answer; the command may have run, or may run later.
             UnicodeEncodeError, TypeError: it cannot be written down; nothing was sent.
         """
-        call = Call(pack_command(command))
+        loop = self._loop = self._loop or asyncio.get_running_loop()
+        call = Call(pack_command(command), loop)
         self.send(call)
         return await call.future
 
