@@ -96,7 +96,7 @@ class WholeAnswer(web.Response):
         self._transport = request.transport
         if self._transport is None or self._transport.is_closing():
             raise ConnectionResetError("the client is gone")
-        if self.burst is None:
+        if self.burst is None or _answers_at_once(request):
             self._write()
         else:
             self.burst.add(self._write)
@@ -115,6 +115,17 @@ class WholeAnswer(web.Response):
         """Write what is not written yet."""
         if self._transport is None:
             await super().write_eof(data)
+
+
+def _answers_at_once(request: web.BaseRequest) -> bool:
+    """
+    Whether the connection goes on as soon as this answer is prepared: to its next request, whose
+    answer must not overtake this one, or to its end.
+
+    Since Python 3.12 aiohttp runs a handler that waits for nothing inside the connection's task;
+    that of any other ends first, and what has left by then has left before the connection goes on.
+    """
+    return getattr(request.task.get_coro(), "cr_running", False) is True
 
 
 @lru_cache(maxsize=8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -110,6 +111,34 @@ async def test_requests_in_one_piece_are_answered_in_turn(server: IngestServer) 
     writer.close()
 
 
+@pytest.mark.parametrize(
+    "second, status",
+    [
+        (b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n", b"404"),
+        (b"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", b"200"),
+        (HEAD % len(BODY) + BODY, b"202"),
+        (
+            HEAD.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") % len(BODY) + BODY,
+            b"202",
+        ),
+        (HEAD.replace(b"Host", b"Forwarded: for=a\r\nHost") % len(BODY) + BODY, b"401"),
+    ],
+)
+async def test_no_answer_overtakes_the_one_before_it(
+    server: IngestServer, second: bytes, status: bytes
+) -> None:
+    """However each is written, and though nothing was waited for, as before a body's refusal."""
+    reader, writer = await asyncio.open_connection(server.host, server.port)
+    writer.write(HEAD % 2 + b"no" + second)
+    for which, expected in enumerate((b"400", status)):
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.split()[1] == expected
+        length = int(re.findall(rb"(?i)content-length: (\d+)", head)[0])
+        if which == 0 or not second.startswith(b"HEAD"):
+            await reader.readexactly(length)
+    writer.close()
+
+
 async def test_who_is_served_while_the_server_ends_gets_the_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -190,6 +219,18 @@ async def test_answers_of_one_turn_leave_together() -> None:
     assert names == ["handled", "handled", "handled", "ready_before", "write_0", "write_2"]
     await leaving(Mock(is_closing=lambda: False), burst)
     assert [call[0] for call in log.mock_calls] == names
+
+
+async def test_an_answer_that_waited_for_nothing_leaves_at_once() -> None:
+    """Its connection, in whose task it was made, goes on without a pause, or ends."""
+    burst, transport = Burst(), Mock(is_closing=lambda: False)
+    answer = json_answer(SAID)
+    assert isinstance(answer, WholeAnswer)
+    answer.burst = burst
+    request = make_mocked_request("GET", "/", writer=Mock(drain=AsyncMock()), transport=transport)
+    request._task = asyncio.current_task()  # type: ignore[assignment]
+    await answer.prepare(request)
+    assert transport.write.call_count == 1
 
 
 async def test_an_answer_that_has_not_left_is_not_prepared() -> None:
