@@ -215,6 +215,23 @@ async def test_a_worker_that_may_be_taken_for_dead_calls_nobody() -> None:
         assert running.call is None
 
 
+async def test_what_is_no_handlers_failure_ends_the_worker() -> None:
+    """It is raised where the worker's group hears it: no window stays in hand with nobody near."""
+
+    class Fatal(BaseException):
+        pass
+
+    async def fail(_call: Call) -> Result:
+        raise Fatal
+
+    bench = Bench()
+    bench.begin(fail)
+    with pytest.raises(Fatal):
+        async with asyncio.timeout(DECIDED_S):
+            await bench.attempts.run()
+    assert bench.decided == []
+
+
 async def test_the_end_cancels_what_is_at_work() -> None:
     """Whoever ends the attempts leaves no call behind that could be stopped."""
     async with working() as bench:
