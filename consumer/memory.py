@@ -87,7 +87,8 @@ class Memory:
                 if place < at and state.phase is Phase.OPEN:
                     state.cut = None
                 at = place
-            held.insert(at, self._fit(entry, held[at - 1] if at else None))
+            fits = self._take_room(entry)
+            held.insert(at, entry if fits else strip(entry, held[at - 1] if at else None))
             state.read_at_s.insert(at, now_s)
             stream.held += 1
             if len(held) == 1:
@@ -242,12 +243,12 @@ class Memory:
             self.open.pop(state.key, None)
         state.phase = phase
 
-    def _fit(self, entry: Entry, before: Entry | None) -> Entry:
+    def _take_room(self, entry: Entry) -> bool:
         cost = entry_cost_bytes(entry)
-        if self.held_bytes + cost > self._limit_bytes:
-            return strip(entry, before)
-        self.held_bytes += cost
-        return entry
+        fits = self.held_bytes + cost <= self._limit_bytes
+        if fits:
+            self.held_bytes += cost
+        return fits
 
     def _state(self, conversation: Conversation) -> State:
         state = self.states.get(conversation)
