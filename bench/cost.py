@@ -23,6 +23,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.counting import add_counting
 from bench.drain import (
     WINDOW,
     Stored,
@@ -139,6 +140,7 @@ async def measure(report: Report, arguments: argparse.Namespace) -> None:
         for step in rounds[0]
     }
     _add_rows(report, least)
+    add_counting(report)
 
 
 def _add_rows(report: Report, costs: Mapping[str, Cost]) -> None:
