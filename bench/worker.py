@@ -1,11 +1,11 @@
 """
 How many stored messages one worker takes through windows, beside loops and libraries that do less.
 
-    python -m bench.worker [--messages 200000] [--jobs 5000] [--instances 1,100] [--rounds 2]
+    python -m bench.worker [--messages 200000] [--jobs 5000] [--instances 1,100] [--rounds 3]
 
 The handler is a Python function that does nothing. A worker that has joined is timed from the first
 read until the last window is finished; a peer until the last message is acknowledged. They take
-turns, so that a machine that slows down slows all of them; the mean of each one's rounds counts.
+turns, so that a machine that slows down slows all of them; the median of each one's rounds counts.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from statistics import fmean
 
 from bench.drain import PER_USER, Drained, drain, store_once, stored_messages, whole_users
+from bench.figures import median
 from bench.peers.environment import BULLMQ, FASTSTREAM, TASKIQ, Peer, handled_of
 from bench.report import Reach, Report, Void, run_bench
 from bench.servers import Process, redis_server
@@ -128,10 +128,10 @@ def _bodies(count: int) -> Iterator[bytes]:
 
 
 def _add_rows(report: Report, runs: dict[int, list[Drained]], rates: Rates) -> None:
-    peers = {name: report.add(name, fmean(values), "messages/s") for name, values in rates.items()}
+    peers = {name: report.add(name, median(values), "messages/s") for name, values in rates.items()}
     for instances, of_instances in runs.items():
         name = f"worker, {instances} instance{'s' if instances > 1 else ''}"
-        rate = fmean(run.per_s for run in of_instances)
+        rate = median([run.per_s for run in of_instances])
         report.add(name, rate, "messages/s")
         for peer, limit in REACHES.items():
             if peer in peers:
@@ -153,7 +153,7 @@ def main() -> None:
     parser.add_argument(
         "--instances", type=lambda text: [int(part) for part in text.split(",")], default=[1, 100]
     )
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     run_bench("worker", lambda report: measure(report, arguments))
 
