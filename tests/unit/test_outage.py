@@ -133,6 +133,36 @@ async def test_the_first_failure_spools_all_that_is_on_its_way(policy: Policy) -
     assert policy.spool.messages == 3
 
 
+@pytest.mark.parametrize("first", ["outage", "cancellation"])
+async def test_whoever_is_cancelled_when_it_begins_stays_cancelled(
+    policy: Policy, first: str
+) -> None:
+    """An outage is no reason to go on for a process that ends; those beside it are spooled."""
+    policy.store.hold.clear()
+    ended, waits = (asyncio.create_task(policy.put(number)) for number in range(2))
+    await eventually(lambda: policy.store.calls == 2, "two appends on their way")
+    if first == "cancellation":
+        ended.cancel()
+    policy.appender.begin("another one failed")
+    if first == "outage":
+        ended.cancel()
+    answers = await asyncio.gather(ended, waits, return_exceptions=True)
+    assert isinstance(answers[0], asyncio.CancelledError)
+    assert answers[1] is True
+    assert policy.spool.messages == 1
+
+
+async def test_an_append_that_would_go_on_as_it_begins_is_spooled(policy: Policy) -> None:
+    """What it waits for is there, and it was not told yet: it is kept all the same, once."""
+    policy.store.hold.clear()
+    waiting = asyncio.create_task(policy.put(1))
+    await eventually(lambda: policy.store.calls == 1, "an append on its way")
+    policy.store.hold.set()
+    policy.appender.begin("another one failed")
+    assert await waiting is True
+    assert policy.spool.messages == 1
+
+
 async def test_redis_is_not_asked_while_spooling(policy: Policy) -> None:
     """After the first failure nobody waits for a Redis that is away."""
     policy.go_away()
