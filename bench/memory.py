@@ -3,9 +3,10 @@ What messages cost in memory: in Redis while they are unfinished and after, and 
 
     python -m bench.memory [--messages 50000]
 
-Users write ten messages each. A message's body is the value of its stream entry; what is more
-than that is counted. Pending: stored, and read by a worker whose windows are still open. Finished:
-what dedupe keeps for a day or two; the journal, kept ``RETENTION_MS``, is a row of its own.
+Users write ten messages each; a row of its own is about those who write one. A message's body is
+the value of its stream entry; what is more than that is counted. Pending: stored, and read by a
+worker whose windows are still open. Finished: what dedupe keeps for a day or two; the journal, kept
+``RETENTION_MS``, is a row of its own.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ READ_LIMIT_S = 120.0
 
 MIB = 1024 * 1024
 
+SINGLE_MESSAGES = 10_000
 HOUR_MESSAGES = 6000
 HOUR_USERS = 600
 
@@ -37,6 +39,7 @@ async def measure(report: Report, arguments: argparse.Namespace) -> None:
     count = whole_users(arguments.messages)
     strings = _measure_strings(report, count)
     await _measure_messages(report, count, strings)
+    await _measure_single_messages(report, strings)
     await _measure_hour(report)
 
 
@@ -118,6 +121,27 @@ async def _finish_all(redis: RedisServer, store: Store) -> int:
         cut = int(worker.scrape().total("windows_closed_total"))
         worker.stop()
     return cut
+
+
+async def _measure_single_messages(report: Report, strings: Row) -> None:
+    """What dedupe keeps of users who write once: each has a hash of one field, the dearest case."""
+    with redis_server() as redis:
+        store = Store(redis.url)
+        with windows_consumer(redis, MAX_WAIT_MS="100") as worker:
+            worker.wait_ready()
+            await eventually(
+                lambda: _owned(worker) == store.keys.partitions, "a worker that owns all partitions"
+            )
+            empty = store.used_bytes()
+            accepted = await append_all(store, stored_messages(SINGLE_MESSAGES, 1, per_user=1))
+            await store.wait_finished()
+            cut = int(worker.scrape().total("windows_closed_total"))
+            worker.stop()
+        store.check_finished(accepted, cut=cut)
+        store.delete_journals()
+        each = (store.used_bytes() - empty) / SINGLE_MESSAGES
+    name = "finished, dedupe only, of users with a single message"
+    report.add(name, each, "bytes/message", against=strings)
 
 
 async def _measure_hour(report: Report) -> None:
