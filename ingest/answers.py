@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
@@ -26,106 +25,56 @@ def json_answer(
     body: Any, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     """``body`` as compact JSON."""
-    kind = web.Response if headers else WholeAnswer
+    kind = web.Response if headers else _WholeAnswer
     return kind(body=_encode(body), status=status, headers=headers, content_type=_JSON)
 
 
-class Burst:
-    """
-    What is answered in one turn of the loop, to leave together at the end of it.
-
-    Dozens are, for one batch of Redis keeps the messages of dozens of requests. Written one by
-    one between the ends of their requests, each wakes a client that has fallen asleep again.
-    """
-
-    def __init__(self) -> None:
-        self._writes: list[Callable[[], None]] = []
-
-    def add(self, write: Callable[[], None]) -> None:
-        """Call ``write`` after all that is ready to run now."""
-        if not self._writes:
-            asyncio.get_running_loop().call_soon(self._leave)
-        self._writes.append(write)
-
-    def _leave(self) -> None:
-        writes, self._writes = self._writes, []
-        for write in writes:
-            write()
-
-
-class WholeAnswer(web.Response):
+class _WholeAnswer(web.Response):
     """
     JSON without headers of its own, written in one piece.
 
     aiohttp puts the same five headers together anew for each answer, which is a fifth of what
     a request costs it. It still decides where there is something to decide: for HTTP/1.0,
-    ``Connection: close`` and HEAD.
+    ``Connection: close`` and HEAD. A slow reader is waited for as ever.
     """
 
-    burst: Burst | None = None
-    """With what it leaves; None: at once."""
-
-    _transport: asyncio.Transport | None = None
     _is_written = False
 
     @property
     def prepared(self) -> bool:
-        """Whether it is on its way: until then its connection must not be closed."""
+        """Whether it is on its way, or about to be."""
         return self._is_written or super().prepared
 
     @property
     def keep_alive(self) -> bool | None:
         """Whether the connection stays open; None: not decided yet."""
-        return super().keep_alive if self._transport is None else True
+        return True if self._is_written else super().keep_alive
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """
-        Write all of it, or have it written, if that is simple.
-
-        A client that does not read its last answer is waited for.
+        Write all of it, if that is simple.
 
         Raises:
             ConnectionResetError: the client is gone.
         """
-        if self._transport is not None:
+        if self._is_written:
             return None
         is_simple = request.keep_alive and request.version == HttpVersion11
         if not is_simple or request.method == hdrs.METH_HEAD:
             return await super().prepare(request)
-        await request.writer.drain()
-        self._transport = request.transport
-        if self._transport is None or self._transport.is_closing():
-            raise ConnectionResetError("the client is gone")
-        if self.burst is None or _answers_at_once(request):
-            self._write()
-        else:
-            self.burst.add(self._write)
-        return request.writer
-
-    def _write(self) -> None:
-        transport, body = self._transport, self.body
-        assert transport is not None
+        transport, body = request.transport, self.body
         assert isinstance(body, bytes)
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client is gone")
+        transport.write(b"%s%d\r\n\r\n%s" % (_head(self.status, int(time.time())), len(body), body))
         self._is_written = True
-        if not transport.is_closing():
-            head = _head(self.status, int(time.time()))
-            transport.write(b"%s%d\r\n\r\n%s" % (head, len(body), body))
+        await request.writer.drain()
+        return request.writer
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Write what is not written yet."""
-        if self._transport is None:
+        if not self._is_written:
             await super().write_eof(data)
-
-
-def _answers_at_once(request: web.BaseRequest) -> bool:
-    """
-    Whether the connection goes on as soon as this answer is prepared: to its next request, whose
-    answer must not overtake this one, or to its end.
-
-    Since Python 3.12 aiohttp runs a handler that waits for nothing inside the connection's task;
-    that of any other ends first, and what has left by then has left before the connection goes on.
-    """
-    return getattr(request.task.get_coro(), "cr_running", False) is True
 
 
 @lru_cache(maxsize=8)

@@ -19,7 +19,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from structlog.typing import FilteringBoundLogger
 
-from ingest.answers import Burst, WholeAnswer, error_answer
+from ingest.answers import error_answer
 from ingest.auth import ApiGuard
 from ingest.connections import Connections
 from shared.errors import (
@@ -80,7 +80,6 @@ class Front:
         self._metrics = metrics
         self._connections = connections
         self._shortcuts = shortcuts
-        self._burst = Burst()
         self._is_each_logged = log.is_enabled_for(logging.DEBUG)
 
     def before(self, application: Handler) -> Handler:
@@ -101,8 +100,6 @@ class Front:
                 answer = self._answer_failure(request, route, error)
             finally:
                 self._connections.note(request.protocol, answer)
-            if isinstance(answer, WholeAnswer):
-                answer.burst = self._burst
             route = _route_of(request) if shortcut is None else shortcut.route
             self._observe(request, route, answer, time.perf_counter() - begun)
             return answer

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from email.utils import parsedate_to_datetime
-from typing import Any
 from unittest.mock import AsyncMock, Mock
 
 import pytest
@@ -15,7 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from ingest.accepted import Accepted
-from ingest.answers import Burst, WholeAnswer, json_answer
+from ingest.answers import json_answer
 from shared.model import Message
 from tests.support.ingest_server import IngestServer, serving
 
@@ -173,79 +172,22 @@ async def test_a_head_request_has_no_body(server: IngestServer) -> None:
     writer.close()
 
 
-def leaving(transport: Mock, burst: Burst | None = None) -> Coroutine[Any, Any, object]:
-    """The way of one answer to its client."""
-    writer = Mock(drain=AsyncMock())
-    answer = json_answer(SAID)
-    assert isinstance(answer, WholeAnswer)
-    answer.burst = burst
-    return answer.prepare(make_mocked_request("GET", "/", writer=writer, transport=transport))
-
-
 async def test_who_does_not_read_is_waited_for() -> None:
-    """Until there is room for its answer, which is then written once."""
-    room = asyncio.Event()
+    """The next request of such a client is not begun: its answers would fill the memory."""
+    reading = asyncio.Event()
     transport = Mock(is_closing=lambda: False)
-    request = make_mocked_request("GET", "/", writer=Mock(drain=room.wait), transport=transport)
+    writer = Mock(drain=reading.wait)
+    request = make_mocked_request("GET", "/", writer=writer, transport=transport)
     answer = json_answer(SAID)
 
     preparing = asyncio.create_task(answer.prepare(request))
     await asyncio.sleep(0)
+    assert transport.write.call_count == 1
+    assert answer.prepared
     assert not preparing.done()
-    assert not answer.prepared
-    room.set()
+    reading.set()
     await preparing
-    await answer.prepare(request)
     await answer.write_eof()
-    assert answer.prepared
-    assert transport.write.call_count == 1
-
-
-async def test_answers_of_one_turn_leave_together() -> None:
-    """After whatever else is ready, each to its own client; one that has gone holds none up."""
-    burst, log = Burst(), Mock()
-    clients = [Mock(is_closing=Mock(side_effect=[False, number == 1])) for number in range(3)]
-    for number, client in enumerate(clients):
-        log.attach_mock(client.write, f"write_{number}")
-
-    asyncio.get_running_loop().call_soon(log.ready_before)
-    for client in clients:
-        await leaving(client, burst)
-        log.handled()
-    for _ in range(2):
-        await asyncio.sleep(0)
-
-    names = [call[0] for call in log.mock_calls]
-    assert names == ["handled", "handled", "handled", "ready_before", "write_0", "write_2"]
-    await leaving(Mock(is_closing=lambda: False), burst)
-    assert [call[0] for call in log.mock_calls] == names
-
-
-async def test_an_answer_that_waited_for_nothing_leaves_at_once() -> None:
-    """Its connection, in whose task it was made, goes on without a pause, or ends."""
-    burst, transport = Burst(), Mock(is_closing=lambda: False)
-    answer = json_answer(SAID)
-    assert isinstance(answer, WholeAnswer)
-    answer.burst = burst
-    request = make_mocked_request("GET", "/", writer=Mock(drain=AsyncMock()), transport=transport)
-    request._task = asyncio.current_task()  # type: ignore[assignment]
-    await answer.prepare(request)
-    assert transport.write.call_count == 1
-
-
-async def test_an_answer_that_has_not_left_is_not_prepared() -> None:
-    """Or its connection, idle as it seems, might be closed for another one."""
-    burst, transport = Burst(), Mock(is_closing=lambda: False)
-    answer = json_answer(SAID)
-    assert isinstance(answer, WholeAnswer)
-    answer.burst = burst
-    writer = Mock(drain=AsyncMock())
-
-    await answer.prepare(make_mocked_request("GET", "/", writer=writer, transport=transport))
-    assert not answer.prepared
-    assert answer.keep_alive
-    await asyncio.sleep(0)
-    assert answer.prepared
     assert transport.write.call_count == 1
 
 
