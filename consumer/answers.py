@@ -63,13 +63,9 @@ class StreamRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reads:
-    """
-    What one read script gave. ``now_ms``: Redis's time as it ran; ``unread``: the streams that
-    had unread entries afterwards, None if that was not asked.
-    """
+    """What one read script gave. ``peek``: the partition afterwards, if that was asked."""
 
-    now_ms: int
-    unread: tuple[str, ...] | None
+    peek: Peek | None
     streams: Sequence[StreamRead]
 
 

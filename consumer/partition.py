@@ -104,10 +104,10 @@ class Partition:
         self._reply_waits = True
         self._alarm.ring()
 
-    def ring(self) -> None:
-        """A bell rang: read soon, and look at what other workers hold."""
+    def ring(self, instance: str | None = None) -> None:
+        """A bell rang, maybe for an instance: read soon, and look at what other workers hold."""
         self._must_read = True
-        self._reader.ring()
+        self._reader.ring(instance)
         self._foreign_s = 0.0
         self._alarm.ring()
 

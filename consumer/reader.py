@@ -9,12 +9,12 @@ named, which peek in the same script; afterwards every entry older than the wate
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import structlog
 
-from consumer.answers import ReadCode, StreamRead
+from consumer.answers import Peek, ReadCode, StreamRead
 from consumer.memory import Memory
 from consumer.store import PAGE_BYTES, PartitionStore
 from shared import wire
@@ -42,6 +42,9 @@ LOOK_S = 0.03
 ROUNDS = 20
 """Reads of one turn; a flood goes on in the next turn, after what is due was started."""
 
+_INSTANCE = b"instance"
+"""The field of a ring that says whose stream became ready; other rings have none."""
+
 log = structlog.get_logger()
 
 
@@ -66,9 +69,10 @@ class BellReader:
         """The connection was lost: every bell counts as rung when Redis answers again."""
         self._seen.clear()
 
-    async def wait(self, bells: list[str]) -> list[str]:
+    async def wait(self, bells: list[str]) -> dict[str, str | None]:
         """
-        The bells that have rung since they were last returned, or none after ``BLOCK_MS``.
+        The bells that have rung since they were last returned, or none after ``BLOCK_MS``; and
+        the instance whose stream became ready, where the last ring of a bell says so.
 
         A bell that is new here counts as rung, so that nothing before is missed.
         """
@@ -77,13 +81,13 @@ class BellReader:
         if fresh:
             for bell in fresh:
                 self._seen[bell] = await self._last_id(bell)
-            return fresh
+            return dict.fromkeys(fresh)
         ids = [self._seen[bell] for bell in bells]
         found = await self._pipe.call("XREAD", "BLOCK", BLOCK_MS, "STREAMS", *bells, *ids)
-        rung = []
+        rung: dict[str, str | None] = {}
         for key, entries in found or ():
-            self._seen[key.decode()] = entries[-1][0]
-            rung.append(key.decode())
+            bell, (self._seen[bell], ring) = key.decode(), entries[-1]
+            rung[bell] = ring[1].decode(errors="replace") if ring[0] == _INSTANCE else None
         return rung
 
     async def _last_id(self, bell: str) -> bytes:
@@ -107,7 +111,8 @@ class Reader:
         self._metrics = metrics
         self.last_reply = b""
         self.now_ms = 0
-        self._is_rung = True
+        self._must_peek = True
+        self._hint: str | None = None
         self._began_s = 0.0
         self._named_s = 0.0
         self._failed_s: dict[str, float] = {}
@@ -122,9 +127,11 @@ class Reader:
         Raises:
             Fenced: the lease is not ours; nothing more was read.
         """
-        left = self._left(self._memory.unread, time.monotonic())
+        hint, self._hint = self._hint, None
+        known = self._memory.unread or ({hint} if hint is not None else ())
+        left = self._left(known, time.monotonic())
         goes_on = 0 < len(left) <= STREAMS_PER_READ and bool(self._wanted(left))
-        if self._is_rung or not goes_on:
+        if self._must_peek or not goes_on:
             left = await self._peek()
         rounds, is_stale = 0, False
         while (wanted := self._wanted(left)) and rounds < ROUNDS:
@@ -133,9 +140,15 @@ class Reader:
         self._memory.observe(self.now_ms, self._began_s, self._named_s)
         return is_stale or bool(self._wanted(left))
 
-    def ring(self) -> None:
-        """The bell rang, maybe for a reply: only a peek tells of those."""
-        self._is_rung = True
+    def ring(self, instance: str | None) -> None:
+        """
+        The bell rang. Which stream became ready is a hint: its read tells of all others, and of
+        replies, as a peek would.
+        """
+        if instance is None:
+            self._must_peek = True
+        else:
+            self._hint = instance
 
     def goes_on(self, now_s: float) -> bool:
         """Whether what is known to be unread is a reason for a turn, though no bell rang."""
@@ -145,17 +158,16 @@ class Reader:
         return now_s >= self._named_s + LOOK_S or bool(self._wanted(self._left(unread, now_s)))
 
     async def _peek(self) -> list[str]:
-        self._is_rung, began_s = False, time.monotonic()
-        peek = await self._store.peek()
-        self.last_reply = peek.last_reply
-        return self._told(peek.now_ms, peek.unread, began_s, time.monotonic())
+        self._must_peek, began_s = False, time.monotonic()
+        return self._told(await self._store.peek(), began_s, time.monotonic())
 
-    def _told(self, now_ms: int, unread: Sequence[str], began_s: float, now_s: float) -> list[str]:
-        """Redis has named what is unread; all else older than ``now_ms`` is in memory."""
-        self.now_ms, self._began_s, self._named_s = now_ms, began_s, now_s
-        self._memory.unread.intersection_update(unread)
-        self._memory.unread.update(unread)
-        return self._left(unread, now_s)
+    def _told(self, peek: Peek, began_s: float, now_s: float) -> list[str]:
+        """Redis has named what is unread; all else older than its time is in memory."""
+        self.now_ms, self.last_reply = peek.now_ms, peek.last_reply
+        self._began_s, self._named_s = began_s, now_s
+        self._memory.unread.intersection_update(peek.unread)
+        self._memory.unread.update(peek.unread)
+        return self._left(peek.unread, now_s)
 
     def _left(self, instances: Iterable[str], now_s: float) -> list[str]:
         """Those of the streams that may be read: whose last read did not fail just now."""
@@ -171,9 +183,9 @@ class Reader:
         """
         wanted = []
         for instance in instances:
-            stream = self._memory.stream(instance)
-            room = self._read_ahead - (stream.held - stream.open)
-            if stream.busy == 0:
+            stream = self._memory.streams.get(instance)
+            room = self._read_ahead - (stream.held - stream.open if stream else 0)
+            if stream is None or stream.busy == 0:
                 room = max(room, READ_COUNT)
             if room > 0:
                 wanted.append((instance, min(room, READ_COUNT)))
@@ -205,16 +217,15 @@ class Reader:
         until_s = time.monotonic() + FAILED_PAUSE_S
         self._failed_s = {i: s for i, s in self._failed_s.items() if i not in asked}
         self._failed_s |= dict.fromkeys(failed, until_s)
-        if reads.unread is not None:
-            rest = self._told(reads.now_ms, reads.unread, began_s, answered_s)
+        if reads.peek is not None:
+            rest = self._told(reads.peek, began_s, answered_s)
         else:
             self._memory.unread -= drained
             rest = [instance for instance in left if instance not in drained | failed]
-        is_stale = reads.unread is None and len(failed) < len(reads.streams)
+        is_stale = reads.peek is None and len(failed) < len(reads.streams)
         return sorted(rest, key=asked.__contains__), is_stale
 
     async def _learn(self, epoch: int, stream_read: StreamRead) -> None:
-        stream = self._memory.stream(stream_read.instance)
         if stream_read.code is ReadCode.NO_GROUP:
             self._metrics.groups_recreated_total.inc()
             log.error("group.recreated", instance=stream_read.instance)
@@ -228,9 +239,11 @@ class Reader:
             except EntryUndecodable as error:
                 undecodable = (stream_read.instance, raw_id, values)
                 await bury(self._store, epoch, undecodable, error, self._metrics)
-        self._memory.learn_page(stream_read.instance, page, now_s)
+        if page:
+            self._memory.learn_page(stream_read.instance, page, now_s)
         if stream_read.entries:
             last_id: bytes = stream_read.entries[-1][0]
+            stream = self._memory.stream(stream_read.instance)
             stream.read_to_ms = int(last_id.split(b"-")[0])
 
 

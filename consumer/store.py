@@ -53,9 +53,7 @@ class PartitionStore:
 
     async def peek(self) -> Peek:
         """The time, then the streams that have unread entries: older ones are all in those."""
-        now_ms, names, last = await self._script("peek", (self.keys.ready, self.keys.outbox), ())
-        unread = tuple(name.decode() for name in names)
-        return Peek(now_ms=now_ms, unread=unread, last_reply=last)
+        return _peek(*await self._script("peek", (self.keys.ready, self.keys.outbox), ()))
 
     async def read(
         self,
@@ -69,19 +67,18 @@ class PartitionStore:
         Read up to so many entries of each named instance into our pending list.
 
         Of each no more than ``max_bytes`` and a page of at most sixteen entries. ``peeks``: and
-        say what is unread then, as ``peek`` does.
+        peek, in the same instant.
 
         Raises:
             Fenced: nothing was read.
         """
         streams = [self.keys.stream(instance) for instance, _ in wanted]
         pairs = [part for pair in wanted for part in pair]
-        keys = (self.keys.lease, self.keys.ready, *streams)
+        keys = (self.keys.lease, self.keys.ready, self.keys.outbox, *streams)
         args = (GROUP, max_bytes, int(peeks), *pairs)
-        _, now_ms, names, *answers = await self._fenced("read", keys, epoch, args)
+        _, peek, *answers = await self._fenced("read", keys, epoch, args)
         return Reads(
-            now_ms=now_ms,
-            unread=tuple(name.decode() for name in names) if peeks else None,
+            peek=_peek(*peek) if peeks else None,
             streams=[
                 _stream_read(instance, code, body)
                 for (instance, _), (code, body) in zip(wanted, answers, strict=True)
@@ -269,6 +266,11 @@ class PartitionStore:
 
     async def _script(self, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
         return await self._pipe.script(load_script(name), keys, args)
+
+
+def _peek(now_ms: int, names: Sequence[bytes], last_reply: bytes) -> Peek:
+    unread = tuple(name.decode() for name in names)
+    return Peek(now_ms=now_ms, unread=unread, last_reply=last_reply)
 
 
 def _stream_read(instance: str, code: int, body: Any) -> StreamRead:

@@ -252,11 +252,11 @@ class Worker:
                     partition.ring()
                 await asyncio.sleep(0.2)
                 continue
-            for bell in rung:
+            for bell, instance in rung.items():
                 if bell == self._keys.bell:
                     self._keeper.nudge()
                 elif (owned := self._keeper.partitions.get(bells[bell])) is not None:
-                    owned.ring()
+                    owned.ring(instance)
 
     async def _gauge(self) -> None:
         while True:

@@ -2,7 +2,7 @@
 --
 -- KEYS 1 streams  SET     instances that have a stream here
 --      2 ready    ZSET    instance -> ms of its first unread entry
---      3 bell     STREAM  length 1; what the owner blocks on
+--      3 bell     STREAM  length 1; what the owner blocks on; says which instance is ready
 --      4.. three per message: its stream; its conversation's seen0 and seen1, HASHes message hash
 --          -> entry id, of even and of odd generations
 -- ARGV 1 group
@@ -46,7 +46,7 @@ for i = 4, #KEYS, 3 do
         redis.pcall('XGROUP', 'CREATE', stream, group, '0')
       end
       if #redis.call('ZRANGE', ready, 0, 1) == 1 then
-        redis.call('XADD', bell, 'MAXLEN', '1', '*', 'r', '1')
+        redis.call('XADD', bell, 'MAXLEN', '1', '*', 'instance', instance)
       end
     end
     announced = instance

@@ -1,15 +1,16 @@
 -- read: take unread entries of several streams into our pending list, if the lease is ours.
 --
--- KEYS 1 lease  HASH  owner, epoch
---      2 ready  ZSET  instance -> ms
---      3.. a stream per instance asked for
+-- KEYS 1 lease   HASH    owner, epoch
+--      2 ready   ZSET    instance -> ms
+--      3 outbox  STREAM  replies that are not sent
+--      4.. a stream per instance asked for
 -- ARGV 1 worker id, also the consumer's name
 --      2 epoch
 --      3 group
 --      4 a stream gives no more pages after so many bytes
---      5 1: name what is in ready afterwards | 0: do not
+--      5 1: name what is in ready afterwards | 0: name nothing
 --      6.. pairs: instance, how many entries at most
--- Returns {0 FENCED} or {1, now in ms, {instance, ...}, {code, {id, body, id, body, ...}}, ...}:
+-- Returns {0 FENCED} or {1, what peek returns, {code, {id, body, id, body, ...}}, ...}:
 --      0 READ       entries, and nothing is left: the instance left ready
 --      1 NO_STREAM  there is none, the instance left ready
 --      2 NO_GROUP   the group was lost and is there again from 0; read again
@@ -17,11 +18,11 @@
 --      4 MORE       entries; as many as were asked for, so more may be there
 -- A body is the value of an entry's only field m, else all fields and values. Pages grow from one
 -- entry to sixteen: no command says how large the next is. PERSIST is allowed out of memory.
-local held = redis.call('HMGET', KEYS[1], 'owner', 'epoch')
+local held, ready = redis.call('HMGET', KEYS[1], 'owner', 'epoch'), KEYS[2]
 if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then
   return {0}
 end
-local ready, consumer, group, max_bytes = KEYS[2], ARGV[1], ARGV[3], tonumber(ARGV[4])
+local consumer, group, max_bytes = ARGV[1], ARGV[3], tonumber(ARGV[4])
 redis.call('PERSIST', ready)
 local function read_stream(stream, instance, most)
   local entries, size, bytes, page = {}, 0, 0, 1
@@ -50,9 +51,9 @@ local function read_stream(stream, instance, most)
   end
   return {4, entries}
 end
-local time, reads = redis.call('TIME'), {}
-for i = 3, #KEYS do
-  reads[#reads + 1] = read_stream(KEYS[i], ARGV[2 * i], tonumber(ARGV[2 * i + 1]))
+local time, last, reads = redis.call('TIME'), redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', '1')[1], {}
+for i = 4, #KEYS do
+  reads[#reads + 1] = read_stream(KEYS[i], ARGV[2 * i - 2], tonumber(ARGV[2 * i - 1]))
 end
 local names = ARGV[5] == '1' and redis.call('ZRANGE', ready, 0, -1) or {}
-return {1, time[1] * 1000 + math.floor(time[2] / 1000), names, unpack(reads)}
+return {1, {time[1] * 1000 + math.floor(time[2] / 1000), names, last and last[1] or ''}, unpack(reads)}

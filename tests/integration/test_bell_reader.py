@@ -9,6 +9,7 @@ from consumer.reader import BellReader
 from shared.connect import Pipe
 from tests.support.deployment import RunningWorker, deployment
 from tests.support.handler_server import HandlerServer
+from tests.support.partition_scripts import SHOP, Scripts
 from tests.support.waiting import eventually
 
 LATER = "99999999999999-1"
@@ -23,10 +24,21 @@ async def ring(pipe: Pipe, bell: str, entry_id: str = "*") -> None:
 async def test_a_ring_is_heard_once(pipe: Pipe, prefix: str) -> None:
     """A new bell counts as rung; afterwards each ring wakes exactly one wait."""
     bells, bell = BellReader(pipe), f"{prefix}:bell"
-    assert await bells.wait([bell]) == [bell]
+    assert await bells.wait([bell]) == {bell: None}
     await ring(pipe, bell)
-    assert await bells.wait([bell]) == [bell]
-    assert await bells.wait([bell]) == []
+    assert await bells.wait([bell]) == {bell: None}
+    assert await bells.wait([bell]) == {}
+
+
+async def test_a_ring_may_say_whose_stream_became_ready(scripts: Scripts) -> None:
+    """Append's rings do; the last one is heard."""
+    bells, bell = BellReader(scripts.pipe), scripts.p.bell
+    await bells.wait([bell])
+    await scripts.append("A")
+    assert await bells.wait([bell]) == {bell: SHOP}
+    await scripts.append("B", instance="clinic")
+    await ring(scripts.pipe, bell)
+    assert await bells.wait([bell]) == {bell: None}
 
 
 async def test_rings_under_lower_ids_are_heard_after_a_lost_connection(
@@ -38,13 +50,13 @@ async def test_rings_under_lower_ids_are_heard_after_a_lost_connection(
     await bells.wait([bell])
     await pipe.call("DEL", bell)
     await ring(pipe, bell)
-    assert await bells.wait([bell]) == []
+    assert await bells.wait([bell]) == {}
 
     bells.forget()
 
-    assert await bells.wait([bell]) == [bell]
+    assert await bells.wait([bell]) == {bell: None}
     await ring(pipe, bell)
-    assert await bells.wait([bell]) == [bell]
+    assert await bells.wait([bell]) == {bell: None}
 
 
 async def test_a_worker_hears_a_server_that_lost_its_last_rings(

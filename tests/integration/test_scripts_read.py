@@ -40,14 +40,17 @@ async def test_read_may_say_what_is_unread_then(scripts: Scripts) -> None:
     _, entry_id = await scripts.append("A")
     for name, instance in (("B", SHOP), ("C", "clinic"), ("D", "bakery")):
         await scripts.append(name, instance=instance)
+    await scripts.client.xadd(scripts.p.outbox, {"m": "reply"}, id="7-1")
     epoch = await scripts.acquire()
     wanted = [(SHOP, 1), ("clinic", 10)]
     told = await scripts.us.read(epoch, wanted, peeks=True)
     peek = await scripts.us.peek()
-    assert sorted(told.unread or ()) == sorted(peek.unread) == ["bakery", SHOP]
-    assert entry_id.ms <= told.now_ms <= peek.now_ms
+    assert told.peek is not None
+    assert sorted(told.peek.unread) == sorted(peek.unread) == ["bakery", SHOP]
+    assert entry_id.ms <= told.peek.now_ms <= peek.now_ms
+    assert told.peek.last_reply == peek.last_reply == b"7-1"
     assert [len(stream.entries) for stream in told.streams] == [1, 1]
-    assert (await scripts.us.read(epoch, wanted)).unread is None
+    assert (await scripts.us.read(epoch, wanted)).peek is None
 
 
 async def test_read_of_several_streams_answers_each(scripts: Scripts) -> None:

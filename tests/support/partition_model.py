@@ -88,6 +88,9 @@ class ModelStore:
 
     async def peek(self) -> Peek:
         """The time and what is unread."""
+        return self._peek()
+
+    def _peek(self) -> Peek:
         ready = tuple(sorted(self._partition.ready))
         return Peek(now_ms=self._partition.now_ms, unread=ready, last_reply=b"")
 
@@ -110,8 +113,7 @@ class ModelStore:
             rows = [self._row(stream, entry_id) for entry_id in taken]
             code = ReadCode.READ if drained else ReadCode.MORE
             reads.append(StreamRead(instance=instance, code=code, entries=rows, drained=drained))
-        names = tuple(sorted(self._partition.ready)) if peeks else None
-        return Reads(now_ms=self._partition.now_ms, unread=names, streams=reads)
+        return Reads(peek=self._peek() if peeks else None, streams=reads)
 
     async def streams(self) -> list[str]:
         """The instances that have a stream here."""

@@ -12,7 +12,7 @@ from shared.metrics import ConsumerMetrics
 from shared.model import Message, WorkerId
 from shared.wire import encode_message
 from tests.support.histories import START_MS
-from tests.support.partition_model import ModelPartition, ModelStore
+from tests.support.partition_model import ModelPartition, ModelStore, ModelStream
 
 US = WorkerId("us")
 RULES = Rules(max_wait_ms=8000, max_messages=100_000, quiet_ms=0, grace_ms=2000)
@@ -93,6 +93,51 @@ async def test_stream_that_becomes_ready_after_the_peek_is_read_in_the_same_turn
     assert turns.held() == turns.held("bakery") == 1
 
 
+async def test_ring_that_names_a_stream_costs_one_read() -> None:
+    """What else is ready is told by that read; a name that is not ready harms nothing."""
+    turns = Turns()
+    await turns.turn()
+    turns.say()
+    turns.say("bakery")
+    turns.reader.ring("shop")
+    assert await turns.turn() == (False, ["read 1 and peek", "read 1 and peek"])
+    assert turns.held() == turns.held("bakery") == 1
+    turns.reader.ring("shop")
+    assert await turns.turn() == (False, ["read 1 and peek"])
+    assert await turns.turn() == (False, ["peek"])
+
+
+async def test_name_of_no_stream_leaves_no_trace() -> None:
+    """A ring may be older than what was read since, or be anything: memory does not grow by it."""
+    turns = Turns()
+    turns.say()
+    await turns.turn()
+    turns.partition.streams["gone"] = ModelStream()
+    turns.reader.ring("gone")
+    assert await turns.turn() == (False, ["read 1 and peek"])
+    assert set(turns.memory.streams) == {"shop"}
+
+
+async def test_ring_without_a_name_is_not_covered_by_one_with() -> None:
+    """It may tell of a reply."""
+    turns = Turns()
+    await turns.turn()
+    turns.say()
+    turns.reader.ring(None)
+    turns.reader.ring("shop")
+    assert await turns.turn() == (False, ["peek", "read 1 and peek"])
+
+
+async def test_named_stream_without_room_makes_it_peek() -> None:
+    """The watermark must go on."""
+    turns = Turns(read_ahead=0)
+    await turns.turn()
+    turns.memory.stream("shop").busy = 1
+    turns.say()
+    turns.reader.ring("shop")
+    assert await turns.turn() == (False, ["peek"])
+
+
 async def test_flood_is_read_on_without_peeking() -> None:
     """The last read named it; a bell that rings meanwhile may tell of a reply, so that peeks."""
     turns = Turns(read_ahead=10**9)
@@ -102,7 +147,7 @@ async def test_flood_is_read_on_without_peeking() -> None:
     assert asked == ["peek", *["read 1 and peek"] * 20]
     again, asked = await turns.turn()
     assert asked == ["read 1 and peek"] * 20
-    turns.reader.ring()
+    turns.reader.ring(None)
     again, asked = await turns.turn()
     assert asked[0] == "peek"
     assert not again

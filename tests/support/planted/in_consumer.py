@@ -113,15 +113,20 @@ def local_clock() -> None:
     """Windows are closed by the time of the worker's own clock, which is 300 ms ahead."""
     from consumer.store import PartitionStore
 
-    def hurry(told: Any) -> Any:
-        async def ask_ahead(*args: Any, **named: Any) -> Any:
-            found = await told(*args, **named)
-            return replace(found, now_ms=found.now_ms + AHEAD_MS)
+    peek, read = PartitionStore.peek, PartitionStore.read
 
-        return ask_ahead
+    def ahead(found: Any) -> Any:
+        return replace(found, now_ms=found.now_ms + AHEAD_MS)
 
-    PartitionStore.peek = hurry(PartitionStore.peek)  # type: ignore[method-assign]
-    PartitionStore.read = hurry(PartitionStore.read)  # type: ignore[method-assign]
+    async def peek_ahead(self: PartitionStore) -> Any:
+        return ahead(await peek(self))
+
+    async def read_ahead(self: PartitionStore, *args: Any, **named: Any) -> Any:
+        found = await read(self, *args, **named)
+        return replace(found, peek=found.peek and ahead(found.peek))
+
+    PartitionStore.peek = peek_ahead  # type: ignore[method-assign]
+    PartitionStore.read = read_ahead  # type: ignore[method-assign]
 
 
 def delete_consumer() -> None:
