@@ -11,8 +11,8 @@ from msgspec import Struct
 from shared.errors import BrokerRefused
 from shared.model import Conversation, EntryId, Token, Window
 
-RawEntry = tuple[bytes, list[bytes]]
-"""An entry as Redis gives it: id, and field, value, ..."""
+RawEntry = tuple[bytes, bytes | list[bytes]]
+"""An entry as Redis gives it: id, and field, value, ...; or the value alone of the field m."""
 
 
 class ReadCode(IntEnum):

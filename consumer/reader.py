@@ -252,7 +252,7 @@ async def decode_or_bury(
     epoch: int,
     instance: str,
     raw_id: bytes,
-    values: list[bytes],
+    values: bytes | list[bytes],
     metrics: ConsumerMetrics,
 ) -> Entry | None:
     """The entry; None when it cannot be read and has become a dead letter of its own."""
@@ -266,18 +266,19 @@ async def decode_or_bury(
 async def bury(
     store: PartitionStore,
     epoch: int,
-    undecodable: tuple[str, bytes, list[bytes]],
+    undecodable: tuple[str, bytes, bytes | list[bytes]],
     error: EntryUndecodable,
     metrics: ConsumerMetrics,
 ) -> None:
     """Make a dead letter of an entry that cannot be read: its instance, id, and what is in it."""
     instance, raw_id, values = undecodable
+    fields = [wire.FIELD, values] if isinstance(values, bytes) else values
     letter = wire.DeadLetter(
         window=None,
         error=str(error),
         attempts=0,
         instance=instance,
-        raw=b" ".join(values).decode(errors="backslashreplace"),
+        raw=b" ".join(fields).decode(errors="backslashreplace"),
     )
     await store.bury(epoch, instance, raw_id, wire.encode_dead_letter(letter))
     metrics.entries_undecodable_total.inc()

@@ -7,7 +7,6 @@ Every method may raise ``BrokerUnavailable`` (no answer: it may have run) or ``B
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,7 +32,6 @@ from shared.keys import conversation_of_field as conversation_of
 from shared.model import Conversation, EntryId, Token, WorkerId
 from shared.record import DAMAGE, Record, decode_record, encode_extent
 from shared.scripts import load_script
-from shared.wire import FIELD
 
 PAGE_BYTES = 1024 * 1024
 """Of entries in one answer: all partitions of a worker may read at once."""
@@ -156,8 +154,8 @@ class PartitionStore:
     async def entries(self, instance: str, ids: Sequence[EntryId]) -> list[RawEntry]:
         """Those of ``ids`` that are in the instance's stream, pending or not."""
         stream = self.keys.stream(instance)
-        calls = (self._pipe.call("XRANGE", stream, str(i), str(i)) for i in ids)
-        return [row for rows in await asyncio.gather(*calls) for row in rows]
+        commands = (("XRANGE", stream, text, text) for text in map(str, ids))
+        return [(row[0], row[1]) for rows in await self._pipe.call_each(commands) for row in rows]
 
     async def pending_count(self, instance: str) -> int:
         """How many entries of the instance are read and not finished."""
@@ -278,15 +276,7 @@ def _stream_read(instance: str, code: int, body: Any) -> StreamRead:
     return StreamRead(
         instance=instance,
         code=ReadCode(code),
-        entries=[] if failed else _pairs(body),
+        entries=[] if failed else list(zip(body[::2], body[1::2], strict=True)),
         drained=code in (ReadCode.NO_STREAM, ReadCode.READ),
         error=body.decode() if failed else "",
     )
-
-
-def _pairs(flat: list[Any]) -> list[RawEntry]:
-    """The entries of ``read``'s flat answer; a list stands for those that are not of our form."""
-    return [
-        (entry_id, body if type(body) is list else [FIELD, body])
-        for entry_id, body in zip(flat[::2], flat[1::2], strict=True)
-    ]

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -115,6 +115,19 @@ class Pipe:
         call = Call(pack_command(command), loop)
         self.send(call)
         return await call.future
+
+    async def call_each(self, commands: Iterable[tuple[Any, ...]]) -> list[Any]:
+        """
+        Run commands that leave together, and no task for each; their answers, in order.
+
+        Raises:
+            what ``call`` raises, of the first that fails; the others may have run.
+        """
+        loop = asyncio.get_running_loop()
+        calls = [Call(pack_command(command), loop) for command in commands]
+        for call in calls:
+            self.send(call)
+        return await asyncio.gather(*[call.future for call in calls])
 
     async def script(self, script: Script, keys: Sequence[Any], args: Sequence[Any]) -> Any:
         """Run one script, by its hash; by its text where Redis does not know it (yet)."""

@@ -111,7 +111,7 @@ class EntryId(Struct, frozen=True, order=True, gc=False):
     @classmethod
     def parse(cls, raw: bytes | str) -> EntryId:
         """``b"1700000000000-3"`` or its text."""
-        ms, _, seq = (raw.encode() if isinstance(raw, str) else raw).partition(b"-")
+        ms, _, seq = raw.partition(b"-") if isinstance(raw, bytes) else raw.partition("-")
         return cls(int(ms), int(seq))
 
     def __str__(self) -> str:

@@ -83,16 +83,14 @@ def _message_of(instance: str, body: MessageBody) -> Message:
     )
 
 
-def decode_entry(instance: str, entry_id: bytes, values: list[bytes]) -> Entry:
+def decode_entry(instance: str, entry_id: bytes, values: bytes | list[bytes]) -> Entry:
     """
-    ``values``: field, value, ... as Redis gives them.
+    ``values``: the value of the only field m; or field, value, ... as Redis gives them.
 
     Raises:
         EntryUndecodable: not ours, damaged, or of a later version.
     """
-    if len(values) != 2 or values[0] != FIELD:
-        raise EntryUndecodable("the entry does not have exactly the field m")
-    value = values[1]
+    value = values if isinstance(values, bytes) else _only_value(values)
     replayed: Window | None = None
     try:
         read_id = EntryId.parse(entry_id)
@@ -103,6 +101,12 @@ def decode_entry(instance: str, entry_id: bytes, values: list[bytes]) -> Entry:
     except _DAMAGE as error:
         raise _undecodable("entry", value, error) from error
     return Entry(id=read_id, message=message, replayed=replayed, size_bytes=len(value))
+
+
+def _only_value(values: list[bytes]) -> bytes:
+    if len(values) != 2 or values[0] != FIELD:
+        raise EntryUndecodable("the entry does not have exactly the field m")
+    return values[1]
 
 
 def _replayed_window(instance: str, value: bytes, error: ValidationError) -> Window:

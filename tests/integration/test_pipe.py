@@ -48,6 +48,21 @@ async def test_an_error_reply_fails_alone(redis_url: str, prefix: str) -> None:
     assert [answers[0], answers[2]] == [1, 2]
 
 
+async def test_calls_that_leave_together_answer_in_order(redis_url: str, prefix: str) -> None:
+    """Their first error is raised; what cannot be packed keeps all of them back."""
+    async with running_pipe(redis_url) as pipe:
+        await pipe.call("SET", f"{prefix}:text", "a")
+        counting = [("INCR", f"{prefix}:n")] * 3
+        assert await pipe.call_each([]) == []
+        assert await pipe.call_each(counting) == [1, 2, 3]
+        with pytest.raises(BrokerRefused, match="WRONGTYPE"):
+            await pipe.call_each([("XLEN", f"{prefix}:text"), *counting])
+        assert await pipe.call("GET", f"{prefix}:n") == b"6"
+        with pytest.raises(UnicodeEncodeError):
+            await pipe.call_each([*counting, ("SET", f"{prefix}:b", "\udcff")])
+        assert await pipe.call("GET", f"{prefix}:n") == b"6"
+
+
 async def test_a_closed_connection_is_made_again(redis_url: str, prefix: str) -> None:
     """Whoever waits when the connection ends is told so; the next call works again."""
     async with running_pipe(redis_url) as pipe:
