@@ -73,7 +73,7 @@ class Running:
         """What stands in Redis once the start was answered."""
         window = self.window
         return Record(
-            ids=tuple(entry.id for entry in window.entries),
+            ids=tuple([entry.id for entry in window.entries]),
             window_id=window.id,
             closed_by=window.closed_by,
             opened_at=window.opened_at,

@@ -13,7 +13,7 @@ stream that are closed or in hand, and whatever its users sent within ``max_wait
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -45,8 +45,8 @@ BULKY_BYTES = 32 * 1024
 class EntryStore(Protocol):
     """Where the bodies are."""
 
-    async def entries(self, instance: str, ids: Sequence[EntryId]) -> list[RawEntry]:
-        """Those of ``ids`` that are in the instance's stream."""
+    async def entries(self, wanted: Sequence[tuple[str, EntryId]]) -> list[RawEntry | None]:
+        """Each entry of an instance's stream that is wanted; None: it is not there."""
         ...
 
 
@@ -57,7 +57,7 @@ def entry_cost_bytes(entry: Entry) -> int:
 
 def cost_bytes(entries: Iterable[Entry]) -> int:
     """What holding these takes of the budget."""
-    return sum([entry_cost_bytes(entry) for entry in entries])
+    return sum([0 if e.is_bare else e.size_bytes + ENTRY_COST_BYTES for e in entries])
 
 
 def size_bytes(entries: Iterable[Entry]) -> int:
@@ -96,20 +96,26 @@ def is_bare(window: Window) -> bool:
     return any(entry.is_bare for entry in window.entries)
 
 
-async def load_window(store: EntryStore, window: Window) -> Window | None:
+async def load_windows(store: EntryStore, windows: Sequence[Window]) -> list[Window | None]:
     """
-    The window with everything that its users wrote; None: some of it is not there any more.
+    Windows with everything that their users wrote; None: some of it is not there any more.
 
     Raises:
         BrokerUnavailable, BrokerRefused: nothing was found out.
     """
-    absent = [entry.id for entry in window.entries if entry.is_bare]
-    rows = await store.entries(window.instance, absent)
+    wanted = [(w.instance, entry.id) for w in windows for entry in w.entries if entry.is_bare]
+    rows = iter(await store.entries(wanted))
+    return [_filled(window, rows) for window in windows]
+
+
+def _filled(window: Window, rows: Iterator[RawEntry | None]) -> Window | None:
+    """The window with the next of ``rows`` in the place of each bare entry; all are taken."""
+    taken = [next(rows) for entry in window.entries if entry.is_bare]
     try:
-        found = [decode_entry(window.instance, raw_id, values) for raw_id, values in rows]
+        found = [decode_entry(window.instance, *row) for row in taken if row is not None]
     except EntryUndecodable:
         return None
-    if len(found) < len(absent):
+    if len(found) < len(taken):
         return None
-    loaded = {entry.id: entry for entry in found}
-    return replace(window, entries=tuple(loaded.get(e.id, e) for e in window.entries))
+    left = iter(found)
+    return replace(window, entries=tuple([next(left) if e.is_bare else e for e in window.entries]))

@@ -17,7 +17,7 @@ import structlog
 
 from consumer.answers import StartAnswer, StartCode, StartRequest
 from consumer.attempt import Attempts, DispatchSettings, Running
-from consumer.bodies import BULKY_BYTES, HAND_BYTES, is_bare, load_window
+from consumer.bodies import BULKY_BYTES, HAND_BYTES, is_bare, load_windows
 from consumer.conversation import State
 from consumer.membership import Membership
 from consumer.memory import Memory
@@ -171,16 +171,20 @@ class Dispatcher:
         absent = [one for one in begun if is_bare(one[1].held)]
         if not absent:
             return begun
-        loads = (load_window(owner.store, running.held) for _, running in absent)
-        for one, window in zip(absent, await asyncio.gather(*loads), strict=True):
-            if window is not None:
-                one[1].window = window
-                continue
-            begun.remove(one)
-            self._end(one[1])
-            log.warning("window.incomplete", window=one[1].held.id)
-            if owner.memory is memory:
-                owner.restart("entries of a window are not there")
+        # bulky ones by themselves: what was fetched of one is let go before the next is decoded
+        loads = [[one] for one in absent if one[1].bulk_bytes]
+        loads.append([one for one in absent if not one[1].bulk_bytes])
+        fetches = (load_windows(owner.store, [r.held for _, r in load]) for load in loads)
+        for load, windows in zip(loads, await asyncio.gather(*fetches), strict=True):
+            for one, window in zip(load, windows, strict=True):
+                if window is not None:
+                    one[1].window = window
+                    continue
+                begun.remove(one)
+                self._end(one[1])
+                log.warning("window.incomplete", window=one[1].held.id)
+                if owner.memory is memory:
+                    owner.restart("entries of a window are not there")
         return begun
 
     def _restart(self, owner: Owner, reason: str) -> None:

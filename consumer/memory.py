@@ -69,7 +69,7 @@ class Memory:
         are known already change nothing.
         """
         stream, watermark_ms = self.stream(instance), self.watermark_ms(instance)
-        states = self.states
+        states, gathers = self.states, Phase.OPEN
         for entry in entries:
             conversation = (instance, entry.message.user)
             state = states.get(conversation)
@@ -84,7 +84,7 @@ class Memory:
                 place = state.place(entry)
                 if place is None:
                     continue
-                if place < at and state.phase is Phase.OPEN:
+                if place < at and state.phase is gathers:
                     state.cut = None
                 at = place
             fits = self._take_room(entry)
@@ -93,7 +93,7 @@ class Memory:
             stream.held += 1
             if len(held) == 1:
                 self.on_opened(entry)
-            if state.phase is Phase.OPEN:
+            if state.phase is gathers:
                 stream.open += 1
                 if state.record is None:
                     self._look(state, watermark_ms)

@@ -151,11 +151,11 @@ class PartitionStore:
             cursor=next_cursor, entries=entries, missing=missing, lost_group=code == _NO_GROUP
         )
 
-    async def entries(self, instance: str, ids: Sequence[EntryId]) -> list[RawEntry]:
-        """Those of ``ids`` that are in the instance's stream, pending or not."""
-        stream = self.keys.stream(instance)
-        commands = (("XRANGE", stream, text, text) for text in map(str, ids))
-        return [(row[0], row[1]) for rows in await self._pipe.call_each(commands) for row in rows]
+    async def entries(self, wanted: Sequence[tuple[str, EntryId]]) -> list[RawEntry | None]:
+        """Each entry of an instance's stream that is wanted, pending or not; None: not there."""
+        asked = ((self.keys.stream(instance), str(entry_id)) for instance, entry_id in wanted)
+        commands = (("XRANGE", stream, text, text) for stream, text in asked)
+        return [tuple(rows[0]) if rows else None for rows in await self._pipe.call_each(commands)]
 
     async def pending_count(self, instance: str) -> int:
         """How many entries of the instance are read and not finished."""
@@ -177,9 +177,10 @@ class PartitionStore:
         streams = [self.keys.stream(request.window.instance) for request in requests]
         args: list[Any] = [GROUP]
         for request in requests:
-            args.append(conversation_field(*request.window.conversation))
-            args += (request.replaces or "", request.token, str(request.window.entries[0].id))
-            args.append(encode_extent(request.window, request.error))
+            window = request.window
+            ids = [f"{(i := entry.id).ms}-{i.seq}" for entry in window.entries]
+            args += (conversation_field(window.instance, window.user), request.replaces or "")
+            args += (request.token, ids[0], encode_extent(window, ids, request.error))
         keys = (self.keys.lease, self.keys.running, *streams)
         answer = await self._fenced("start", keys, epoch, args)
         return [

@@ -126,8 +126,10 @@ async def _add_missing(
         if not absent:
             continue
         instance = conversation[0]
-        for raw_id, values in await store.entries(instance, absent):
-            entry = await decode_or_bury(store, epoch, instance, raw_id, values, metrics)
+        for row in await store.entries([(instance, entry_id) for entry_id in absent]):
+            if row is None:
+                continue
+            entry = await decode_or_bury(store, epoch, instance, *row, metrics)
             if entry is not None:
                 members[conversation][entry.id] = strip(entry)
 

@@ -78,10 +78,10 @@ def _text(body: dict[str, Any], name: str) -> str:
     return value
 
 
-def encode_extent(window: Window, error: str = "") -> bytes:
-    """The part of a record that the starter knows; the script adds the rest."""
+def encode_extent(window: Window, ids: list[str], error: str = "") -> bytes:
+    """The part of a record that the starter knows; the script adds the rest. ``ids``: in text."""
     body: dict[str, Any] = {
-        "ids": [str(entry.id) for entry in window.entries],
+        "ids": ids,
         "window_id": window.id,
         "closed_by": window.closed_by,
         "opened_at": window.opened_at,

@@ -245,7 +245,8 @@ async def test_bury_moves_one_entry_to_the_dead_letters(scripts: Scripts) -> Non
     assert [values for _, values in dead] == [{b"m": b"the letter"}]
     left = [str(appended[0]), str(appended[2])]
     assert list(await scripts.pending()) == left
-    assert ids(await scripts.us.entries(SHOP, appended)) == left
+    rows = await scripts.us.entries([(SHOP, entry_id) for entry_id in appended])
+    assert ids([row for row in rows if row is not None]) == left
 
 
 async def test_what_is_asked_of_a_partition_is_answered(scripts: Scripts) -> None:

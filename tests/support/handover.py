@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 import consumer.reader
 import consumer.takeover
 from consumer.answers import FinishCode, StartRequest
-from consumer.bodies import load_window
+from consumer.bodies import load_windows
 from consumer.window import Rules
 from ops.chaos.cutter import Raw, cut_naively
 from shared.model import Conversation, EntryId, Message, WindowId, WorkerId
@@ -313,7 +313,7 @@ class HandoverMachine(RuleBasedStateMachine):
         assert len(naive) > done, "a window has started before it was closed"
         members, reason, due_ms = naive[done]
         assert extent == tuple(f"{raw.ms}-{raw.seq}" for raw in members)
-        whole = self.run(load_window(self.workers[0].store, window))
+        (whole,) = self.run(load_windows(self.workers[0].store, [window]))
         assert whole is not None
         texts = tuple(entry.message.message_id for entry in whole.members)
         assert texts == tuple(raw.message_id for raw in members), "it is not what they wrote"

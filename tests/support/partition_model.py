@@ -139,10 +139,15 @@ class ModelStore:
         rows = [self._row(stream, entry_id) for entry_id in pending[:count]]
         return ClaimPage(cursor=str(rest[0]).encode() if rest else b"0-0", entries=rows, missing=0)
 
-    async def entries(self, instance: str, ids: Sequence[EntryId]) -> list[RawEntry]:
-        """Those of ``ids`` that are in the stream."""
-        stream = self._partition.streams[instance]
-        return [self._row(stream, entry_id) for entry_id in ids if entry_id in stream.entries]
+    async def entries(self, wanted: Sequence[tuple[str, EntryId]]) -> list[RawEntry | None]:
+        """Each that is in its stream."""
+        streams = self._partition.streams
+        return [
+            self._row(streams[instance], entry_id)
+            if entry_id in streams[instance].entries
+            else None
+            for instance, entry_id in wanted
+        ]
 
     async def start(self, epoch: int, requests: Sequence[StartRequest]) -> list[StartAnswer]:
         """Exactly the named token must stand there."""

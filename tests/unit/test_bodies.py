@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from consumer.answers import RawEntry
-from consumer.bodies import BULKY_BYTES, ENTRY_COST_BYTES, is_bare, load_window, strip
+from consumer.bodies import BULKY_BYTES, ENTRY_COST_BYTES, is_bare, load_windows, strip
 from consumer.conversation import State
 from consumer.memory import Memory
 from consumer.window import Rules
@@ -26,10 +26,10 @@ class Stream:
     def __init__(self, *rows: RawEntry) -> None:
         self.rows = dict(rows)
 
-    async def entries(self, instance: str, ids: Sequence[EntryId]) -> list[RawEntry]:
-        """Those that are there."""
-        asked = [str(entry_id).encode() for entry_id in ids]
-        return [(raw_id, self.rows[raw_id]) for raw_id in asked if raw_id in self.rows]
+    async def entries(self, wanted: Sequence[tuple[str, EntryId]]) -> list[RawEntry | None]:
+        """Each that is there."""
+        asked = [str(entry_id).encode() for _, entry_id in wanted]
+        return [(raw_id, self.rows[raw_id]) if raw_id in self.rows else None for raw_id in asked]
 
 
 def raw(entry: Entry) -> RawEntry:
@@ -95,8 +95,8 @@ async def test_a_window_is_whole_when_it_starts() -> None:
     entries, stream = stored("one", "two", "three")
     (_, window, _) = start(memory_of(entries, ENTRY_COST_BYTES + 200))
     assert is_bare(window)
-    loaded = await load_window(stream, window)
-    assert loaded == replace(window, entries=tuple(entries))
+    whole = replace(window, entries=tuple(entries))
+    assert await load_windows(stream, [window, whole, window]) == [whole] * 3
 
 
 async def test_a_replayed_window_is_bare_and_whole_again() -> None:
@@ -106,7 +106,7 @@ async def test_a_replayed_window_is_bare_and_whole_again() -> None:
     entry = decode_entry("shop", *row)
     (_, window, _) = start(memory_of([entry], 0))
     assert (window.id, len(window.members), is_bare(window)) == (dead.id, 2, True)
-    loaded = await load_window(Stream(row), window)
+    (loaded,) = await load_windows(Stream(row), [window])
     assert loaded is not None
     assert [member.message.text for member in loaded.members] == ["one", "two"]
 
@@ -114,11 +114,15 @@ async def test_a_replayed_window_is_bare_and_whole_again() -> None:
 async def test_a_window_whose_entry_is_gone_is_not_loaded() -> None:
     """Nobody is handed a window with a hole in it, nor one that was damaged meanwhile."""
     entries, stream = stored("one", "two", "three")
-    window = replace(make_window(), entries=tuple(strip(entry) for entry in entries))
+    window, other = (
+        replace(make_window(), entries=tuple(strip(entry) for entry in some))
+        for some in (entries, entries[2:])
+    )
+    whole = replace(other, entries=tuple(entries[2:]))
     del stream.rows[str(entries[1].id).encode()]
-    assert await load_window(stream, window) is None
+    assert await load_windows(stream, [window, other]) == [None, whole]
     stream.rows[str(entries[1].id).encode()] = [b"m", b"damaged"]
-    assert await load_window(stream, window) is None
+    assert await load_windows(stream, [window, other]) == [None, whole]
 
 
 def test_bulky_windows_wait_for_room_and_others_do_not() -> None:
