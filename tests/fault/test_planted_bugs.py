@@ -67,7 +67,7 @@ async def sleep_before_finish(made: Bench, probes: Probes) -> None:
 async def steal_a_read(made: Bench, probes: Probes) -> None:
     """Let a worker that was taken for dead read what its successor has not read, and die."""
     thief, owner = made.running["w1"], made.running["w2"]
-    async with disturbing(made, "stopped before a read", thief.name, owner.name):
+    async with disturbing(made, "stopped before a read", thief.name):
         probes.arm("w1", "before_read", "stop", 1)
         await eventually(lambda: not probes.is_armed("w1"), "void: a stop before a read")
 
@@ -77,12 +77,15 @@ async def steal_a_read(made: Bench, probes: Probes) -> None:
 
         await eventually(is_other_owner, "void: another owner")
         await asyncio.sleep(0.5)
-        owner.pause()
-        await asyncio.sleep(1.5)
-        thief.resume()
-        await asyncio.sleep(0.3)  # it dies of a read that is not refused
-        owner.resume()
+        async with disturbing(made, "stopped while its read is stolen", owner.name):
+            owner.pause()
+            await asyncio.sleep(1.5)
+            thief.resume()
+            await asyncio.sleep(0.3)  # it dies of a read that is not refused
+            owner.resume()
+    killed = made.ledger.disturb("kill for good", [thief.name])
     thief.kill()  # and nobody in its place: a takeover would find what is hidden
+    made.ledger.killed(killed)
 
 
 async def drop_an_append(made: Bench, _probes: Probes) -> None:
