@@ -152,14 +152,24 @@ async def _on_the_way(
 ) -> None:
     async with made.taking_network() as slot:
         proxy = made.proxies[slot]
-        harmed = proxy.harmed
-        async with disturbing(made, f"{what} for {for_s:.1f} s", made.running[slot].name):
+        before = proxy.harmed
+        about = f"{what} for {for_s:.1f} s"
+        async with disturbing(made, about, made.running[slot].name) as disturbance:
             await harm(proxy)
             try:
                 await asyncio.sleep(for_s)
             finally:
                 await proxy.heal()
-        made.felt[what] += proxy.harmed - harmed
+        harmed = proxy.harmed - before
+        if harmed or not _was_redis_away(made, disturbance):
+            made.felt[what] += harmed
+
+
+def _was_redis_away(made: Bench, during: Disturbance) -> bool:
+    """Whether Redis answered nobody for a part of that time: nothing was there to be harmed."""
+    now_s = time.monotonic()
+    others = made.ledger.evidence.disturbances
+    return any(not one.victims and one.touches("", during.began_s, now_s) for one in others)
 
 
 @asynccontextmanager

@@ -54,6 +54,7 @@ class Ingest:
         """
         with pytest.raises((BrokerRefused, NotConnected)) as caught:
             await self._appender.append([MESSAGE])
+        assert is_outage(caught.value)
         return getattr(caught.value, "code", None) == MAX_CLIENTS
 
     async def accepts(self) -> bool:
