@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from msgspec.structs import replace
+from multidict import CIMultiDict, MultiDict
 
 from shared.model import Message
-from shared.providers import ParseOptions
+from shared.providers import ParseOptions, Recipient, WebhookRequest
 from shared.providers.evolution import Evolution
 from shared.settings import Settings
 
@@ -74,11 +75,11 @@ def message_maker() -> Message:
     """The message that ingest makes of such a webhook: a pattern for ``with_ids``."""
     defaults = Settings.model_fields
     options = ParseOptions(
-        path_instance=INSTANCE,
+        request=WebhookRequest(body=b"", headers=CIMultiDict(), query=MultiDict()),
+        recipient_of=lambda _account: Recipient(instance=INSTANCE),
         received_at=time.time_ns() // 1_000_000,
         max_age_ms=defaults["max_age_ms"].default,
         media_inline_bytes=defaults["media_inline_bytes"].default,
-        store_raw=False,
     )
     payload = json.loads(webhook_template().body(0, 0))
     (message,) = Evolution().parse(payload, options).messages

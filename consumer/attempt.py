@@ -269,6 +269,7 @@ def encode_outcome(running: Running, decision: Finish | GiveUp) -> tuple[str, by
         provider=last.provider,
         reply_to=last.reply_to,
         message_ids=tuple(entry.message.message_id for entry in window.members),
+        connection=last.connection,
     )
     return "answered", encode_reply(reply)
 

@@ -13,6 +13,6 @@ def channel_of(settings: Settings, reply: OutboxReply) -> Channel | None:
     provider = channel_provider(settings, reply)
     if provider is None:
         return None
-    own = settings.instance(reply.instance)
+    own = settings.instance(reply.instance, reply.connection)
     policy = own.outbox_policy or settings.outbox_policy
     return Channel(provider=provider, settings=own, resend=policy == "resend")

@@ -22,6 +22,7 @@ from consumer.outbox import Begun, Item, Outbox, OutboxStore, SendCode
 from consumer.owner import Owner
 from consumer.retry import backoff_ms
 from consumer.sends import Channel, Sends
+from shared.channel import address_of
 from shared.errors import BrokerRefused, BrokerUnavailable, Fenced, NotDurable
 from shared.model import EntryId, Token, WorkerId
 from shared.probe import Point, reach
@@ -227,7 +228,7 @@ class PartitionSender:
         sent: int,
     ) -> None:
         sends = self._sends
-        address = Address(instance=reply.instance, user=reply.user, reply_to=reply.reply_to)
+        address = address_of(reply)
         for text in reply.texts[sent:]:
             if not sends.membership.is_trusted(time.monotonic()):
                 await self._leave_unsent(owner, item, token, attempt, sent)

@@ -12,10 +12,10 @@ import aiohttp
 
 from consumer.membership import Membership
 from consumer.retry import RetryRules
+from shared.instance_settings import InstanceSettings
 from shared.metrics import ConsumerMetrics
 from shared.model import Conversation, Token, WorkerId
 from shared.providers import Provider
-from shared.settings import InstanceSettings
 from shared.wire import OutboxReply
 
 CONCURRENCY = 64

@@ -1,4 +1,4 @@
-"""The two forms of every answer: JSON with what was asked for, or ``{"error": ...}``."""
+"""The forms of every answer: JSON with what was asked for, ``{"error": ...}``, a provider's own."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import SERVER_SOFTWARE
 
+from shared.providers import PlainAnswer
+
 RETRY_AFTER_S = 2
 """What 429 and 503 ask for: Redis's restart or failover takes some seconds, a burst less."""
 
@@ -27,6 +29,15 @@ def json_answer(
     """``body`` as compact JSON."""
     kind = web.Response if headers else _WholeAnswer
     return kind(body=_encode(body), status=status, headers=headers, content_type=_JSON)
+
+
+def plain_answer(answer: PlainAnswer) -> web.Response:
+    """An answer in a provider's own form."""
+    return web.Response(
+        body=answer.body,
+        status=answer.status,
+        headers={**answer.headers, hdrs.CONTENT_TYPE: answer.content_type},
+    )
 
 
 class _WholeAnswer(web.Response):

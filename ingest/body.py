@@ -2,16 +2,14 @@
 Reading a request's body: how large, how slow, how deep it may be.
 
 Who sends has proven nothing yet when a body is read, so everything is bounded: the size per
-route, the time by a rate that every working network reaches, the memory of all bodies together,
-and the depth and number of JSON values, which cost more than their bytes.
+route, the time by a rate that every working network reaches, and the memory of all bodies
+together.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
-import orjson
 from aiohttp import StreamReader, hdrs, web
 
 from shared.errors import RequestRefused
@@ -31,12 +29,6 @@ SLOWEST_BYTES_PER_S = MiB / 10
 
 LONGEST_S = 60.0
 """No provider waits longer for its answer, so nobody reads the rest of a slower body."""
-
-JSON_DEPTH_MAX = 64
-"""Real payloads nest about 20 deep. Encoders and walkers in Python give up at some hundreds."""
-
-JSON_VALUES_MAX = 1_000_000
-"""Lists of empty lists take 50 times their bytes in memory; real payloads hold some thousands."""
 
 
 def body_limit(settings: Settings, *, inline_media: bool) -> int:
@@ -143,51 +135,6 @@ def refuse_encodings(request: web.Request) -> None:
         raise RequestRefused(
             415, "unsupported_encoding", "Content-Encoding is not supported, send plain JSON"
         )
-
-
-def parse_json(body: bytes) -> Any:
-    """
-    The JSON value in ``body``.
-
-    Raises:
-        RequestRefused: 400, it is none, nests too deep or holds too many values.
-    """
-    containers = body.count(b"{") + body.count(b"[")
-    # Each value takes a byte at least.
-    if len(body) > JSON_VALUES_MAX and containers + body.count(b",") > JSON_VALUES_MAX:
-        raise RequestRefused(400, "json_too_large", "the body holds too many JSON values")
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        # orjson has a limit of 1024 levels of its own.
-        if "depth limit" in error.msg:
-            raise _too_deep() from error
-        raise RequestRefused(400, "invalid_json", f"the body is not JSON: {error.msg}") from error
-    # So few containers cannot nest deeper, which spares the walk for nearly every message.
-    if containers > JSON_DEPTH_MAX and not _is_shallow(value):
-        raise _too_deep()
-    return value
-
-
-def _is_shallow(value: Any) -> bool:
-    level = [value]
-    for _ in range(JSON_DEPTH_MAX):
-        level = [child for parent in level for child in _containers_in(parent)]
-        if not level:
-            return True
-    return False
-
-
-def _containers_in(parent: Any) -> list[Any]:
-    if isinstance(parent, dict):
-        return [child for child in parent.values() if isinstance(child, dict | list)]
-    if isinstance(parent, list):
-        return [child for child in parent if isinstance(child, dict | list)]
-    return []
-
-
-def _too_deep() -> RequestRefused:
-    return RequestRefused(400, "json_too_deep", f"the body nests deeper than {JSON_DEPTH_MAX}")
 
 
 def _too_large(max_bytes: int) -> RequestRefused:

@@ -26,7 +26,7 @@ from structlog.typing import FilteringBoundLogger
 from ingest.spool.payload import Became, MessageKey, Outcome, Spooled, decode_record, key_of
 from ingest.spool.record import Record
 from ingest.spool.spool import Spool
-from shared.channel import channel_provider
+from shared.channel import address_of, channel_provider
 from shared.errors import EntryUndecodable, SpoolUnavailable
 from shared.handlers import Call
 from shared.handlers.chosen import Handlers
@@ -43,7 +43,7 @@ from shared.model import (
     Window,
     window_id,
 )
-from shared.providers import Address, Sent
+from shared.providers import Sent
 from shared.settings import Settings
 from shared.wire import OutboxReply
 
@@ -272,12 +272,13 @@ class Bypass:
             provider=message.provider,
             reply_to=message.reply_to,
             message_ids=(message.message_id,),
+            connection=message.connection,
         )
         provider = channel_provider(self._settings, reply)
         if provider is None or self._exceeds_loop_limit(window.conversation):
             return reply
-        address = Address(instance=reply.instance, user=reply.user, reply_to=reply.reply_to)
-        own = self._settings.instance(reply.instance)
+        address = address_of(reply)
+        own = self._settings.instance(reply.instance, reply.connection)
         for sent, text in enumerate(texts):
             try:
                 result = await provider.send(self._session, own, address, text)

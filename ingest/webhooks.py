@@ -14,18 +14,23 @@ from urllib.parse import quote
 
 import structlog
 from aiohttp import web
+from multidict import MultiDict, MultiDictProxy
 from structlog.typing import FilteringBoundLogger
 
-from ingest.answers import json_answer
+from ingest.answers import json_answer, plain_answer
 from ingest.auth import WebhookGuard
-from ingest.body import BodyReader, body_limit, parse_json
+from ingest.body import BodyReader, body_limit
 from ingest.front import Shortcut
 from ingest.intake import Intake
+from ingest.recipients import Recipients, connection_of
 from shared.errors import RequestRefused
 from shared.keys import is_instance_name
 from shared.metrics import IngestMetrics
 from shared.providers import Parsed, ParseOptions, Provider, WebhookRequest
 from shared.settings import Settings
+
+_NO_QUERY: MultiDictProxy[str] = MultiDictProxy(MultiDict())
+"""Of nearly every request: taking its URL apart to find no query is spared."""
 
 ROUTE = "/webhooks/{provider}/{instance}"
 
@@ -44,18 +49,10 @@ class Webhooks:
         metrics: IngestMetrics,
         now_ms: Callable[[], int],
     ) -> None:
-        self._instances = settings.instances
+        self._settings = settings
         self._providers = providers
         self._limits = {
             inline: body_limit(settings, inline_media=inline) for inline in (False, True)
-        }
-        self._max_age_ms = settings.max_age_ms
-        self._media_inline_bytes = settings.media_inline_bytes
-        self._store_raw = settings.store_raw
-        self._store_raw_of = {
-            name: own.store_raw
-            for name, own in settings.instances.items()
-            if own.store_raw is not None
         }
         self._guard = WebhookGuard(settings)
         self._intake = intake
@@ -70,21 +67,29 @@ class Webhooks:
             "/webhooks/{provider}",
             "/webhooks/{provider}/{instance}/{event:[^/]*}",
         )
-        return [web.post(path, self.receive) for path in paths]
+        found = [web.post(path, self.receive) for path in paths]
+        for name, provider in self._providers.items():
+            theirs = [path.replace("{provider}", f"{{provider:{name}}}") for path in paths]
+            if "GET" in provider.greets or provider.takes_get:
+                found += [web.get(path, self.receive_get, allow_head=False) for path in theirs]
+            if "OPTIONS" in provider.greets:
+                found += [web.options(path, self.greet) for path in theirs]
+        return found
 
     def shortcuts(self) -> dict[str, Shortcut]:
         """To the instances that are set, as their own provider is told to send to them."""
         found = {}
-        for name, own in self._instances.items():
+        for name, own in self._settings.instances.items():
             provider = self._providers.get(own.provider or "")
             if provider is not None and name not in provider.event_suffixes:
-                take = partial(self._take, provider=provider, path_instance=name)
+                recipients = Recipients(name, provider, self._settings)
+                take = partial(self._take, provider=provider, path_instance=name, to=recipients)
                 found[f"/webhooks/{own.provider}/{quote(name, safe='')}"] = Shortcut(ROUTE, take)
         return found
 
     async def receive(self, request: web.Request) -> web.Response:
         """
-        200 with the entry ids when every message is kept, also when there is none.
+        2xx in the provider's form when every message is kept, also when there is none.
 
         Raises:
             RequestRefused: 4xx, nothing is stored.
@@ -93,16 +98,46 @@ class Webhooks:
         provider = self._provider(request)
         return await self._take(request, provider, _instance_in_path(request, provider))
 
+    async def receive_get(self, request: web.Request) -> web.Response:
+        """A handshake, or a message from a provider that sends some with GET."""
+        provider = self._provider(request)
+        if (greeting := self._greeting(request, provider)) is not None:
+            return greeting
+        if not provider.takes_get:
+            raise web.HTTPMethodNotAllowed("GET", ["POST"])
+        return await self._take(request, provider, _instance_in_path(request, provider))
+
+    async def greet(self, request: web.Request) -> web.Response:
+        """A handshake that some providers make with OPTIONS."""
+        greeting = self._greeting(request, self._provider(request))
+        if greeting is None:
+            raise web.HTTPMethodNotAllowed("OPTIONS", ["POST"])
+        return greeting
+
+    def _greeting(self, request: web.Request, provider: Provider) -> web.Response | None:
+        instance = _instance_in_path(request, provider)
+        answer = provider.greet(
+            self._evidence(request, b""), self._settings.instance(instance or "")
+        )
+        return None if answer is None else plain_answer(answer)
+
     async def _take(
-        self, request: web.Request, provider: Provider, path_instance: str | None
+        self,
+        request: web.Request,
+        provider: Provider,
+        path_instance: str | None,
+        to: Recipients | None = None,
     ) -> web.Response:
         limit = self._limits[provider.has_inline_media]
         with await self._bodies.read(request, limit) as body:
-            instance, payload = self._verified(request, provider, body, path_instance)
-            parsed = provider.parse(payload, self._options(path_instance, instance))
-            _refuse_foreign(parsed, instance)
+            evidence = self._evidence(request, body)
+            connection, payload = self._verified(request, provider, evidence, path_instance)
+            recipients = to or Recipients(connection, provider, self._settings)
+            parsed = provider.parse(payload, self._options(evidence, recipients))
             kept = await self._intake.take(parsed.messages)
-        self._count_ignored(provider.name, parsed.ignored)
+        self._count_ignored(provider.name, parsed)
+        if provider.acknowledgement is not None:
+            return plain_answer(provider.acknowledgement)
         return json_answer({"accepted": kept, "ignored": parsed.ignored})
 
     def _provider(self, request: web.Request) -> Provider:
@@ -114,34 +149,52 @@ class Webhooks:
             )
         return provider
 
+    def _evidence(self, request: web.Request, body: bytes) -> WebhookRequest:
+        public_url, path = self._settings.public_url, request.raw_path
+        return WebhookRequest(
+            method=request.method,
+            body=body,
+            headers=request.headers,
+            query=request.query if "?" in path else _NO_QUERY,
+            url=None if public_url is None else public_url + path,
+        )
+
     def _verified(
-        self, request: web.Request, provider: Provider, body: bytes, path_instance: str | None
-    ) -> tuple[str | None, Any]:
-        """The instance that the request may speak for, and its JSON."""
-        evidence = WebhookRequest(body=body, headers=request.headers)
+        self,
+        request: web.Request,
+        provider: Provider,
+        evidence: WebhookRequest,
+        path_instance: str | None,
+    ) -> tuple[str, Any]:
+        """The connection that the request has proven to come through, and what it says."""
         if path_instance is not None:
-            self._guard.check(request, provider, evidence, path_instance)
-            return path_instance, parse_json(body)
+            connection = self._settings.instance(path_instance).connection or path_instance
+            self._guard.check(request, provider, evidence, connection)
+            return connection, provider.read(evidence)
         try:
-            payload = parse_json(body)
+            payload = provider.read(evidence)
         except RequestRefused:
             self._guard.check(request, provider, evidence, None)
             raise
-        instance = provider.instance_of(payload)
-        self._guard.check(request, provider, evidence, instance)
-        return instance, payload
+        account = provider.account_of(payload)
+        named = connection_of(account, provider, self._settings)
+        self._guard.check(request, provider, evidence, named)
+        if named is None:
+            why = "neither the path nor the payload names an instance"
+            raise RequestRefused(400, "invalid_payload", why)
+        return named, payload
 
-    def _options(self, path_instance: str | None, instance: str | None) -> ParseOptions:
+    def _options(self, evidence: WebhookRequest, recipients: Recipients) -> ParseOptions:
         return ParseOptions(
-            path_instance=path_instance,
+            request=evidence,
+            recipient_of=recipients.of,
             received_at=self._now_ms(),
-            max_age_ms=self._max_age_ms,
-            media_inline_bytes=self._media_inline_bytes,
-            store_raw=self._store_raw_of.get(instance or "", self._store_raw),
+            max_age_ms=self._settings.max_age_ms,
+            media_inline_bytes=self._settings.media_inline_bytes,
         )
 
-    def _count_ignored(self, provider: str, ignored: Mapping[str, int]) -> None:
-        for kind, count in ignored.items():
+    def _count_ignored(self, provider: str, parsed: Parsed) -> None:
+        for kind, count in parsed.ignored.items():
             self._metrics.messages_ignored_total.labels(provider, kind).inc(count)
             log.debug("message.ignored", provider=provider, kind=kind, count=count)
 
@@ -157,11 +210,3 @@ def _instance_in_path(request: web.Request, provider: Provider) -> str | None:
     if not is_instance_name(instance):
         raise RequestRefused(400, "invalid_field", "instance in the path is not a name")
     return instance
-
-
-def _refuse_foreign(parsed: Parsed, instance: str | None) -> None:
-    """Who was verified for one instance speaks for no other."""
-    for message in parsed.messages:
-        if message.instance != instance:
-            why = "instance differs from the one that is verified"
-            raise RequestRefused(400, "invalid_field", why)

@@ -1,8 +1,8 @@
-"""Which provider a reply leaves through, if any: decided from the settings alone."""
+"""Which provider a reply leaves through, if any, and where to: decided without I/O."""
 
 from __future__ import annotations
 
-from shared.providers import Provider
+from shared.providers import Address, Provider
 from shared.providers.registry import provider_named
 from shared.settings import Settings
 from shared.wire import OutboxReply
@@ -15,9 +15,19 @@ def channel_provider(settings: Settings, reply: OutboxReply) -> Provider | None:
     ``echo`` reaches real users only when somebody wrote ``HANDLER=echo``: a bot that repeats
     its users must not be what happens when a setting was forgotten.
     """
-    own = settings.instance(reply.instance)
+    own = settings.instance(reply.instance, reply.connection)
     if own.handler is None and settings.handler == "echo" and not settings.handler_was_set:
         return None
     name = own.provider or reply.provider
     provider = provider_named(name) if name else None
     return provider if provider is not None and provider.has_channel(own) else None
+
+
+def address_of(reply: OutboxReply) -> Address:
+    """Where a reply goes, as its provider takes it."""
+    return Address(
+        instance=reply.instance,
+        user=reply.user,
+        reply_to=reply.reply_to,
+        message_ids=reply.message_ids,
+    )

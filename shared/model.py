@@ -78,13 +78,24 @@ class Media(
     omitted: bool = False
 
 
+class Group(
+    Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The group chat that a message was written in, and who of it wrote it."""
+
+    id: str
+    author: str
+
+
 class Message(Struct, frozen=True, kw_only=True, gc=False):
     """
     One thing a user sent, as every provider's payload is normalised.
 
     ``message_id`` is what dedupe compares, within one conversation. ``sent_at`` is the
     provider's time (None: it gave none); ``received_at`` is the ingest's. ``reply_to`` is the
-    provider's own address for an answer, opaque to everything but that provider.
+    provider's own address for an answer, opaque to everything but that provider. ``group`` is
+    None in a direct chat. ``connection`` is what it came through, where the settings do not name
+    the instance. ``with_human``: a person has the conversation, so it is kept and not answered.
     """
 
     instance: str
@@ -99,6 +110,9 @@ class Message(Struct, frozen=True, kw_only=True, gc=False):
     name: str | None = None
     reply_to: str | None = None
     provider: str | None = None
+    connection: str | None = None
+    group: Group | None = None
+    with_human: bool = False
     raw: Any = None
 
 

@@ -17,10 +17,7 @@ from typing import Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
-    SecretStr,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -35,37 +32,16 @@ from typing_extensions import Annotated
 
 from shared.durability import Durability
 from shared.errors import StartRefused
-from shared.handlers.kinds import handler_kind
+from shared.instance_settings import (
+    FollowedSecret,
+    HandlerName,
+    InstanceSettings,
+    Secret,
+)
 from shared.keys import is_instance_name
 from shared.redis_url import check_redis_url
 
 MiB = 1024 * 1024
-
-
-class Secret(SecretStr):
-    """A secret whose ``repr`` and ``str`` are ``***``."""
-
-    def _display(self) -> str:
-        return "***" if self._secret_value else ""
-
-
-def follow_reference(value: str) -> str:
-    """``env:NAME`` and ``file:PATH`` stand for the variable and the file's text."""
-    scheme, _, name = value.partition(":")
-    if scheme == "env":
-        if name not in os.environ:
-            raise ValueError(f"the environment variable {name} is not set")
-        return os.environ[name]
-    if scheme == "file":
-        try:
-            return Path(name).read_text().strip()
-        except OSError as error:
-            raise ValueError(f"cannot read {name}: {error.strerror}") from error
-    return value
-
-
-def _follow_secret(value: Secret) -> Secret:
-    return Secret(follow_reference(value.get_secret_value()))
 
 
 def _check_redis_secret(value: Secret) -> Secret:
@@ -78,64 +54,10 @@ def _check_durability(value: str) -> str:
     return value
 
 
-def _check_handler(value: str) -> str:
-    handler_kind(value)
-    return value
-
-
-def _check_provider(value: str) -> str:
-    # not at the top: providers speak HTTP, and the parent of `inturn up` does not
-    from shared.providers.registry import PROVIDERS  # noqa: PLC0415
-
-    if value not in PROVIDERS:
-        raise ValueError(f"no such provider; possible are {', '.join(sorted(PROVIDERS))}")
-    return value
-
-
-FollowedSecret = Annotated[Secret, AfterValidator(_follow_secret)]
 RedisUrl = Annotated[FollowedSecret, AfterValidator(_check_redis_secret)]
 DurabilityName = Annotated[str, AfterValidator(_check_durability)]
-HandlerName = Annotated[str, AfterValidator(_check_handler)]
-ProviderName = Annotated[str, AfterValidator(_check_provider)]
 Ms = Annotated[int, Field(ge=0)]
 PositiveMs = Annotated[int, Field(gt=0)]
-
-
-class WindowSettings(BaseModel):
-    """What shapes a window; may be set for all, and per instance."""
-
-    max_wait_ms: int | None = Field(None, ge=1, le=3_600_000)
-    max_messages: int | None = Field(None, ge=1, le=1000)
-    quiet_ms: int | None = Field(None, ge=0)
-    mode: Literal["window", "pass_through"] | None = None
-
-
-class InstanceSettings(WindowSettings):
-    """``[instances.<name>]``: the provider's credentials, and what differs from the general."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    provider: ProviderName | None = None
-    base_url: str | None = None
-    token: FollowedSecret | None = None
-    secret: list[FollowedSecret] = Field(default_factory=list)
-    handler: HandlerName | None = None
-    handler_secret: FollowedSecret | None = None
-    handler_timeout_ms: int | None = Field(None, gt=0)
-    outbox_policy: Literal["resend", "hold"] | None = None
-    store_raw: bool | None = None
-
-    @field_validator("secret", mode="before")
-    @classmethod
-    def _one_or_many(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str) else value
-
-    @field_validator("base_url")
-    @classmethod
-    def _http_url(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("http://", "https://")):
-            raise ValueError("must begin with http:// or https://")
-        return value.rstrip("/") if value else value
 
 
 class Settings(BaseSettings):
@@ -153,6 +75,7 @@ class Settings(BaseSettings):
     port: int = Field(8420, ge=0, le=65535)
     consumer_port: int = Field(8421, ge=0, le=65535)
     api_token: FollowedSecret | None = None
+    public_url: str | None = None
 
     max_wait_ms: int = Field(8000, ge=1, le=3_600_000)
     max_messages: int = Field(5, ge=1, le=1000)
@@ -187,6 +110,7 @@ class Settings(BaseSettings):
     store_raw: bool = False
     outbox_policy: Literal["resend", "hold"] = "resend"
     loop_limit: int = Field(20, ge=1)
+    groups: bool = False
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] | None = None
@@ -200,7 +124,14 @@ class Settings(BaseSettings):
         bad = [name for name in value if not is_instance_name(name)]
         if bad:
             raise ValueError(f"not an instance name: {bad}")
-        return value
+        return {name: _behind_its_connection(name, own, value) for name, own in value.items()}
+
+    @field_validator("public_url")
+    @classmethod
+    def _http_url(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value.rstrip("/") if value else value
 
     # Relations stand at the later of two fields, where a wrong value elsewhere does not hide
     # them; a value that is itself wrong is not in ``data``.
@@ -231,9 +162,15 @@ class Settings(BaseSettings):
         """Whether somebody wrote ``HANDLER``, so that ``echo`` may reach real users."""
         return "handler" in self.model_fields_set
 
-    def instance(self, name: str) -> InstanceSettings:
-        """The instance's own settings; empty when the file does not name it."""
-        return self.instances.get(name, _NO_INSTANCE)
+    def instance(self, name: str, connection: str | None = None) -> InstanceSettings:
+        """
+        The instance's own settings; where the file does not name it, those of the connection
+        that its messages came through; else empty ones.
+        """
+        found = self.instances.get(name)
+        if found is None and connection is not None:
+            found = self.instances.get(connection)
+        return _NO_INSTANCE if found is None else found
 
     @classmethod
     def settings_customise_sources(
@@ -249,6 +186,19 @@ class Settings(BaseSettings):
 
 
 _NO_INSTANCE = InstanceSettings()
+
+
+def _behind_its_connection(
+    name: str, own: InstanceSettings, instances: Mapping[str, InstanceSettings]
+) -> InstanceSettings:
+    if own.connection is None:
+        return own
+    connection = instances.get(own.connection)
+    if connection is None or connection.connection is not None:
+        raise ValueError(f"{name}: connection must name an instance that has none itself")
+    return own.behind(connection)
+
+
 _NO_SUCH_SETTING = "there is no such setting in this version"
 
 

@@ -61,6 +61,9 @@ def _body_of(message: Message) -> EntryBody:
         name=message.name,
         reply_to=message.reply_to,
         provider=message.provider,
+        connection=message.connection,
+        group=message.group,
+        with_human=message.with_human,
         raw=NO_RAW if message.raw is None else Raw(orjson.dumps(message.raw)),
     )
 
@@ -79,6 +82,9 @@ def _message_of(instance: str, body: MessageBody) -> Message:
         name=body.name,
         reply_to=body.reply_to,
         provider=body.provider,
+        connection=body.connection,
+        group=body.group,
+        with_human=body.with_human,
         raw=None if body.raw is NO_RAW else orjson.loads(bytes(body.raw)),
     )
 
@@ -245,6 +251,7 @@ class OutboxReply:
     provider: str | None
     reply_to: str | None
     message_ids: tuple[str, ...]
+    connection: str | None = None
 
 
 def encode_reply(reply: OutboxReply) -> bytes:
@@ -259,6 +266,7 @@ def encode_reply(reply: OutboxReply) -> bytes:
             provider=reply.provider,
             reply_to=reply.reply_to,
             message_ids=reply.message_ids,
+            connection=reply.connection,
         )
     )
 
@@ -282,4 +290,5 @@ def decode_reply(value: bytes) -> OutboxReply:
         provider=body.provider,
         reply_to=body.reply_to,
         message_ids=body.message_ids,
+        connection=body.connection,
     )

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Raw, Struct
 
-from shared.model import ClosedBy, Int64, Kind, Media
+from shared.model import ClosedBy, Group, Int64, Kind, Media
 
 VERSION: Literal[1] = 1
 
@@ -37,6 +37,9 @@ class MessageBody(Written, kw_only=True, omit_defaults=True):
     name: str | None = None
     reply_to: str | None = None
     provider: str | None = None
+    connection: str | None = None
+    group: Group | None = None
+    with_human: bool = False
     raw: Raw = NO_RAW
 
 
@@ -82,7 +85,7 @@ class LetterBody(Written, kw_only=True):
     raw: str | None = None
 
 
-class ReplyBody(Written, kw_only=True):
+class ReplyBody(Written, kw_only=True, omit_defaults=True):
     """A reply in the outbox."""
 
     v: Literal[1]
@@ -93,6 +96,7 @@ class ReplyBody(Written, kw_only=True):
     provider: str | None
     reply_to: str | None
     message_ids: tuple[str, ...]
+    connection: str | None = None
 
 
 class Outline(Struct):

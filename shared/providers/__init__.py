@@ -1,13 +1,13 @@
 """
 Messaging providers: one file each, with three duties: verify, parse, send.
 
-``verify`` looks at a webhook's raw bytes and headers; ``parse`` turns its JSON into messages and
-counts what is not a message; ``send`` carries one text to a user.
+``verify`` looks at a webhook's raw bytes and headers; ``parse`` turns what it says into messages,
+echoes and counts of what is neither; ``send`` carries one text to a user.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,46 +15,99 @@ import aiohttp
 from msgspec import Struct
 from multidict import MultiMapping
 
+from shared.instance_settings import InstanceSettings
 from shared.model import Message
-from shared.settings import InstanceSettings
+from shared.payload import parse_json
+from shared.providers.splitting import split_text
 
 
 class WebhookRequest(Struct, frozen=True, kw_only=True):
-    """What a verifier may look at. Header names compare case-insensitively (a CIMultiDict)."""
+    """
+    What arrived. Header names compare case-insensitively (a CIMultiDict).
 
+    ``url`` is the address that the provider was told to call, with the path and query of this
+    request: from ``PUBLIC_URL``, never from what the request says of itself. None: it is not set.
+    """
+
+    method: str = "POST"
     body: bytes
     headers: MultiMapping[str]
+    query: MultiMapping[str]
+    url: str | None = None
+
+
+class Recipient(Struct, frozen=True, kw_only=True):
+    """
+    The instance that a message is for, and what its settings say of reading messages.
+
+    ``connection`` is the one it came through, where the settings do not name the instance.
+    """
+
+    instance: str
+    connection: str | None = None
+    store_raw: bool = False
+    groups: bool = False
 
 
 class ParseOptions(Struct, frozen=True, kw_only=True):
-    """How to parse: the path's instance (or None), limits, the ingest's time in ms."""
+    """
+    How to parse: the request itself, limits, the ingest's time in ms, and whose messages are.
 
-    path_instance: str | None
+    ``recipient_of`` takes the account that the payload names (None: it names none). None from it:
+    the account is another's, and what is for it counts as ``other_account``.
+    """
+
+    request: WebhookRequest
+    recipient_of: Callable[[str | None], Recipient | None]
     received_at: int
     max_age_ms: int
     media_inline_bytes: int
-    store_raw: bool
+
+
+class Echo(Struct, frozen=True, kw_only=True):
+    """
+    A message of the account itself to a user: ours if we remember having sent
+    ``message_id``, else a person's, who answered by hand.
+    """
+
+    instance: str
+    user: str
+    message_id: str
 
 
 class Parsed(Struct, frozen=True, kw_only=True):
-    """A webhook's messages in their order, and how many other things it held, by kind."""
+    """A webhook's messages in their order, its echoes, and how much else it held, by kind."""
 
     messages: tuple[Message, ...] = ()
+    echoes: tuple[Echo, ...] = ()
     ignored: dict[str, int] = {}
+
+
+class PlainAnswer(Struct, frozen=True, kw_only=True):
+    """An answer in a provider's own form."""
+
+    body: bytes
+    content_type: str
+    status: int = 200
+    headers: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """Where a text goes: the instance, and the provider's own address of the user."""
+    """
+    Where a text goes: the instance, the provider's own address of the user, and the ids of the
+    messages that it answers, in the user's order (for read marks).
+    """
 
     instance: str
     user: str
     reply_to: str | None
+    message_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """The provider took it; ``id`` is its id for the sent message, when it said one."""
+    """The provider took it; ``id`` is what its echo will have as message id, if it said one."""
 
     id: str | None
 
@@ -69,7 +122,7 @@ class SendRetry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendRefused:
-    """The provider will never take this one (another 4xx)."""
+    """The provider will never take this one (another 4xx). ``error`` names no user, no text."""
 
     error: str
 
@@ -78,27 +131,75 @@ SendResult = Sent | SendRetry | SendRefused
 
 
 class Provider(Protocol):
-    """One messaging provider. Stateless: sessions and settings are handed in."""
+    """
+    One messaging provider. Stateless: sessions and settings are handed in.
+
+    What most have in common is here; a provider says what differs.
+    """
 
     name: str
 
-    event_suffixes: frozenset[str]
+    settings_of_its_own: Mapping[str, str] = {}
+    """Its fields of ``InstanceSettings``, with what each is, for errors."""
+
+    needs_to_send: Sequence[str] = ("token",)
+    """The fields without which nothing can be sent."""
+
+    account_setting: str | None = None
+    """The field that holds the account as payloads name it."""
+
+    ignored_kinds: frozenset[str] = frozenset()
+    """Every kind that ``Parsed.ignored`` may count: a closed set, for it is a metric's label."""
+
+    event_suffixes: frozenset[str] = frozenset()
     """What it may append to the configured URL, by event: never an instance's name."""
 
-    has_inline_media: bool
+    has_inline_media: bool = False
     """Whether photos and voice notes stand in its webhooks, as base64: bodies are large."""
+
+    greets: frozenset[str] = frozenset()
+    """The methods (GET, OPTIONS) of its handshakes."""
+
+    takes_get: bool = False
+    """Whether it may send a message as a GET with everything in the query."""
+
+    acknowledgement: PlainAnswer | None = None
+    """The answer to a webhook whose messages are kept; None: our JSON with the entry ids."""
+
+    text_max: int = 4096
+    """The longest text that it takes, in UTF-16 units."""
+
+    typing_s: float = 0.0
+    """For how long it shows "typing" after one call of ``show_typing``; 0: it cannot."""
 
     def verify(self, request: WebhookRequest, secrets: Sequence[str]) -> bool:
         """Whether one of ``secrets`` vouches for the request; constant-time, never raises."""
         ...
 
-    def instance_of(self, payload: Any) -> str | None:
-        """The account that the payload itself names, or None."""
+    def greet(
+        self,
+        request: WebhookRequest,  # noqa: ARG002 - most providers greet nobody
+        settings: InstanceSettings,  # noqa: ARG002
+    ) -> PlainAnswer | None:
+        """The answer to a provider's handshake (GET or OPTIONS); None: this is none."""
+        return None
+
+    def read(self, request: WebhookRequest) -> Any:
+        """
+        What the request says, as ``parse`` takes it.
+
+        Raises:
+            RequestRefused: 400 or 415.
+        """
+        return parse_json(request.body)
+
+    def account_of(self, payload: Any) -> str | None:
+        """The (first) account that the payload itself names, or None. Never raises."""
         ...
 
     def parse(self, payload: Any, options: ParseOptions) -> Parsed:
         """
-        The messages in a webhook's JSON.
+        The messages in a webhook.
 
         Raises:
             RequestRefused: the payload is not of this provider's form.
@@ -107,7 +208,11 @@ class Provider(Protocol):
 
     def has_channel(self, settings: InstanceSettings) -> bool:
         """Whether the instance's settings suffice to send."""
-        ...
+        return all(getattr(settings, name) for name in self.needs_to_send)
+
+    def split(self, text: str) -> Sequence[str]:
+        """``text`` as parts that each may be sent; the same parts for the same text, always."""
+        return split_text(text, self.text_max)
 
     async def send(
         self,
@@ -118,3 +223,16 @@ class Provider(Protocol):
     ) -> SendResult:
         """Send one text. Every failure is a result, none raises but cancellation."""
         ...
+
+    async def show_typing(
+        self,
+        session: aiohttp.ClientSession,  # noqa: ARG002 - not every provider can
+        settings: InstanceSettings,  # noqa: ARG002
+        address: Address,  # noqa: ARG002
+    ) -> None:
+        """
+        Show the user that an answer is on its way, and mark what it answers as read.
+
+        A courtesy: failures are nobody's business, and none raises but cancellation.
+        """
+        return None  # noqa: RET501 - without it the method would count as abstract

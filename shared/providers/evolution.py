@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
 
+from shared.instance_settings import InstanceSettings
 from shared.keys import is_instance_name
 from shared.model import Message
-from shared.providers import Address, Parsed, ParseOptions, SendRefused, SendResult, WebhookRequest
+from shared.providers import Address, Parsed, ParseOptions, Provider, SendResult, WebhookRequest
 from shared.providers.evolution_auth import is_vouched_for
 from shared.providers.evolution_message import (
     ITEM_KINDS,
@@ -30,7 +32,6 @@ from shared.providers.evolution_message import (
     refusal,
 )
 from shared.providers.evolution_send import send_text
-from shared.settings import InstanceSettings
 
 _UPSERT = "messages_upsert"
 _HISTORY_EVENTS = frozenset({"messages_set", "messaging_history_set"})
@@ -71,14 +72,20 @@ _OTHER_EVENTS = frozenset(
 )
 _EVENTS = _OTHER_EVENTS | _HISTORY_EVENTS | {_UPSERT}
 
-IGNORED_KINDS = _OTHER_EVENTS | ITEM_KINDS | {"other"}
+IGNORED_KINDS = _OTHER_EVENTS | ITEM_KINDS | {"other", "other_account"}
 """Every kind that ``Parsed.ignored`` may count."""
 
 
-class Evolution:
+class Evolution(Provider):
     """The provider ``evolution``. ``now_s`` is the clock for the expiry of signed tokens."""
 
     name = NAME
+    settings_of_its_own = MappingProxyType(
+        {"instance_name": "the instance's name in Evolution, if it is not the name here"}
+    )
+    needs_to_send = ("base_url", "token")
+    account_setting = "instance_name"
+    ignored_kinds = IGNORED_KINDS
     event_suffixes = frozenset(event.replace("_", "-") for event in _EVENTS)  # ``byEvents``
     has_inline_media = True
 
@@ -89,14 +96,14 @@ class Evolution:
         """Evolution signs no body: a header must hold a secret, or a token signed with one."""
         return is_vouched_for(request.headers, secrets, self._now_s())
 
-    def instance_of(self, payload: Any) -> str | None:
+    def account_of(self, payload: Any) -> str | None:
         """The envelope's ``instance``, if it is a name that can be one."""
         name = payload.get("instance") if isinstance(payload, dict) else None
         return name if isinstance(name, str) and is_instance_name(name) else None
 
     def parse(self, payload: Any, options: ParseOptions) -> Parsed:
         """
-        The messages of one event. The path's instance counts before the envelope's.
+        The messages of one event.
 
         An ignored event counts once, ignored history once per message in it.
 
@@ -106,7 +113,9 @@ class Evolution:
         if not isinstance(payload, dict):
             raise refusal("the body must be a JSON object")
         event = _event_of(payload)
-        instance = self._instance(payload, options)
+        recipient = options.recipient_of(self.account_of(payload))
+        if recipient is None:
+            return Parsed(ignored={"other_account": 1})
         if event in _HISTORY_EVENTS:
             return Parsed(ignored={"history": _count_items(payload.get("data"))})
         if event != _UPSERT:
@@ -116,26 +125,12 @@ class Evolution:
         messages: list[Message] = []
         ignored: dict[str, int] = {}
         for where, item in _items_of(payload):
-            read = read_item(where, item, instance, options)
+            read = read_item(where, item, recipient, options)
             if isinstance(read, Message):
                 messages.append(read)
             else:
                 ignored[read] = ignored.get(read, 0) + 1
         return Parsed(messages=tuple(messages), ignored=ignored)
-
-    def _instance(self, payload: dict[str, Any], options: ParseOptions) -> str:
-        if options.path_instance is not None:
-            if not is_instance_name(options.path_instance):
-                raise refusal("instance: the URL's is not a name of 1 to 128 characters")
-            return options.path_instance
-        name = self.instance_of(payload)
-        if name is None:
-            raise refusal("instance must be a name of 1 to 128 characters")
-        return name
-
-    def has_channel(self, settings: InstanceSettings) -> bool:
-        """Evolution's base URL and the API key to send with."""
-        return bool(settings.base_url and settings.token and settings.token.get_secret_value())
 
     async def send(
         self,
@@ -145,10 +140,7 @@ class Evolution:
         text: str,
     ) -> SendResult:
         """Send one text with ``sendText``. Every failure is a result."""
-        if settings.base_url is None or settings.token is None:
-            return SendRefused(error="the instance has no base_url and token")
-        token = settings.token.get_secret_value()
-        return await send_text(session, settings.base_url, token, address, text)
+        return await send_text(session, settings, address, text)
 
 
 def _event_of(payload: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from shared.model import Kind, Media
-from shared.providers.evolution_values import (
+from shared.providers.values import (
     base64_of,
     decoded_size,
     first_text,

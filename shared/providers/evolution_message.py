@@ -12,7 +12,7 @@ from typing import Any
 
 from shared.errors import RequestRefused
 from shared.model import Message
-from shared.providers import ParseOptions
+from shared.providers import ParseOptions, Recipient
 from shared.providers.evolution_content import (
     NOT_A_TURN,
     media_in,
@@ -20,7 +20,7 @@ from shared.providers.evolution_content import (
     quoted_in,
     text_in,
 )
-from shared.providers.evolution_values import base64_of, decoded_size, first_text, integer_of
+from shared.providers.values import base64_of, decoded_size, first_text, integer_of
 
 NAME = "evolution"
 
@@ -53,7 +53,7 @@ def is_history(value: Any) -> bool:
 
 
 def read_item(
-    where: str, item: dict[str, Any], instance: str, options: ParseOptions
+    where: str, item: dict[str, Any], recipient: Recipient, options: ParseOptions
 ) -> Message | str:
     """
     A message, or the kind it is ignored as. ``where`` is the item's path, for errors.
@@ -81,7 +81,8 @@ def read_item(
         return "too_old"
     jid, message_id = _jid_of(key, where), _message_id(key, where)
     return Message(
-        instance=instance,
+        instance=recipient.instance,
+        connection=recipient.connection,
         user=jid.removesuffix(_PHONE),
         message_id=message_id,
         text=text_in(content),
@@ -93,7 +94,7 @@ def read_item(
         name=first_text(item.get("pushName")) or None,
         reply_to=jid,
         provider=NAME,
-        raw=_storable(item, options.media_inline_bytes) if options.store_raw else None,
+        raw=_storable(item, options.media_inline_bytes) if recipient.store_raw else None,
     )
 
 

@@ -13,10 +13,11 @@ from yarl import URL
 from ingest.outage import State
 from ingest.spool.payload import Became, key_of
 from shared.connect import open_pipe
+from shared.instance_settings import InstanceSettings, Secret
 from shared.keys import Keys
 from shared.model import ClosedBy, EntryId
 from shared.redis_binary import ServerBinary
-from shared.settings import InstanceSettings, Secret, Settings
+from shared.settings import Settings
 from shared.trace import Trace
 from shared.wire import decode_reply
 from tests.support.handler_server import Answer, HandlerServer

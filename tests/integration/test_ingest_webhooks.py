@@ -184,7 +184,7 @@ async def test_what_is_no_message_is_answered_and_counted(server: IngestServer) 
         (b"", "invalid_json"),
         (b"not json", "invalid_json"),
         (b"[" * 3000, "json_too_deep"),
-        ([], "JSON object"),
+        ([], "instance"),
         ({"instance": INSTANCE}, "event"),
         ({"event": "messages.upsert", "data": {}}, "instance"),
         (webhook({"key": 5}), "data"),

@@ -11,8 +11,8 @@ from yarl import URL
 from consumer import silence
 from consumer.partition import Partition
 from shared.connect import Pipe
+from shared.instance_settings import InstanceSettings, Secret
 from shared.model import EntryId, window_id
-from shared.settings import InstanceSettings, Secret
 from shared.wire import OutboxReply, encode_reply
 from tests.support.deployment import Deployment, RunningWorker, deployment
 from tests.support.handler_server import Answer, HandlerServer

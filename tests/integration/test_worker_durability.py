@@ -11,10 +11,10 @@ from consumer.outbox import OutboxStore, SendCode
 from shared.connect import open_pipe
 from shared.durability import Durability
 from shared.errors import NotDurable
+from shared.instance_settings import InstanceSettings, Secret
 from shared.keys import Keys
 from shared.model import Token
 from shared.redis_binary import ServerBinary
-from shared.settings import InstanceSettings, Secret
 from shared.wire import encode_reply
 from tests.support.deployment import deployment
 from tests.support.handler_server import Answer, HandlerServer

@@ -9,7 +9,7 @@ import pytest
 from consumer.membership import Membership
 from consumer.outbox import OutboxStore
 from consumer.store import PartitionStore
-from shared.settings import InstanceSettings, Secret
+from shared.instance_settings import InstanceSettings, Secret
 from tests.support.deployment import deployment
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer
 from tests.support.waiting import eventually

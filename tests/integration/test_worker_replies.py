@@ -13,8 +13,8 @@ import pytest
 from yarl import URL
 
 from consumer import outbox
+from shared.instance_settings import InstanceSettings, Secret
 from shared.model import EntryId, window_id
-from shared.settings import InstanceSettings, Secret
 from shared.wire import OutboxReply, encode_reply
 from tests.support.deployment import Deployment, deployment
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer, Script

@@ -10,7 +10,7 @@ import pytest
 
 from consumer.answers import Reads
 from consumer.store import PartitionStore
-from shared.settings import InstanceSettings
+from shared.instance_settings import InstanceSettings
 from tests.support.deployment import deployment, id_of_window
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer
 from tests.support.waiting import eventually

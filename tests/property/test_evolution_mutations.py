@@ -146,4 +146,4 @@ def test_any_json_is_parsed_or_refused(payload: Any) -> None:
     """JSON that has nothing to do with Evolution is refused, not a crash."""
     parsed = _parse_or_refuse(payload, 0)
     assert parsed is None or not parsed.messages
-    assert isinstance(Evolution().instance_of(payload), str | None)
+    assert isinstance(Evolution().account_of(payload), str | None)

@@ -10,8 +10,9 @@ from collections import Counter
 from typing import Any
 
 from shared.model import Message
-from shared.providers import Parsed, ParseOptions
+from shared.providers import Parsed
 from shared.providers.evolution import Evolution
+from tests.support.parsing import account_itself, parse_with, recipient
 
 SENT_S = 1_760_000_000
 """When every message here was sent, in seconds as Evolution gives it."""
@@ -99,14 +100,10 @@ def context_info() -> dict[str, Any]:
 
 def parse(payload: Any, **changes: Any) -> Parsed:
     """What the provider makes of ``payload`` under the default settings and ``changes``."""
-    fields: dict[str, Any] = {
-        "path_instance": None,
-        "received_at": RECEIVED_AT,
-        "max_age_ms": MAX_AGE_MS,
-        "media_inline_bytes": 256 * 1024,
-        "store_raw": False,
-    }
-    return Evolution().parse(payload, ParseOptions(**(fields | changes)))
+    named = account_itself(Evolution().account_of(payload)).instance
+    whose = recipient(named, store_raw=changes.pop("store_raw", False))
+    fields: dict[str, Any] = {"recipient_of": whose, "received_at": RECEIVED_AT}
+    return parse_with(Evolution(), payload, **(fields | changes))
 
 
 def only_message(data: Any, **changes: Any) -> Message:

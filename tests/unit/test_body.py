@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ingest.body import JSON_DEPTH_MAX, JSON_VALUES_MAX, body_limit, parse_json
+from ingest.body import body_limit
 from shared.errors import RequestRefused
+from shared.payload import JSON_DEPTH_MAX, JSON_VALUES_MAX, parse_json
 from shared.settings import MiB, Settings
 
 

@@ -11,9 +11,10 @@ from ops.doctor import has_failed, judge, judge_silence, render_json, render_tex
 from ops.doctor.examine import DataState, Examination, Rights, judge_refusals, probes
 from ops.doctor.point import Verdict
 from shared.errors import BrokerRefused
+from shared.instance_settings import InstanceSettings
 from shared.preflight import Meta
 from shared.server_info import ServerInfo
-from shared.settings import InstanceSettings, Settings
+from shared.settings import Settings
 from shared.survey import Kept, PartitionSurvey, StoreSurvey
 from tests.support.redis_server import ROOT
 

@@ -27,6 +27,7 @@ from tests.support.evolution_payloads import (
     text_item,
     webhook,
 )
+from tests.support.parsing import recipient
 
 
 def refused_field(payload: Any, **changes: Any) -> str:
@@ -59,10 +60,17 @@ def test_the_event_is_known_in_every_spelling(event: str) -> None:
     assert len(parse(webhook(text_item(), event=event)).messages) == 1
 
 
-def test_the_urls_instance_counts_before_the_envelopes() -> None:
-    """The URL's instance is the one whose secret was checked, so the body cannot choose another."""
-    message = only_message(text_item(), path_instance="desk-2")
+def test_the_recipient_names_the_instance() -> None:
+    """Whose a message is was decided by whose secret was checked: the body chooses nothing."""
+    message = only_message(text_item(), recipient_of=recipient("desk-2"))
     assert message.instance == "desk-2"
+
+
+def test_what_is_for_an_account_of_somebody_else_is_counted() -> None:
+    """Another account's message is none of ours, and Evolution is not to send it again."""
+    parsed = parse(webhook(text_item()), recipient_of=lambda _account: None)
+    assert parsed.messages == ()
+    assert parsed.ignored == {"other_account": 1}
 
 
 def test_an_array_keeps_its_order_and_counts_what_is_ignored() -> None:
@@ -212,9 +220,6 @@ def test_other_events_are_counted_by_name(event: str, kind: str, data: Any) -> N
         ({"instance": "a", "data": {}}, "event"),
         (webhook(text_item(), event=" "), "event"),
         (webhook(text_item()) | {"event": 5}, "event"),
-        (webhook(text_item(), instance=None), "instance"),
-        (webhook(text_item(), instance="line\nbreak"), "instance"),
-        (webhook({}, event="connection.update", instance=7), "instance"),
         (webhook(None), "data"),
         (webhook("text"), "data"),
         (webhook([text_item(), 5]), "data[1]"),
@@ -238,11 +243,6 @@ def test_a_malformed_payload_is_refused_by_its_field(payload: Any, field: str) -
     assert PHONE not in message
 
 
-def test_a_name_in_the_url_that_cannot_be_an_instance_is_refused() -> None:
-    """The URL's instance is held to the same rule as the envelope's."""
-    assert "instance" in refused_field(webhook(text_item()), path_instance="a\x00b")
-
-
 @pytest.mark.parametrize(
     "payload, name",
     [
@@ -257,7 +257,7 @@ def test_a_name_in_the_url_that_cannot_be_an_instance_is_refused() -> None:
 )
 def test_the_payload_names_its_instance(payload: Any, name: str | None) -> None:
     """The envelope's instance is told, or None where it names none that could be one."""
-    assert Evolution().instance_of(payload) == name
+    assert Evolution().account_of(payload) == name
 
 
 def test_event_suffixes_are_those_that_evolution_appends() -> None:

@@ -11,7 +11,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from multidict import CIMultiDict
+from multidict import CIMultiDict, MultiDict
 
 from shared.providers import WebhookRequest
 from shared.providers.evolution import Evolution
@@ -30,7 +30,7 @@ def verify(
     *headers: tuple[str, str], secrets: tuple[str, ...] = (TOKEN_KEY,), now_s: float = ISSUED_S + 1
 ) -> bool:
     """Whether a request with these headers is accepted at ``now_s``."""
-    request = WebhookRequest(body=b"{}", headers=CIMultiDict(headers))
+    request = WebhookRequest(body=b"{}", headers=CIMultiDict(headers), query=MultiDict())
     return Evolution(now_s=lambda: now_s).verify(request, secrets)
 
 

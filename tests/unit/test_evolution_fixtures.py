@@ -16,9 +16,10 @@ import orjson
 import pytest
 
 from shared.model import EntryId, Kind, Message
-from shared.providers import Parsed, ParseOptions
+from shared.providers import Parsed
 from shared.providers.evolution import Evolution
 from shared.wire import decode_entry, encode_message
+from tests.support.parsing import account_itself, parse_with, recipient
 
 FOLDER = Path(__file__).parents[2] / ".." / "shared" / "fixtures" / "providers" / "evolution"
 RECEIVED_AT = 1_790_000_000_000
@@ -161,14 +162,14 @@ def load(name: str) -> Any:
 
 def parse(payload: Any, *, max_age_ms: int = TEN_YEARS_MS) -> Parsed:
     """What the provider makes of ``payload``, however old it is."""
-    options = ParseOptions(
-        path_instance=None,
+    named = account_itself(Evolution().account_of(payload)).instance
+    return parse_with(
+        Evolution(),
+        payload,
         received_at=RECEIVED_AT,
         max_age_ms=max_age_ms,
-        media_inline_bytes=256 * 1024,
-        store_raw=True,
+        recipient_of=recipient(named, store_raw=True),
     )
-    return Evolution().parse(payload, options)
 
 
 def message_of(payload: Any) -> Message:

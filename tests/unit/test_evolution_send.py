@@ -13,10 +13,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
+from shared.instance_settings import InstanceSettings, Secret
 from shared.providers import Address, SendRefused, SendResult, SendRetry, Sent
-from shared.providers import evolution_send as module
+from shared.providers import calling as module
 from shared.providers.evolution import Evolution
-from shared.settings import InstanceSettings, Secret
 
 TOKEN = "planted-token"
 TEXT = "we are open until six"

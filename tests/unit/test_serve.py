@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ops.serve import render_example
-from shared.settings import Secret, Settings
+from shared.instance_settings import Secret
+from shared.settings import Settings
 
 
 def test_the_example_can_be_pasted_as_it_stands() -> None:

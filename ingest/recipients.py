@@ -1,0 +1,93 @@
+"""
+Whose a message is: the connection's own instance, or one of several accounts behind it.
+
+A connection is what a webhook's path names: its secrets vouch for all that comes through it. The
+payload says which account a message is for; which instance that is, the settings say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from shared.instance_settings import InstanceSettings
+from shared.keys import is_instance_name
+from shared.providers import Provider, Recipient
+from shared.settings import Settings
+
+
+class Recipients:
+    """The instances behind one connection."""
+
+    def __init__(self, connection: str, provider: Provider, settings: Settings) -> None:
+        own = settings.instance(connection)
+        self._own = _recipient(connection, own, settings)
+        self._account = _account_of(own, provider)
+        self._several = own.serves_several
+        self._by_account = _accounts_behind(connection, provider, settings)
+
+    def of(self, account: str | None) -> Recipient | None:
+        """
+        The instance that messages for ``account`` are for; None: it is not one of these.
+
+        A payload that names no account speaks for the connection itself, and so does one whose
+        account nobody has written down, unless the connection's own is another.
+        """
+        if account is None or account == self._account:
+            return self._own
+        found = self._by_account.get(account)
+        if found is not None:
+            return found
+        if self._several:
+            return self._unnamed(account)
+        return self._own if self._account is None else None
+
+    def _unnamed(self, account: str) -> Recipient | None:
+        if not is_instance_name(account):
+            return None
+        own = self._own
+        return Recipient(
+            instance=account,
+            connection=own.instance,
+            store_raw=own.store_raw,
+            groups=own.groups,
+        )
+
+
+def connection_of(account: str | None, provider: Provider, settings: Settings) -> str | None:
+    """
+    Whose secrets must vouch for a payload that came by a path without an instance.
+
+    The instance that has ``account`` in its settings, or its name; behind another connection, that
+    one. An account that nobody has written down stands for itself, and has no secrets.
+    """
+    if account is None or not is_instance_name(account):
+        return None
+    for name, own in settings.instances.items():
+        if own.provider == provider.name and _account_of(own, provider) == account:
+            return own.connection or name
+    return settings.instance(account).connection or account
+
+
+def _accounts_behind(
+    connection: str, provider: Provider, settings: Settings
+) -> Mapping[str, Recipient]:
+    found = {}
+    for name, own in settings.instances.items():
+        if own.connection == connection:
+            account = _account_of(own, provider) or name
+            found[account] = _recipient(name, own, settings)
+    return found
+
+
+def _account_of(own: InstanceSettings, provider: Provider) -> str | None:
+    setting = provider.account_setting
+    account: str | None = getattr(own, setting) if setting is not None else None
+    return account
+
+
+def _recipient(name: str, own: InstanceSettings, settings: Settings) -> Recipient:
+    return Recipient(
+        instance=name,
+        store_raw=settings.store_raw if own.store_raw is None else own.store_raw,
+        groups=settings.groups if own.groups is None else own.groups,
+    )

@@ -1,0 +1,178 @@
+"""
+``[instances.<name>]``: one account's provider and credentials, and what differs from the general.
+
+An instance is the connection that its webhooks' path names, unless it has a ``connection``: then
+it is one of several accounts behind that one, and takes from it what it does not set itself.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+from typing_extensions import Annotated, Self
+
+from shared.handlers.kinds import handler_kind
+
+if TYPE_CHECKING:
+    from shared.providers import Provider
+
+
+class Secret(SecretStr):
+    """A secret whose ``repr`` and ``str`` are ``***``."""
+
+    def _display(self) -> str:
+        return "***" if self._secret_value else ""
+
+
+def follow_reference(value: str) -> str:
+    """``env:NAME`` and ``file:PATH`` stand for the variable and the file's text."""
+    scheme, _, name = value.partition(":")
+    if scheme == "env":
+        if name not in os.environ:
+            raise ValueError(f"the environment variable {name} is not set")
+        return os.environ[name]
+    if scheme == "file":
+        try:
+            return Path(name).read_text().strip()
+        except OSError as error:
+            raise ValueError(f"cannot read {name}: {error.strerror}") from error
+    return value
+
+
+def _follow_secret(value: Secret) -> Secret:
+    return Secret(follow_reference(value.get_secret_value()))
+
+
+def _check_handler(value: str) -> str:
+    handler_kind(value)
+    return value
+
+
+def _known_providers() -> dict[str, Provider]:
+    # not at the top: providers speak HTTP, and the parent of `inturn up` does not
+    from shared.providers.registry import PROVIDERS  # noqa: PLC0415
+
+    return dict(PROVIDERS)
+
+
+def _check_provider(value: str) -> str:
+    known = _known_providers()
+    if value not in known:
+        raise ValueError(f"no such provider; possible are {', '.join(sorted(known))}")
+    return value
+
+
+FollowedSecret = Annotated[Secret, AfterValidator(_follow_secret)]
+FollowedText = Annotated[str, AfterValidator(follow_reference), Field(min_length=1)]
+HandlerName = Annotated[str, AfterValidator(_check_handler)]
+ProviderName = Annotated[str, AfterValidator(_check_provider)]
+
+
+class WindowSettings(BaseModel):
+    """What shapes a window; may be set for all, and per instance."""
+
+    max_wait_ms: int | None = Field(None, ge=1, le=3_600_000)
+    max_messages: int | None = Field(None, ge=1, le=1000)
+    quiet_ms: int | None = Field(None, ge=0)
+    mode: Literal["window", "pass_through"] | None = None
+
+
+class ProviderSettings(BaseModel):
+    """What single providers need besides; each says in ``settings_of_its_own`` which."""
+
+    instance_name: FollowedText | None = None
+    verify_token: FollowedSecret | None = None
+    phone_number_id: FollowedText | None = None
+    page_id: FollowedText | None = None
+    account_id: FollowedText | None = None
+    inbox_id: FollowedText | None = None
+    session: FollowedText | None = None
+    account_sid: FollowedText | None = None
+    from_: FollowedText | None = Field(None, alias="from")
+    messaging_service_sid: FollowedText | None = None
+
+
+class InstanceSettings(WindowSettings, ProviderSettings):
+    """
+    ``token`` is what we send with, ``secret`` what the provider signs or sends with: several
+    while they rotate. ``serves_several``: webhooks of accounts that no instance names are taken
+    too, under the account's own name.
+    """
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    provider: ProviderName | None = None
+    connection: str | None = None
+    serves_several: bool = False
+    base_url: str | None = None
+    token: FollowedSecret | None = None
+    secret: list[FollowedSecret] = Field(default_factory=list)
+    handler: HandlerName | None = None
+    handler_secret: FollowedSecret | None = None
+    handler_timeout_ms: int | None = Field(None, gt=0)
+    outbox_policy: Literal["resend", "hold"] | None = None
+    store_raw: bool | None = None
+    groups: bool | None = None
+
+    @field_validator("secret", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @field_validator("base_url")
+    @classmethod
+    def _http_url(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value.rstrip("/") if value else value
+
+    @model_validator(mode="after")
+    def _what_the_provider_needs(self) -> Self:
+        if self.provider is not None and self.connection is None:
+            provider = _known_providers()[self.provider]
+            problems = [*self._foreign(provider), *self._missing(provider)]
+            if problems:
+                raise ValueError("; ".join(problems))
+        return self
+
+    def _foreign(self, provider: Provider) -> list[str]:
+        own = provider.settings_of_its_own
+        known = ", ".join(map(_shown, own)) or "none"
+        return [
+            f"{_shown(name)} is no setting of provider {provider.name}; those of its own: {known}"
+            for name in ProviderSettings.model_fields
+            if getattr(self, name) is not None and name not in own
+        ]
+
+    def _missing(self, provider: Provider) -> list[str]:
+        """A provider that was given a part of what it needs to send was meant to send."""
+        if self.token is None:
+            return []
+        return [
+            f"{_shown(name)} is missing: provider {provider.name} needs it to send"
+            + (f" ({meaning})" if (meaning := provider.settings_of_its_own.get(name)) else "")
+            for name in provider.needs_to_send
+            if getattr(self, name) is None
+        ]
+
+    def behind(self, connection: InstanceSettings) -> InstanceSettings:
+        """These settings, with the connection's where they say nothing."""
+        kept = {name: getattr(connection, name) for name in connection.model_fields_set}
+        own = {name: getattr(self, name) for name in self.model_fields_set}
+        return InstanceSettings.model_construct(**(kept | {"serves_several": False} | own))
+
+
+def _shown(field: str) -> str:
+    """A field as it is written in the file."""
+    return field.rstrip("_")

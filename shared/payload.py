@@ -1,0 +1,64 @@
+"""
+JSON from outside, within bounds: how deep it may nest, how many values it may hold.
+
+Who sends may have proven nothing yet, and values cost more than their bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from shared.errors import RequestRefused
+
+JSON_DEPTH_MAX = 64
+"""Real payloads nest about 20 deep. Encoders and walkers in Python give up at some hundreds."""
+
+JSON_VALUES_MAX = 1_000_000
+"""Lists of empty lists take 50 times their bytes in memory; real payloads hold some thousands."""
+
+
+def parse_json(body: bytes) -> Any:
+    """
+    The JSON value in ``body``.
+
+    Raises:
+        RequestRefused: 400, it is none, nests too deep or holds too many values.
+    """
+    containers = body.count(b"{") + body.count(b"[")
+    # Each value takes a byte at least.
+    if len(body) > JSON_VALUES_MAX and containers + body.count(b",") > JSON_VALUES_MAX:
+        raise RequestRefused(400, "json_too_large", "the body holds too many JSON values")
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        # orjson has a limit of 1024 levels of its own.
+        if "depth limit" in error.msg:
+            raise _too_deep() from error
+        raise RequestRefused(400, "invalid_json", f"the body is not JSON: {error.msg}") from error
+    # So few containers cannot nest deeper, which spares the walk for nearly every message.
+    if containers > JSON_DEPTH_MAX and not _is_shallow(value):
+        raise _too_deep()
+    return value
+
+
+def _is_shallow(value: Any) -> bool:
+    level = [value]
+    for _ in range(JSON_DEPTH_MAX):
+        level = [child for parent in level for child in _containers_in(parent)]
+        if not level:
+            return True
+    return False
+
+
+def _containers_in(parent: Any) -> list[Any]:
+    if isinstance(parent, dict):
+        return [child for child in parent.values() if isinstance(child, dict | list)]
+    if isinstance(parent, list):
+        return [child for child in parent if isinstance(child, dict | list)]
+    return []
+
+
+def _too_deep() -> RequestRefused:
+    return RequestRefused(400, "json_too_deep", f"the body nests deeper than {JSON_DEPTH_MAX}")
