@@ -21,25 +21,30 @@ class Recipients:
     def __init__(self, connection: str, provider: Provider, settings: Settings) -> None:
         own = settings.instance(connection)
         self._own = _recipient(connection, own, settings)
-        self._account = _account_of(own, provider)
+        self._settings = provider.account_settings
+        self._accounts = dict(_accounts_of(own, provider))
         self._several = own.serves_several
-        self._by_account = _accounts_behind(connection, provider, settings)
+        self._behind = _accounts_behind(connection, provider, settings)
 
-    def of(self, account: str | None) -> Recipient | None:
+    def of(self, account: str | None, setting: str | None = None) -> Recipient | None:
         """
         The instance that messages for ``account`` are for; None: it is not one of these.
 
         A payload that names no account speaks for the connection itself, and so does one whose
-        account nobody has written down, unless the connection's own is another.
+        account nobody has written down, unless the connection's own, in the same ``setting``, is
+        another.
         """
-        if account is None or account == self._account:
+        if account is None or not self._settings:
             return self._own
-        found = self._by_account.get(account)
+        setting = setting or self._settings[0]
+        if self._accounts.get(setting) == account:
+            return self._own
+        found = self._behind.get((setting, account))
         if found is not None:
             return found
         if self._several:
             return self._unnamed(account)
-        return self._own if self._account is None else None
+        return None if setting in self._accounts else self._own
 
     def _unnamed(self, account: str) -> Recipient | None:
         if not is_instance_name(account):
@@ -63,26 +68,27 @@ def connection_of(account: str | None, provider: Provider, settings: Settings) -
     if account is None or not is_instance_name(account):
         return None
     for name, own in settings.instances.items():
-        if own.provider == provider.name and _account_of(own, provider) == account:
+        if own.provider == provider.name and account in dict(_accounts_of(own, provider)).values():
             return own.connection or name
     return settings.instance(account).connection or account
 
 
 def _accounts_behind(
     connection: str, provider: Provider, settings: Settings
-) -> Mapping[str, Recipient]:
-    found = {}
+) -> Mapping[tuple[str, str], Recipient]:
+    found: dict[tuple[str, str], Recipient] = {}
     for name, own in settings.instances.items():
         if own.connection == connection:
-            account = _account_of(own, provider) or name
-            found[account] = _recipient(name, own, settings)
+            recipient = _recipient(name, own, settings)
+            accounts = _accounts_of(own, provider) or [(provider.account_settings[0], name)]
+            found |= dict.fromkeys(accounts, recipient)
     return found
 
 
-def _account_of(own: InstanceSettings, provider: Provider) -> str | None:
-    setting = provider.account_setting
-    account: str | None = getattr(own, setting) if setting is not None else None
-    return account
+def _accounts_of(own: InstanceSettings, provider: Provider) -> list[tuple[str, str]]:
+    """The accounts that an instance's settings name, each with its setting."""
+    named = ((setting, getattr(own, setting)) for setting in provider.account_settings)
+    return [(setting, account) for setting, account in named if account is not None]
 
 
 def _recipient(name: str, own: InstanceSettings, settings: Settings) -> Recipient:

@@ -95,6 +95,7 @@ class ProviderSettings(BaseModel):
     verify_token: FollowedSecret | None = None
     phone_number_id: FollowedText | None = None
     page_id: FollowedText | None = None
+    instagram_id: FollowedText | None = None
     account_id: FollowedText | None = None
     inbox_id: FollowedText | None = None
     session: FollowedText | None = None
@@ -168,9 +169,12 @@ class InstanceSettings(WindowSettings, ProviderSettings):
 
     def behind(self, connection: InstanceSettings) -> InstanceSettings:
         """These settings, with the connection's where they say nothing."""
-        kept = {name: getattr(connection, name) for name in connection.model_fields_set}
+        not_kept = {"serves_several"}
+        if connection.provider is not None:
+            not_kept.update(_known_providers()[connection.provider].account_settings)
+        kept = {name: getattr(connection, name) for name in connection.model_fields_set - not_kept}
         own = {name: getattr(self, name) for name in self.model_fields_set}
-        return InstanceSettings.model_construct(**(kept | {"serves_several": False} | own))
+        return InstanceSettings.model_construct(**(kept | own))
 
 
 def _shown(field: str) -> str:

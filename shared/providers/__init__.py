@@ -7,7 +7,7 @@ echoes and counts of what is neither; ``send`` carries one text to a user.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -49,16 +49,25 @@ class Recipient(Struct, frozen=True, kw_only=True):
     groups: bool = False
 
 
+class RecipientOf(Protocol):
+    """Whose messages for an account are."""
+
+    def __call__(self, account: str | None, setting: str | None = None, /) -> Recipient | None:
+        """The recipient; None: the account is another's."""
+        ...
+
+
 class ParseOptions(Struct, frozen=True, kw_only=True):
     """
     How to parse: the request itself, limits, the ingest's time in ms, and whose messages are.
 
-    ``recipient_of`` takes the account that the payload names (None: it names none). None from it:
-    the account is another's, and what is for it counts as ``other_account``.
+    ``recipient_of`` takes the account that the payload names (None: it names none) and, where a
+    provider has several sorts of accounts, the setting that holds this sort. None from it: the
+    account is another's, and what is for it counts as ``other_account``.
     """
 
     request: WebhookRequest
-    recipient_of: Callable[[str | None], Recipient | None]
+    recipient_of: RecipientOf
     received_at: int
     max_age_ms: int
     media_inline_bytes: int
@@ -145,8 +154,8 @@ class Provider(Protocol):
     needs_to_send: Sequence[str] = ("token",)
     """The fields without which nothing can be sent."""
 
-    account_setting: str | None = None
-    """The field that holds the account as payloads name it."""
+    account_settings: Sequence[str] = ()
+    """The fields that hold accounts as payloads name them; the first counts where none is said."""
 
     ignored_kinds: frozenset[str] = frozenset()
     """Every kind that ``Parsed.ignored`` may count: a closed set, for it is a metric's label."""

@@ -84,7 +84,7 @@ class Evolution(Provider):
         {"instance_name": "the instance's name in Evolution, if it is not the name here"}
     )
     needs_to_send = ("base_url", "token")
-    account_setting = "instance_name"
+    account_settings = ("instance_name",)
     ignored_kinds = IGNORED_KINDS
     event_suffixes = frozenset(event.replace("_", "-") for event in _EVENTS)  # ``byEvents``
     has_inline_media = True

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from multidict import CIMultiDict, MultiDict
 
-from shared.providers import Parsed, ParseOptions, Provider, Recipient, WebhookRequest
+from shared.providers import Parsed, ParseOptions, Provider, Recipient, RecipientOf, WebhookRequest
 
 MAX_AGE_MS = 21_600_000
 INSTANCE = "front-desk"
@@ -33,12 +33,13 @@ def webhook_request(
 
 def recipient(
     instance: str = INSTANCE, *, store_raw: bool = False, groups: bool = False
-) -> Callable[[str | None], Recipient]:
+) -> RecipientOf:
     """Whatever account a payload names, its messages are for ``instance``."""
-    return lambda _account: Recipient(instance=instance, store_raw=store_raw, groups=groups)
+    whose = Recipient(instance=instance, store_raw=store_raw, groups=groups)
+    return lambda _account, _setting=None: whose
 
 
-def account_itself(account: str | None) -> Recipient:
+def account_itself(account: str | None, _setting: str | None = None) -> Recipient:
     """An account that names its instance; ``INSTANCE`` where a payload names none."""
     return Recipient(instance=account or INSTANCE)
 

@@ -68,7 +68,7 @@ def test_the_recipient_names_the_instance() -> None:
 
 def test_what_is_for_an_account_of_somebody_else_is_counted() -> None:
     """Another account's message is none of ours, and Evolution is not to send it again."""
-    parsed = parse(webhook(text_item()), recipient_of=lambda _account: None)
+    parsed = parse(webhook(text_item()), recipient_of=lambda _account, _setting=None: None)
     assert parsed.messages == ()
     assert parsed.ignored == {"other_account": 1}
 
