@@ -140,12 +140,16 @@ class InstanceSettings(WindowSettings, ProviderSettings):
 
     @model_validator(mode="after")
     def _what_the_provider_needs(self) -> Self:
-        if self.provider is not None and self.connection is None:
-            provider = _known_providers()[self.provider]
-            problems = [*self._foreign(provider), *self._missing(provider)]
-            if problems:
-                raise ValueError("; ".join(problems))
+        if self.connection is None and (problems := self.problems()):
+            raise ValueError("; ".join(problems))
         return self
+
+    def problems(self) -> list[str]:
+        """What the provider lacks, or does not know, of its own settings."""
+        if self.provider is None:
+            return []
+        provider = _known_providers()[self.provider]
+        return [*self._foreign(provider), *self._missing(provider)]
 
     def _foreign(self, provider: Provider) -> list[str]:
         own = provider.settings_of_its_own

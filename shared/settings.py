@@ -196,7 +196,12 @@ def _behind_its_connection(
     connection = instances.get(own.connection)
     if connection is None or connection.connection is not None:
         raise ValueError(f"{name}: connection must name an instance that has none itself")
-    return own.behind(connection)
+    if own.provider not in (None, connection.provider):
+        raise ValueError(f"{name}: provider is not that of its connection, {own.connection}")
+    merged = own.behind(connection)
+    if problems := merged.problems():
+        raise ValueError(f"{name}: {'; '.join(problems)}")
+    return merged
 
 
 _NO_SUCH_SETTING = "there is no such setting in this version"

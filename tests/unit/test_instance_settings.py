@@ -1,0 +1,102 @@
+"""``[instances.<name>]``: what a provider needs is named, what it does not know is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from shared.instance_settings import InstanceSettings, ProviderSettings
+from shared.providers.registry import PROVIDERS
+from shared.settings import Settings
+
+
+def problem(**own: Any) -> str:
+    """What is wrong with an instance's settings."""
+    with pytest.raises(ValidationError) as refused:
+        InstanceSettings(**own)
+    return str(refused.value)
+
+
+def test_what_is_missing_for_sending_is_named() -> None:
+    """Whoever wrote a token meant to send."""
+    assert "base_url is missing: provider evolution" in problem(provider="evolution", token="t")
+
+
+def test_a_setting_of_another_provider_is_refused() -> None:
+    """It would do nothing, and somebody relies on it."""
+    found = problem(provider="evolution", account_sid="AC1")
+
+    assert "account_sid is no setting of provider evolution" in found
+    assert "instance_name" in found
+
+
+def test_every_providers_setting_is_one_that_can_be_written() -> None:
+    """Each provider's own settings and needs are fields, and each field is some provider's."""
+    owned = {name for provider in PROVIDERS.values() for name in provider.settings_of_its_own}
+    named = {
+        name
+        for provider in PROVIDERS.values()
+        for name in (*provider.needs_to_send, *provider.account_settings)
+    }
+
+    assert owned <= ProviderSettings.model_fields.keys()
+    assert named <= InstanceSettings.model_fields.keys()
+    assert set(PROVIDERS) == {provider.name for provider in PROVIDERS.values()}
+
+
+def test_from_is_written_as_the_provider_calls_it() -> None:
+    """``from`` is a word of Python, not of the file."""
+    assert InstanceSettings(**{"from": "+15550001111"}).from_ == "+15550001111"
+
+
+def test_an_instance_behind_a_connection_takes_over_what_it_does_not_set() -> None:
+    """Credentials are written once; accounts and serving several are the connection's alone."""
+    settings = Settings(
+        instances={
+            "main": {
+                "provider": "evolution",
+                "base_url": "http://127.0.0.1:1",
+                "token": "t",
+                "secret": "s",
+                "instance_name": "Desk 1",
+                "serves_several": True,
+                "max_messages": 3,
+            },
+            "second": {"connection": "main", "max_messages": 7},
+        }
+    )
+    second = settings.instance("second")
+
+    assert second.token is not None
+    assert second.token.get_secret_value() == "t"
+    assert [secret.get_secret_value() for secret in second.secret] == ["s"]
+    assert (second.provider, second.base_url) == ("evolution", "http://127.0.0.1:1")
+    assert (second.instance_name, second.serves_several) == (None, False)
+    assert second.max_messages == 7
+    assert settings.instance("undeclared", "main").token == second.token
+    assert settings.instance("undeclared").token is None
+
+
+@pytest.mark.parametrize("connection", ["nobody", "second"])
+def test_a_connection_must_be_one(connection: str) -> None:
+    """An instance that is none, or that is itself behind another, has no webhooks of its own."""
+    instances: dict[str, Any] = {"main": {}, "second": {"connection": "main"}, "third": {"connection": connection}}
+    with pytest.raises(ValidationError, match="third: connection must name an instance"):
+        Settings(instances=instances)
+
+
+@pytest.mark.parametrize(
+    "own, wrong",
+    [
+        ({"account_sid": "AC1"}, "second: account_sid is no setting of provider evolution"),
+        ({"token": "t"}, "second: base_url is missing"),
+        ({"provider": "telegram"}, "second: provider is not that of its connection, main"),
+    ],
+)
+def test_behind_a_connection_the_same_is_refused(own: dict[str, Any], wrong: str) -> None:
+    """What comes out when both are laid together must be whole."""
+    instances = {"main": {"provider": "evolution"}, "second": {"connection": "main"} | own}
+    with pytest.raises(ValidationError, match=wrong):
+        Settings(instances=instances)

@@ -1,0 +1,86 @@
+"""Whose a message is, by the connection it came through and the account that its payload names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ingest.recipients import Recipients, connection_of
+from shared.providers import Recipient
+from shared.providers.evolution import Evolution
+from shared.settings import Settings
+
+EVOLUTION = Evolution()
+
+
+def settings(**instances: dict[str, Any]) -> Settings:
+    """Settings whose instances are Evolution's."""
+    return Settings(
+        instances={name: {"provider": "evolution"} | own for name, own in instances.items()}
+    )
+
+
+def behind(connection: str, **instances: dict[str, Any]) -> Recipients:
+    """The recipients of one connection."""
+    return Recipients(connection, EVOLUTION, settings(**instances))
+
+
+@pytest.mark.parametrize("account", [None, "main", "anything"])
+def test_a_connection_of_one_account_takes_all_that_comes(account: str | None) -> None:
+    """The path names the instance, whatever the provider calls it."""
+    assert behind("main", main={}).of(account) == Recipient(instance="main")
+
+
+def test_a_connection_whose_account_is_set_takes_no_others() -> None:
+    """What is for another account would be answered in the wrong name."""
+    recipients = behind("main", main={"instance_name": "Desk 1"})
+
+    assert recipients.of("Desk 1") == Recipient(instance="main")
+    assert recipients.of(None) == Recipient(instance="main")
+    assert recipients.of("Desk 2") is None
+
+
+def test_instances_behind_a_connection_are_told_apart_by_their_accounts() -> None:
+    """By the account that each has in its settings, else by its name."""
+    recipients = behind(
+        "main",
+        main={"instance_name": "Desk 1"},
+        second={"connection": "main", "instance_name": "Desk 2", "store_raw": True},
+        third={"connection": "main"},
+        stranger={"instance_name": "Desk 9"},
+    )
+
+    assert recipients.of("Desk 1") == Recipient(instance="main")
+    assert recipients.of("Desk 2") == Recipient(instance="second", store_raw=True)
+    assert recipients.of("third") == Recipient(instance="third")
+    assert recipients.of("Desk 9") is None
+
+
+def test_accounts_that_nobody_wrote_down_stand_for_themselves_where_that_is_allowed() -> None:
+    """Such a message says which connection it came through, for that has the credentials."""
+    recipients = behind("main", main={"serves_several": True, "groups": True})
+
+    assert recipients.of("shop 17") == Recipient(instance="shop 17", connection="main", groups=True)
+    assert recipients.of(None) == Recipient(instance="main", groups=True)
+    assert recipients.of("line\nbreak") is None
+
+
+@pytest.mark.parametrize(
+    "account, connection",
+    [
+        ("Desk 2", "main"),
+        ("main", "main"),
+        ("second", "main"),
+        ("nobody", "nobody"),
+        ("line\nbreak", None),
+        (None, None),
+    ],
+)
+def test_a_payload_without_a_path_speaks_for_its_accounts_connection(
+    account: str | None, connection: str | None
+) -> None:
+    """The secrets of the connection vouch for it; an unknown account has none."""
+    known = settings(main={}, second={"connection": "main", "instance_name": "Desk 2"})
+
+    assert connection_of(account, EVOLUTION, known) == connection
