@@ -82,7 +82,11 @@ def test_an_instance_behind_a_connection_takes_over_what_it_does_not_set() -> No
 @pytest.mark.parametrize("connection", ["nobody", "second"])
 def test_a_connection_must_be_one(connection: str) -> None:
     """An instance that is none, or that is itself behind another, has no webhooks of its own."""
-    instances: dict[str, Any] = {"main": {}, "second": {"connection": "main"}, "third": {"connection": connection}}
+    instances: dict[str, Any] = {
+        "main": {},
+        "second": {"connection": "main"},
+        "third": {"connection": connection},
+    }
     with pytest.raises(ValidationError, match="third: connection must name an instance"):
         Settings(instances=instances)
 
@@ -92,11 +96,20 @@ def test_a_connection_must_be_one(connection: str) -> None:
     [
         ({"account_sid": "AC1"}, "second: account_sid is no setting of provider evolution"),
         ({"token": "t"}, "second: base_url is missing"),
-        ({"provider": "telegram"}, "second: provider is not that of its connection, main"),
     ],
 )
 def test_behind_a_connection_the_same_is_refused(own: dict[str, Any], wrong: str) -> None:
     """What comes out when both are laid together must be whole."""
     instances = {"main": {"provider": "evolution"}, "second": {"connection": "main"} | own}
     with pytest.raises(ValidationError, match=wrong):
+        Settings(instances=instances)
+
+
+def test_an_instance_has_its_connections_provider() -> None:
+    """What comes through one connection speaks one provider's language."""
+    instances: dict[str, Any] = {
+        "main": {},
+        "second": {"connection": "main", "provider": "evolution"},
+    }
+    with pytest.raises(ValidationError, match="second: provider is not that of its connection"):
         Settings(instances=instances)
