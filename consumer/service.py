@@ -15,7 +15,7 @@ from shared.metrics import ConsumerMetrics
 from shared.preflight import Prepared
 from shared.service import in_background, listening, run_prepared, watch_loop
 from shared.settings import Settings
-from shared.survey import keep_surveying
+from shared.survey import Surveyor, keep_surveying
 
 SURVEY_S = 15.0
 SURVEY_TIMEOUT_MS = 5000
@@ -48,7 +48,7 @@ async def serve_consumer(
     watched = watch_loop(settings.lease_ms, metrics.loop_lag_seconds.observe)
     works = {"pipe": pipe.run(), "watchdog": watched}
     if shown is None:
-        works["survey"] = keep_surveying(pipe, keys, [metrics], SURVEY_S)
+        works["survey"] = keep_surveying(Surveyor(pipe, keys), [metrics], SURVEY_S)
         works["meta"] = keep_meta(pipe, found, metrics)
     async with (
         in_background(**works),

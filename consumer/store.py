@@ -72,7 +72,7 @@ class PartitionStore:
         """
         streams = [self.keys.stream(instance) for instance, _ in wanted]
         pairs = [part for pair in wanted for part in pair]
-        keys = (self.keys.lease, self.keys.ready, self.keys.outbox, *streams)
+        keys = (self.keys.lease, self.keys.ready, self.keys.outbox, self.keys.pending, *streams)
         args = (GROUP, max_bytes, int(peeks), *pairs)
         _, peek, *answers = await self._fenced("read", keys, epoch, args)
         return Reads(

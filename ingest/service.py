@@ -20,7 +20,7 @@ from shared.metrics import IngestMetrics, InstanceLabels, StoreMetrics
 from shared.preflight import Prepared
 from shared.service import in_background, listening, prepared, run_configured
 from shared.settings import Settings
-from shared.survey import keep_surveying, survey_store
+from shared.survey import Surveyor, keep_surveying
 
 READ_TIMEOUT_MS = 2000
 SURVEY_S = 15.0
@@ -67,8 +67,10 @@ async def serve_ingest(
     else:
         keeping = keeping_in_spool(settings, redis_url, keys, metrics, check, found)
 
+    surveyor = Surveyor(reads, keys)
+
     async def count_backlog() -> int:
-        return (await survey_store(reads, keys)).backlog_messages
+        return (await surveyor.survey()).backlog_messages
 
     async with keeping as (appender, health, instead):
         limited = BacklogLimit(appender, settings.backlog_limit, count_backlog)
@@ -82,7 +84,7 @@ async def serve_ingest(
             routes=Conversations(reads, keys, settings).routes(),
         )
         shown = (metrics, *beside)
-        survey = keep_surveying(reads, keys, shown, SURVEY_S, tell=limited.note)
+        survey = keep_surveying(surveyor, shown, SURVEY_S, tell=limited.note)
         meta = _keep_meta(reads, found, shown)
         async with (
             in_background(status=reads.run(), survey=survey, meta=meta),

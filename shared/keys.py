@@ -26,6 +26,7 @@ INSTANCE_MAX_CHARS = 128
 _PARTITION_KEYS = (
     "streams",
     "ready",
+    "pending",
     "bell",
     "lease",
     "epoch",
@@ -93,6 +94,7 @@ class PartitionKeys:
     base: str
     streams: str
     ready: str
+    pending: str
     bell: str
     lease: str
     epoch: str

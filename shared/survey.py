@@ -3,9 +3,8 @@ How much is unfinished, how old it is, and which partitions nobody owns.
 
 Both services export this: with every consumer dead, nobody else could tell. So it must be cheap.
 Three commands tell of all partitions what the time is, whose leases are held, and which bells have
-rung. A partition in which nothing was appended since the last look, and which was empty then, costs
-nothing more, however many instances it knows. That rests on the bell: an append rings it when
-``ready`` is empty, so once ``ready`` was seen empty, a bell that did not ring means no append.
+rung. A partition that was empty at the last look and has not rung since costs nothing more; another
+costs what its active streams do, however many are idle (``unfinished``).
 """
 
 from __future__ import annotations
@@ -21,10 +20,7 @@ from shared.connect import Pipe
 from shared.errors import InturnError
 from shared.keys import Keys, PartitionKeys
 from shared.metrics import StoreMetrics
-from shared.scripts import load_script
-
-STREAMS_PER_CALL = 500
-"""Redis answers nobody else during a script: 500 streams take it about a millisecond."""
+from shared.unfinished import Unfinished
 
 _UNKNOWN = float("nan")
 
@@ -73,24 +69,19 @@ class Kept:
     dead_letters: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Quiet:
-    """A partition that was empty while its bell had this id, and ``ready`` was empty after."""
-
-    bell: bytes
-
-
 class Surveyor:
-    """Looks again and again, and passes over the partitions where nothing can have changed."""
+    """Looks again and again, and only where something may have changed; one look at a time."""
 
     def __init__(self, pipe: Pipe, keys: Keys) -> None:
         self._pipe = pipe
         self._keys = keys
-        self._quiet: dict[int, _Quiet] = {}
+        self._parts = [keys.partition(number) for number in range(keys.partitions)]
+        self._turn = asyncio.Lock()
+        self._forget()
 
     async def survey(self) -> StoreSurvey:
         """
-        Look at every partition; one to four round trips for all of them together.
+        Look at every partition; one to three round trips for all of them together.
 
         After a failure everything is looked at again: Redis may have come back with less.
 
@@ -98,17 +89,24 @@ class Surveyor:
             BrokerUnavailable: no answer.
             BrokerRefused: Redis refused to tell.
         """
-        parts = [self._keys.partition(number) for number in range(self._keys.partitions)]
-        try:
-            now, bells, owned = await asyncio.gather(
-                self._pipe.call("TIME"), self._last_rings(parts), self._owned(parts)
-            )
-            found = await asyncio.gather(
-                *(self._count(part, bells.get(part.bell, b"")) for part in parts)
-            )
-        except InturnError:
-            self._quiet = {}
-            raise
+        async with self._turn:
+            try:
+                return await self._survey()
+            except InturnError:
+                self._forget()
+                raise
+
+    def _forget(self) -> None:
+        self._unfinished = [Unfinished(self._pipe, part) for part in self._parts]
+
+    async def _survey(self) -> StoreSurvey:
+        parts = self._parts
+        now, bells, owned = await asyncio.gather(
+            self._pipe.call("TIME"), self._last_rings(parts), self._owned(parts)
+        )
+        found = await asyncio.gather(
+            *(each.count(bells.get(each.keys.bell, b"")) for each in self._unfinished)
+        )
         return StoreSurvey(
             now_ms=int(now[0]) * 1000 + int(now[1]) // 1000,
             partitions=tuple(
@@ -135,29 +133,6 @@ class Surveyor:
             return {part.number for part in parts}
         each = await asyncio.gather(*(self._pipe.call("EXISTS", part.lease) for part in parts))
         return {part.number for part, is_held in zip(parts, each, strict=True) if is_held}
-
-    async def _count(self, p: PartitionKeys, bell: bytes) -> tuple[int, int | None]:
-        """
-        Count the entries, asking for ``ready`` after the bell and before the streams; and when
-        the oldest came.
-        """
-        if self._quiet.get(p.number) == _Quiet(bell):
-            return 0, None
-        self._quiet.pop(p.number, None)
-        unread, names = await asyncio.gather(
-            self._pipe.call("EXISTS", p.ready), self._pipe.call("SMEMBERS", p.streams)
-        )
-        streams = [p.stream(name.decode()) for name in names]
-        found = await asyncio.gather(
-            *(
-                self._pipe.script(load_script("survey"), streams[at : at + STREAMS_PER_CALL], ())
-                for at in range(0, len(streams), STREAMS_PER_CALL)
-            )
-        )
-        messages = sum(total for total, _ in found)
-        if messages == 0 and not unread:
-            self._quiet[p.number] = _Quiet(bell)
-        return messages, min((oldest for _, oldest in found if oldest >= 0), default=None)
 
 
 async def survey_store(pipe: Pipe, keys: Keys) -> StoreSurvey:
@@ -188,8 +163,7 @@ async def count_kept(pipe: Pipe, keys: Keys) -> Kept:
 
 
 async def keep_surveying(
-    pipe: Pipe,
-    keys: Keys,
+    surveyor: Surveyor,
     metrics: Sequence[StoreMetrics],
     interval_s: float,
     *,
@@ -202,7 +176,6 @@ async def keep_surveying(
     While Redis does not tell they are NaN: a backlog from before an outage would look like one
     of now, and a zero like health. An outage is one line in the log, and its end another.
     """
-    surveyor = Surveyor(pipe, keys)
     failing = False
     while True:
         try:

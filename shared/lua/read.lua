@@ -3,7 +3,8 @@
 -- KEYS 1 lease   HASH    owner, epoch
 --      2 ready   ZSET    instance -> ms
 --      3 outbox  STREAM  replies that are not sent
---      4.. a stream per instance asked for
+--      4 pending SET     instances that have entries read and not finished, maybe others too
+--      5.. a stream per instance asked for
 -- ARGV 1 worker id, also the consumer's name
 --      2 epoch
 --      3 group
@@ -33,17 +34,16 @@ local function read_stream(stream, instance, most)
     if failure and not string.find(failure, 'NOGROUP', 1, true) then
       return {3, failure}
     elseif failure and redis.call('EXISTS', stream) == 1 then
-      redis.call('XGROUP', 'CREATE', stream, group, '0')
-      return {2, {}}
+      return redis.call('XGROUP', 'CREATE', stream, group, '0') and {2, {}}
     end
     local found = reply and not failure and reply[1][2] or {}
     for i = 1, #found do
       local values = found[i][2]
-      entries[size + 1] = found[i][1]
-      entries[size + 2] = #values == 2 and values[1] == 'm' and values[2] or values
+      entries[size + 1], entries[size + 2] = found[i][1], #values == 2 and values[1] == 'm' and values[2] or values
       size, bytes = size + 2, bytes + #(values[2] or '')
     end
     if #found < count then
+      redis.pcall('SADD', KEYS[4], instance)
       redis.call('ZREM', ready, instance)
       return {failure and 1 or 0, entries}
     end
@@ -52,8 +52,8 @@ local function read_stream(stream, instance, most)
   return {4, entries}
 end
 local time, last, reads = redis.call('TIME'), redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', '1')[1], {}
-for i = 4, #KEYS do
-  reads[#reads + 1] = read_stream(KEYS[i], ARGV[2 * i - 2], tonumber(ARGV[2 * i - 1]))
+for i = 5, #KEYS do
+  reads[#reads + 1] = read_stream(KEYS[i], ARGV[2 * i - 4], tonumber(ARGV[2 * i - 3]))
 end
 local names = ARGV[5] == '1' and redis.call('ZRANGE', ready, 0, -1) or {}
 return {1, {time[1] * 1000 + math.floor(time[2] / 1000), names, last and last[1] or ''}, unpack(reads)}

@@ -198,6 +198,7 @@ async def test_lost_group_is_made_again_by_read(scripts: Scripts) -> None:
     assert lost.code is ReadCode.NO_GROUP
     (got,) = await scripts.read(epoch, [(SHOP, 10)])
     assert len(got.entries) == 1
+    assert await scripts.client.smembers(scripts.p.pending) == {SHOP.encode()}
 
 
 async def test_lost_group_is_made_again_by_claim(scripts: Scripts) -> None:
@@ -244,4 +245,9 @@ async def test_workers_stay_alive_join_and_drain(scripts: Scripts, prefix: str) 
     assert 0 < await scripts.client.pttl(new_key) <= LEASE_MS
     assert await scripts.run("enlist", (f"{prefix}:workers",), US) == 1
     assert await scripts.run("ring", (f"{prefix}:bell",))
-    assert await scripts.run("survey", (scripts.p.stream(SHOP),)) == [0, -1]
+    p = scripts.p
+    await scripts.client.config_set("maxmemory", 0)
+    await scripts.client.sadd(p.pending, SHOP)
+    await fill(scripts)
+    assert await scripts.run("survey", (p.pending, p.stream(SHOP)), SHOP) == [0, -1, []]
+    assert not await scripts.client.exists(p.pending)

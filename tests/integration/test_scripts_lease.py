@@ -165,9 +165,9 @@ async def test_ring_leaves_one_entry_with_a_new_id(scripts: Scripts) -> None:
 async def test_survey_counts_entries_and_finds_the_oldest(scripts: Scripts) -> None:
     """Over all streams named; -1 where there is none."""
     p = scripts.p
-    streams = (p.stream("shop"), p.stream("clinic"), p.stream("nobody"))
-    assert await scripts.run("survey", streams) == [0, -1]
+    keys = (p.pending, p.stream("shop"), p.stream("clinic"), p.stream("nobody"))
+    assert await scripts.run("survey", keys, "shop") == [0, -1, []]
     _, oldest = await scripts.append("A")
     await scripts.append("B")
     await scripts.append("C", instance="clinic")
-    assert await scripts.run("survey", streams) == [3, oldest.ms]
+    assert await scripts.run("survey", keys, "shop") == [3, oldest.ms, [2]]

@@ -29,9 +29,11 @@ async def test_read_takes_entries_into_our_pending_list(scripts: Scripts) -> Non
     (first,) = await scripts.read(epoch, [(SHOP, 2)])
     assert (first.code, ids(first.entries), first.drained) == (ReadCode.MORE, appended[:2], False)
     assert (await scripts.us.peek()).unread == (SHOP,)
+    assert not await scripts.client.exists(scripts.p.pending)
     (second,) = await scripts.read(epoch, [(SHOP, 2)])
     assert (ids(second.entries), second.drained) == (appended[2:], True)
     assert (await scripts.us.peek()).unread == ()
+    assert await scripts.client.smembers(scripts.p.pending) == {SHOP.encode()}
     assert await scripts.pending() == dict.fromkeys(appended, "us")
 
 

@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from ingest.append import RedisAppender
-from shared import survey
+from shared import unfinished
 from shared.connect import Pipe
 from shared.keys import Keys
 from shared.metrics import IngestMetrics, InstanceLabels, StoreMetrics
@@ -79,7 +79,7 @@ async def test_many_streams_of_one_partition_are_counted_in_pages(
     pipe: Pipe, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No script runs over more streams than it may."""
-    monkeypatch.setattr(survey, "STREAMS_PER_CALL", 2)
+    monkeypatch.setattr(unfinished, "STREAMS_PER_CALL", 2)
     p = keys.partition(1)
     for number in range(5):
         await pipe.call("XADD", p.stream(f"shop {number}"), f"{1000 - number}-0", "m", "x")
@@ -153,7 +153,7 @@ async def test_gauges_are_unknown_during_an_outage_and_right_after_it(
     with RedisServer(redis_binary) as server:
         async with running_pipe(server.url) as pipe:
             await append_message(pipe, keys, "ana")
-            task = asyncio.create_task(keep_surveying(pipe, keys, [metrics], 0.01))
+            task = asyncio.create_task(keep_surveying(Surveyor(pipe, keys), [metrics], 0.01))
             await eventually(lambda: backlog() == 1, "the first survey")
             assert metrics.registry.get_sample_value("inturn_partitions_without_owner") == 4
             server.kill()

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 from hypothesis import HealthCheck, settings
-from hypothesis.stateful import run_state_machine_as_test
+from hypothesis.stateful import invariant, run_state_machine_as_test
 from redis.asyncio import Redis
 from typing_extensions import override
 
@@ -19,6 +19,7 @@ from shared.connect import Pipe
 from shared.keys import GROUP, Keys
 from shared.model import Conversation, EntryId, WorkerId
 from shared.scripts import load_script
+from shared.unfinished import Unfinished
 from shared.wire import encode_replay
 from tests.support.handover import HandoverMachine, make_message
 from tests.support.histories import dead_window
@@ -38,6 +39,7 @@ class StoreMachine(HandoverMachine):
         self.p = Keys(next(self.prefixes), 1).partition(0)
         self.pipe = Pipe(self.url, timeout_ms=10_000, name="machine")
         self.client = Redis.from_url(self.url, protocol=2)
+        self.unfinished = Unfinished(self.pipe, self.p)
         self.run(self._connect())
 
     async def _connect(self) -> None:
@@ -90,6 +92,20 @@ class StoreMachine(HandoverMachine):
     @override
     async def expire_lease(self) -> None:
         await self.client.delete(self.p.lease)
+
+    @invariant()
+    def whatever_is_unfinished_is_named_and_counted(self) -> None:
+        """A look, which takes names out, may come between any two steps."""
+        self.run(self._check_unfinished())
+
+    async def _check_unfinished(self) -> None:
+        instances = {who[0] for who, history in self.history.items() if history}
+        lengths = {name: await self.client.xlen(self.p.stream(name)) for name in instances}
+        named = await self.pipe.call("ZUNION", 2, self.p.ready, self.p.pending)
+        assert {name for name, length in lengths.items() if length} <= {n.decode() for n in named}
+        rings = await self.pipe.call("XRANGE", self.p.bell, "-", "+")
+        messages, _ = await self.unfinished.count(rings[0][0] if rings else b"")
+        assert messages == sum(lengths.values())
 
     @override
     async def check_empty(self) -> None:
