@@ -105,13 +105,15 @@ class PlainAnswer(Struct, frozen=True, kw_only=True):
 class Address:
     """
     Where a text goes: the instance, the provider's own address of the user, and the ids of the
-    messages that it answers, in the user's order (for read marks).
+    messages that it answers, in the user's order (for read marks). ``typing_shown``: not the first
+    ``show_typing`` for them, so that what they are marked with is marked already.
     """
 
     instance: str
     user: str
     reply_to: str | None
     message_ids: tuple[str, ...] = ()
+    typing_shown: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,3 +247,16 @@ class Provider(Protocol):
         A courtesy: failures are nobody's business, and none raises but cancellation.
         """
         return None  # noqa: RET501 - without it the method would count as abstract
+
+    async def hide_typing(
+        self,
+        session: aiohttp.ClientSession,  # noqa: ARG002 - with most it ends by itself
+        settings: InstanceSettings,  # noqa: ARG002
+        address: Address,  # noqa: ARG002
+    ) -> None:
+        """
+        Take "typing" back where no text follows: a text ends it, and so does ``typing_s``.
+
+        A courtesy like ``show_typing``.
+        """
+        return None  # noqa: RET501
