@@ -20,7 +20,8 @@ from shared.providers.evolution_content import (
     quoted_in,
     text_in,
 )
-from shared.providers.values import base64_of, decoded_size, first_text, integer_of
+from shared.providers.raw import storable
+from shared.providers.values import first_text, integer_of
 
 NAME = "evolution"
 
@@ -38,7 +39,6 @@ _ID_MAX_CHARS = 256
 _SENT_MAX_S = 100_000_000_000
 """The year 5138: a larger ``messageTimestamp`` is not seconds, and is as good as none."""
 
-_RAW_DEEP = 64
 _RAW_BYTES_FIELDS = frozenset({"base64", "jpegThumbnail"})
 
 
@@ -94,7 +94,11 @@ def read_item(
         name=first_text(item.get("pushName")) or None,
         reply_to=jid,
         provider=NAME,
-        raw=_storable(item, options.media_inline_bytes) if recipient.store_raw else None,
+        raw=(
+            storable(item, options.media_inline_bytes, _RAW_BYTES_FIELDS)
+            if recipient.store_raw
+            else None
+        ),
     )
 
 
@@ -150,27 +154,3 @@ def _message_id(key: dict[str, Any], where: str) -> str:
 def _sent_at(item: dict[str, Any]) -> int | None:
     sent_s = integer_of(item.get("messageTimestamp"))
     return sent_s * 1000 if sent_s is not None and 0 < sent_s < _SENT_MAX_S else None
-
-
-def _storable(value: Any, inline_bytes: int, deep: int = 0) -> Any:
-    """
-    A copy for ``raw``: without ``apikey`` and without bytes above ``inline_bytes``.
-
-    Cut at a depth that Redis's JSON survives (orjson writes 254 levels); messages need a dozen.
-    """
-    if deep > _RAW_DEEP:
-        return None
-    if isinstance(value, list):
-        return [_storable(member, inline_bytes, deep + 1) for member in value]
-    if not isinstance(value, dict):
-        return value
-    kept = {}
-    for name, member in value.items():
-        if name.lower() == "apikey":
-            continue
-        if name in _RAW_BYTES_FIELDS:
-            data = base64_of(member)
-            kept[name] = data if data and decoded_size(data) <= inline_bytes else None
-        else:
-            kept[name] = _storable(member, inline_bytes, deep + 1)
-    return kept
