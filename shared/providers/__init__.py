@@ -221,8 +221,12 @@ class Provider(Protocol):
         """Whether the instance's settings suffice to send."""
         return all(getattr(settings, name) for name in self.needs_to_send)
 
-    def split(self, text: str) -> Sequence[str]:
-        """``text`` as parts that each may be sent; the same parts for the same text, always."""
+    def split(
+        self,
+        text: str,
+        address: Address,  # noqa: ARG002 - most have one limit for all users
+    ) -> Sequence[str]:
+        """``text`` as parts that may be sent there; the same ones for the same text, always."""
         return split_text(text, self.text_max)
 
     async def send(
