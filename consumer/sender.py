@@ -233,7 +233,8 @@ class PartitionSender:
             if not sends.membership.is_trusted(time.monotonic()):
                 await self._leave_unsent(owner, item, token, attempt, sent)
                 return
-            result = await _send_text(channel, sends.session, address, text)
+            whereto = replace(address, text_id=f"{reply.window_id}:{sent}")
+            result = await _send_text(channel, sends.session, whereto, text)
             if isinstance(result, SendRefused):
                 sends.metrics.send_failures_total.labels(provider=channel.provider.name).inc()
                 await self._hold(item, token, f"refused: {result.error}", sent)

@@ -106,7 +106,8 @@ class Address:
     """
     Where a text goes: the instance, the provider's own address of the user, and the ids of the
     messages that it answers, in the user's order (for read marks). ``typing_shown``: not the first
-    ``show_typing`` for them, so that what they are marked with is marked already.
+    ``show_typing`` for them, so that what they are marked with is marked already. ``text_id`` is
+    the text's own, the same however often it is tried.
     """
 
     instance: str
@@ -114,6 +115,7 @@ class Address:
     reply_to: str | None
     message_ids: tuple[str, ...] = ()
     typing_shown: bool = False
+    text_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
