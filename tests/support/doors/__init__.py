@@ -60,8 +60,10 @@ class Door:
     number of the message). ``sign`` signs or proves a webhook: (hook, secret, now in seconds).
     ``burst`` makes the unsigned webhooks of a photo, a voice note, a location and two texts of
     one person, and what the handler is to be told (a provider without one of these kinds sends
-    another). ``sent`` is the call that carries a reply to ``text``'s person; ``answer`` what the
-    provider answers it (status, JSON). ``signature`` is the header with the proof.
+    another). ``others`` makes unsigned webhooks of every other sort: other kinds of messages,
+    groups, echoes, receipts. ``sent`` is the call that carries a reply to ``text``'s person;
+    ``answer`` what the provider answers it (status, JSON). ``signature`` is the header with the
+    proof.
     """
 
     provider: str
@@ -72,6 +74,12 @@ class Door:
     sent: Callable[[str], ApiCall]
     answer: tuple[int, Any]
     signature: str
+    others: Callable[[], Sequence[Hook]] = tuple
+
+    def path(self, hook: Hook) -> str:
+        """Where the webhook goes, with its query."""
+        path = f"/webhooks/{self.provider}/{INSTANCE}"
+        return f"{path}?{hook.query}" if hook.query else path
 
 
 def doors() -> list[Door]:

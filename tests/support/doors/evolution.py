@@ -10,8 +10,18 @@ from dataclasses import replace
 from typing import Any
 
 from tests.support.doors import INSTANCE, SECRET, TOKEN, ApiCall, Door, Expected, Hook
-from tests.support.evolution_payloads import PHONE, item, key, webhook
+from tests.support.evolution_payloads import (
+    LID,
+    PHONE,
+    context_info,
+    image_message,
+    item,
+    key,
+    text_item,
+    webhook,
+)
 
+JSON = {"Content-Type": "application/json"}
 APIKEY = "planted-evolution-apikey"
 PHOTO = base64.b64encode(bytes(range(256)) * 24).decode()
 VOICE = base64.b64encode(b"OggS" + bytes(4000)).decode()
@@ -27,7 +37,7 @@ def hook(message: dict[str, Any], message_type: str, serial: int, **changes: Any
         **changes,
     )
     envelope = webhook(data, instance=INSTANCE, apikey=APIKEY)
-    return Hook(body=json.dumps(envelope).encode(), headers={"Content-Type": "application/json"})
+    return Hook(body=json.dumps(envelope).encode(), headers=JSON)
 
 
 def text(said: str, serial: int) -> Hook:
@@ -70,6 +80,39 @@ def burst() -> tuple[Sequence[Hook], Sequence[Expected]]:
     return hooks, expected
 
 
+def others() -> Sequence[Hook]:
+    """What else Evolution tells: wrapped, quoted, chosen, grouped, its own, and no messages."""
+    quoted = {"stanzaId": "3EB0QUOTED", "quotedMessage": {"conversation": "friday?"}}
+    wrapped = {"ephemeralMessage": {"message": image_message({"0": 65, "1": 66})}}
+    card = {"displayName": "Ben", "vcard": "BEGIN:VCARD\nTEL:+49 30 1234\nEND:VCARD"}
+    row = {"title": "Book", "singleSelectReply": {"selectedRowId": "row-5"}}
+    group = key(remoteJid="120363000000000001@g.us", participant="5511987650002:7@s.whatsapp.net")
+    linked = key(remoteJid=f"{LID}@lid", remoteJidAlt=f"{PHONE}@s.whatsapp.net")
+    edit = {"protocolMessage": {"type": 14, "key": key(), "editedMessage": {"conversation": "no"}}}
+    listed = [text_item("hi", of=linked), text_item("mine", of=key(fromMe=True))]
+    datas: list[Any] = [
+        text_item("hi", contextInfo=quoted),
+        item(wrapped | {"messageContextInfo": context_info()}, "ephemeralMessage"),
+        item({"contactsArrayMessage": {"contacts": [card, card]}}),
+        item({"listResponseMessage": row}, "listResponseMessage"),
+        item({"buttonsResponseMessage": {"selectedButtonId": "yes"}}),
+        item({"interactiveResponseMessage": {"body": {"text": "Book"}}}),
+        item({"reactionMessage": {"key": key(), "text": "🙂"}}, "reactionMessage"),
+        text_item("all of you", of=group),
+        listed,
+        {"type": "notify", "messages": [text_item()]},
+        text_item("hi", messageTimestamp={"low": 5, "high": 0, "unsigned": True}),
+    ]
+    events = [webhook(data, instance=INSTANCE, apikey=APIKEY) for data in datas]
+    events += [
+        webhook([text_item()], event="messages.set", instance=INSTANCE),
+        webhook(edit, event="messages.edited", instance=INSTANCE),
+        webhook({"keyId": "3EB0", "status": "READ"}, event="messages.update", instance=INSTANCE),
+        webhook({"state": "open"}, event="CONNECTION_UPDATE", instance=INSTANCE),
+    ]
+    return [Hook(body=json.dumps(event).encode(), headers=JSON) for event in events]
+
+
 def sent(said: str) -> ApiCall:
     """``sendText`` to the jid that the message came from."""
     return ApiCall(
@@ -89,4 +132,5 @@ DOOR = Door(
     sent=sent,
     answer=(201, {"key": {"id": "3EB0SENT0001", "fromMe": True}, "status": "PENDING"}),
     signature="apikey",
+    others=others,
 )
