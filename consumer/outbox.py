@@ -12,7 +12,7 @@ import itertools
 from collections import deque
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 
@@ -45,26 +45,16 @@ class SendCode(IntEnum):
     FENCED = 3
 
 
-class Progress(NamedTuple):
-    """How many of a reply's texts have left whole, and how many parts of the one behind them."""
-
-    texts: int
-    parts: int
-
-
-NOTHING_SENT = Progress(0, 0)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
     """
-    What became of the beginning of a send: which attempt it is, what has left before, and the
-    reply; None also where it cannot be read.
+    What became of the beginning of a send: which attempt it is, how many texts have left before,
+    and the reply; None also where it cannot be read.
     """
 
     code: SendCode
     attempt: int = 0
-    progress: Progress = NOTHING_SENT
+    sent: int = 0
     reply: OutboxReply | None = None
 
 
@@ -151,9 +141,8 @@ class OutboxStore:
             raise Fenced(self._keys.number)
         if code is not SendCode.SENDING:
             return Begun(code=code)
-        _, attempt, texts, parts, reply = answer
-        progress = Progress(texts, parts)
-        return Begun(code=code, attempt=attempt, progress=progress, reply=_decode([FIELD, reply]))
+        _, attempt, sent, reply = answer
+        return Begun(code=code, attempt=attempt, sent=sent, reply=_decode([FIELD, reply]))
 
     async def unsend(
         self,
@@ -162,13 +151,13 @@ class OutboxStore:
         delay_ms: int,
         *,
         held: str = "",
-        progress: Progress | None = None,
+        sent: int | None = None,
         counts: bool = True,
     ) -> bool:
         """Give a begun send back, for later or (``held``) for a person. False: not ours."""
         keys = (self._keys.sending, self._keys.lease, self._keys.bell)
-        sent = ("", "") if progress is None else progress
-        args = (str(reply_id), token, self._worker, delay_ms, held, *sent, int(counts))
+        texts = "" if sent is None else sent
+        args = (str(reply_id), token, self._worker, delay_ms, held, texts, int(counts))
         return bool(await self._pipe.script(load_script("unsend"), keys, args) == 0)
 
     async def sent(

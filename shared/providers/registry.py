@@ -7,9 +7,10 @@ from types import MappingProxyType
 
 from shared.providers import Provider
 from shared.providers.evolution import Evolution
+from shared.providers.telegram import Telegram
 
 PROVIDERS: Mapping[str, Provider] = MappingProxyType(
-    {provider.name: provider for provider in (Evolution(),)}
+    {provider.name: provider for provider in (Evolution(), Telegram())}
 )
 
 
