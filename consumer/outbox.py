@@ -12,7 +12,7 @@ import itertools
 from collections import deque
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -45,16 +45,26 @@ class SendCode(IntEnum):
     FENCED = 3
 
 
+class Progress(NamedTuple):
+    """How many of a reply's texts have left whole, and how many parts of the one behind them."""
+
+    texts: int
+    parts: int
+
+
+NOTHING_SENT = Progress(0, 0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
     """
-    What became of the beginning of a send: which attempt it is, how many texts have left before,
-    and the reply; None also where it cannot be read.
+    What became of the beginning of a send: which attempt it is, what has left before, and the
+    reply; None also where it cannot be read.
     """
 
     code: SendCode
     attempt: int = 0
-    sent: int = 0
+    progress: Progress = NOTHING_SENT
     reply: OutboxReply | None = None
 
 
@@ -141,8 +151,9 @@ class OutboxStore:
             raise Fenced(self._keys.number)
         if code is not SendCode.SENDING:
             return Begun(code=code)
-        _, attempt, sent, reply = answer
-        return Begun(code=code, attempt=attempt, sent=sent, reply=_decode([FIELD, reply]))
+        _, attempt, texts, parts, reply = answer
+        progress = Progress(texts, parts)
+        return Begun(code=code, attempt=attempt, progress=progress, reply=_decode([FIELD, reply]))
 
     async def unsend(
         self,
@@ -151,13 +162,13 @@ class OutboxStore:
         delay_ms: int,
         *,
         held: str = "",
-        sent: int | None = None,
+        progress: Progress | None = None,
         counts: bool = True,
     ) -> bool:
         """Give a begun send back, for later or (``held``) for a person. False: not ours."""
         keys = (self._keys.sending, self._keys.lease, self._keys.bell)
-        texts = "" if sent is None else sent
-        args = (str(reply_id), token, self._worker, delay_ms, held, texts, int(counts))
+        sent = ("", "") if progress is None else progress
+        args = (str(reply_id), token, self._worker, delay_ms, held, *sent, int(counts))
         return bool(await self._pipe.script(load_script("unsend"), keys, args) == 0)
 
     async def sent(

@@ -9,32 +9,19 @@ makes the handler run again.
 
 from __future__ import annotations
 
-import asyncio
-import random
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from dataclasses import replace
 
-import aiohttp
 import structlog
 
-from consumer.outbox import Begun, Item, Outbox, OutboxStore, SendCode
+from consumer.outbox import Item, Outbox, OutboxStore
 from consumer.owner import Owner
-from consumer.retry import backoff_ms
+from consumer.sending import DIED, LOOP_LIMIT, NO_CHANNEL, UNREADABLE, Sending
 from consumer.sends import Channel, Sends
-from shared.channel import address_of
-from shared.errors import BrokerRefused, BrokerUnavailable, Fenced, NotDurable
-from shared.model import EntryId, Token, WorkerId
-from shared.probe import Point, reach
-from shared.providers import Address, SendRefused, SendResult, SendRetry
+from shared.errors import BrokerRefused, BrokerUnavailable
+from shared.model import EntryId, WorkerId
 from shared.record import SendRecord
-from shared.wire import OutboxReply
-
-FINISH_RETRY_S = 0.2
-NOT_SENT_DELAY_MS = 200
-
-_DIED = "the worker died while sending"
-_UNREADABLE = "the record of its send could not be read"
 
 log = structlog.get_logger()
 
@@ -117,7 +104,7 @@ class PartitionSender:
             self.outbox.wait(item, time.monotonic() + record.delay_ms / 1000)
             item.record = replace(record, delay_ms=0)
         elif item.unsure and record is None and not resends:
-            self._begin(owner, item, channel, hold=_UNREADABLE)
+            self._begin(owner, item, channel, hold=UNREADABLE)
         elif record is None or not record.worker:
             self._begin(owner, item, channel)
         elif record.token in sends.in_hand:
@@ -125,7 +112,7 @@ class PartitionSender:
         elif record.worker != sends.worker and record.worker in live:
             self.outbox.foreign[item.id] = item
         elif record.worker != sends.worker and not resends:
-            self._begin(owner, item, channel, hold=_DIED)
+            self._begin(owner, item, channel, hold=DIED)
         else:
             self._begin(owner, item, channel)
 
@@ -158,159 +145,18 @@ class PartitionSender:
         sends, record = self._sends, item.record
         conversation = (item.reply.instance, item.reply.user)
         if channel is None:
-            hold = hold or "there is no channel any more"
+            hold = hold or NO_CHANNEL
         elif sends.exceeds_loop_limit(conversation):
-            hold = hold or "loop limit"
+            hold = hold or LOOP_LIMIT
         ours = record is not None and record.worker == sends.worker
         token = record.token if record is not None and ours else sends.new_token(owner.epoch)
         sends.in_hand.add(token)
         if not hold and record is None:
             sends.count_sent(conversation)
-        sends.tasks.create_task(
-            self._send(owner, owner.epoch, item, token, channel, hold), name=f"send-{item.id}"
+        sending = Sending(
+            sends, self._store, lambda: self.outbox, owner, item, token, channel, hold
         )
-
-    async def _send(
-        self,
-        owner: Owner,
-        epoch: int,
-        item: Item,
-        token: Token,
-        channel: Channel | None,
-        hold: str,
-    ) -> None:
-        sends, joins = self._sends, self._sends.membership.joins
-        try:
-            async with sends.slots:
-                begun, is_covered = await self._record(epoch, item, token)
-                attempt, sent, reply = begun.attempt, begun.sent, begun.reply
-                if begun.code is not SendCode.SENDING or reply is None:
-                    owner.restart(f"send {begun.code.name.lower()}")
-                    return
-                if joins != sends.membership.joins:
-                    # the others have taken us for dead meanwhile, and this reply for theirs
-                    await self._leave_unsent(owner, item, token, attempt, sent)
-                elif hold or channel is None:
-                    await self._hold(item, token, hold, sent)
-                elif not is_covered:
-                    log.warning("reply.not_durable", window=item.reply.window_id)
-                    await self._leave_unsent(owner, item, token, attempt, sent)
-                else:
-                    await self._send_texts(owner, item, reply, token, channel, attempt, sent)
-        except Fenced:
-            sends.metrics.fenced_total.labels(call="send").inc()
-            if owner.epoch == epoch:
-                owner.step_down()
-        except (BrokerUnavailable, BrokerRefused):
-            owner.restart("send unanswered")
-        finally:
-            sends.in_hand.discard(token)
-            owner.wake()
-
-    async def _record(self, epoch: int, item: Item, token: Token) -> tuple[Begun, bool]:
-        """Begin the send in Redis; False: replicas do not have the window's finish yet."""
-        replaces = item.record.token if item.record else None
-        try:
-            return await self._store.send(epoch, item.id, replaces, token), True
-        except NotDurable as error:
-            if error.answer is None:
-                raise
-            return error.answer, False
-
-    async def _send_texts(
-        self,
-        owner: Owner,
-        item: Item,
-        reply: OutboxReply,
-        token: Token,
-        channel: Channel,
-        attempt: int,
-        sent: int,
-    ) -> None:
-        sends = self._sends
-        address = address_of(reply)
-        for text in reply.texts[sent:]:
-            if not sends.membership.is_trusted(time.monotonic()):
-                await self._leave_unsent(owner, item, token, attempt, sent)
-                return
-            whereto = replace(address, text_id=f"{reply.window_id}:{sent}")
-            result = await _send_text(channel, sends.session, whereto, text)
-            if isinstance(result, SendRefused):
-                sends.metrics.send_failures_total.labels(provider=channel.provider.name).inc()
-                await self._hold(item, token, f"refused: {result.error}", sent)
-                return
-            if isinstance(result, SendRetry):
-                sends.metrics.send_failures_total.labels(provider=channel.provider.name).inc()
-                rules = sends.settings.retry
-                delay_ms = backoff_ms(attempt, rules, random.random())
-                if result.after_ms is not None:
-                    delay_ms = min(max(result.after_ms, 0), rules.max_ms)
-                log.warning("reply.retry", window=reply.window_id, error=result.error)
-                await self._give_back(owner, item, token, attempt, delay_ms, sent)
-                return
-            reach(Point.SEND)
-            sent += 1
-        await self._persist(
-            lambda: self._store.sent(item.id, reply, token, "sent", sends.settings.retention_ms)
-        )
-        sends.metrics.replies_sent_total.labels(provider=channel.provider.name).inc()
-        sends.settings.say(
-            "reply.sent",
-            window=reply.window_id,
-            count=len(reply.texts),
-            instance=reply.instance,
-            user=reply.user,
-        )
-        self.outbox.leave(item)
-
-    async def _give_back(
-        self,
-        owner: Owner,
-        item: Item,
-        token: Token,
-        attempt: int,
-        delay_ms: int,
-        sent: int,
-        *,
-        counts: bool = True,
-    ) -> None:
-        ours = await self._persist(
-            lambda: self._store.unsend(item.id, token, delay_ms, sent=sent, counts=counts)
-        )
-        if not ours:
-            owner.restart("unsend refused")
-            return
-        item.record = SendRecord(
-            token=token,
-            worker=WorkerId(""),
-            attempt=attempt if counts else attempt - 1,
-            sent=sent,
-            held="",
-            retry_at=0,
-            delay_ms=0,
-        )
-        self.outbox.wait(item, time.monotonic() + delay_ms / 1000)
-
-    async def _leave_unsent(
-        self, owner: Owner, item: Item, token: Token, attempt: int, sent: int
-    ) -> None:
-        """The provider was not called: soon again, without counting."""
-        await self._give_back(owner, item, token, attempt, NOT_SENT_DELAY_MS, sent, counts=False)
-
-    async def _hold(self, item: Item, token: Token, why: str, sent: int) -> None:
-        """Leave the reply in the outbox for a person; the user's next one goes on."""
-        await self._persist(lambda: self._store.unsend(item.id, token, 0, held=why, sent=sent))
-        self._sends.metrics.replies_held_total.labels(reason=_held_label(why)).inc()
-        log.warning("reply.held", window=item.reply.window_id, reason=_held_label(why))
-        self.outbox.leave(item)
-
-    async def _persist(self, call: Callable[[], Awaitable[bool]]) -> bool:
-        """What was done to the outside is written for as long as the process lives."""
-        while True:
-            try:
-                return await call()
-            except (BrokerUnavailable, BrokerRefused):
-                await asyncio.sleep(FINISH_RETRY_S * (0.5 + random.random()))
+        sends.tasks.create_task(sending.run(owner.epoch), name=f"send-{item.id}")
 
     async def look_at_foreign(self, live: Collection[WorkerId]) -> None:
         """Have the other workers' sends ended, or have their workers died?"""
@@ -328,21 +174,3 @@ class PartitionSender:
             else:
                 item.record = replace(record)
                 self.outbox.put_back(item)
-
-
-async def _send_text(
-    channel: Channel, session: aiohttp.ClientSession, address: Address, text: str
-) -> SendResult:
-    try:
-        return await channel.provider.send(session, channel.settings, address, text)
-    except Exception as error:  # noqa: BLE001 - a provider's fault must not end the worker
-        log.warning("provider.failed", provider=channel.provider.name, error=type(error).__name__)
-        return SendRetry(error=type(error).__name__)
-
-
-def _held_label(why: str) -> str:
-    if why.startswith("refused"):
-        return "refused"
-    return {"loop limit": "loop_limit", _DIED: "ambiguous", _UNREADABLE: "ambiguous"}.get(
-        why, "no_channel"
-    )

@@ -96,8 +96,8 @@ class SendRecord:
     """
     A reply whose sending has begun.
 
-    ``sent`` counts the texts that have left. ``held`` says why it waits for a person; empty:
-    it is on its way, or due at ``retry_at``.
+    ``sent`` counts the texts that have left whole, ``parts`` what has left of the text behind them.
+    ``held`` says why it waits for a person; empty: it is on its way, or due at ``retry_at``.
     """
 
     token: Token
@@ -107,6 +107,7 @@ class SendRecord:
     held: str
     retry_at: int
     delay_ms: int
+    parts: int = 0
 
 
 def decode_send_record(value: bytes) -> SendRecord:
@@ -117,6 +118,7 @@ def decode_send_record(value: bytes) -> SendRecord:
         worker=WorkerId(_text(body, "worker")),
         attempt=int(body["attempt"]),
         sent=int(body["sent"]),
+        parts=int(body.get("parts", 0)),
         held=_text(body, "held"),
         retry_at=int(body["retry_at"]),
         delay_ms=int(body["delay"]),

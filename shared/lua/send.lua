@@ -8,7 +8,8 @@
 --      3 reply id
 --      4 token to replace ('' for none)
 --      5 new token
--- Returns {0 SENDING, attempt, texts already sent, the reply} | {1 CONFLICT} | {2 GONE} | {3 FENCED}
+-- Returns {0 SENDING, attempt, texts already sent, parts of the next one already sent, the reply} |
+--         {1 CONFLICT} | {2 GONE} | {3 FENCED}
 --
 -- SENDING also when this token already stands there (a lost answer); it is written again, for
 -- WAIT speaks of this connection's last write.
@@ -33,11 +34,12 @@ end
 redis.call('PERSIST', sending)
 if stands then
   redis.call('HSET', sending, id, found)
-  return {0, current.attempt, current.sent, entry[2][2]}
+  return {0, current.attempt, current.sent, current.parts or 0, entry[2][2]}
 end
 local record = {
   token = token, worker = worker, retry_at = 0, delay = 0, held = '',
   attempt = (current and current.attempt or 0) + 1, sent = current and current.sent or 0,
+  parts = current and current.parts or 0,
 }
 redis.call('HSET', sending, id, cjson.encode(record))
-return {0, record.attempt, record.sent, entry[2][2]}
+return {0, record.attempt, record.sent, record.parts, entry[2][2]}

@@ -8,7 +8,7 @@ import pytest
 from redis.exceptions import OutOfMemoryError, RedisError
 
 from consumer.answers import FinishCode, ReadCode, StartCode
-from consumer.outbox import SendCode
+from consumer.outbox import Progress, SendCode
 from shared.broker_errors import classify
 from shared.connect import Pipe
 from shared.errors import BrokerRefused
@@ -136,7 +136,7 @@ async def test_backlog_drains(scripts: Scripts) -> None:
     assert code is FinishCode.FINISHED
     ((reply_id, _),) = await scripts.our_outbox.page(None)
     assert (await scripts.our_outbox.send(epoch, reply_id, None, S1)).code is SendCode.SENDING
-    assert await scripts.our_outbox.unsend(reply_id, S1, 0, held="", sent=0)
+    assert await scripts.our_outbox.unsend(reply_id, S1, 0, held="", progress=Progress(0, 0))
     again_code = (await scripts.our_outbox.send(epoch, reply_id, S1, Token("us:1:send-2"))).code
     assert again_code is SendCode.SENDING
     token = Token("us:1:send-2")

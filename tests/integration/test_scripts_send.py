@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
 
-from consumer.outbox import Begun, SendCode
+from consumer.outbox import Begun, Progress, SendCode
 from shared.errors import Fenced
 from shared.model import EntryId, Token
 from shared.wire import OutboxReply, encode_reply
@@ -23,9 +24,10 @@ async def waiting_reply(scripts: Scripts) -> tuple[int, EntryId, OutboxReply]:
     return epoch, reply_id, reply
 
 
-def sending(attempt: int, sent: int, reply: OutboxReply) -> Begun:
+def sending(attempt: int, sent: int, reply: OutboxReply, parts: int = 0) -> Begun:
     """A send that has begun."""
-    return Begun(code=SendCode.SENDING, attempt=attempt, sent=sent, reply=reply)
+    progress = Progress(sent, parts)
+    return Begun(code=SendCode.SENDING, attempt=attempt, progress=progress, reply=reply)
 
 
 async def test_send_writes_a_record_before_the_provider_is_called(scripts: Scripts) -> None:
@@ -56,8 +58,35 @@ async def test_send_replaces_exactly_the_named_token(scripts: Scripts) -> None:
     await outbox.send(epoch, reply_id, None, S1)
     assert (await outbox.send(epoch, reply_id, None, S2)).code is SendCode.CONFLICT
     assert (await outbox.send(epoch, reply_id, S3, S2)).code is SendCode.CONFLICT
-    assert await outbox.unsend(reply_id, S1, 100, sent=1)
+    assert await outbox.unsend(reply_id, S1, 100, progress=Progress(1, 0))
     assert (await outbox.send(epoch, reply_id, S1, S1)).code is SendCode.CONFLICT
+    assert await outbox.send(epoch, reply_id, S1, S2) == sending(2, 1, reply)
+
+
+async def test_parts_of_a_text_are_counted_beside_whole_texts(scripts: Scripts) -> None:
+    """A repeated begin and the next attempt both know how much of the text at hand has left."""
+    epoch, reply_id, reply = await waiting_reply(scripts)
+    outbox = scripts.our_outbox
+    await outbox.send(epoch, reply_id, None, S1)
+    assert await outbox.unsend(reply_id, S1, 100, progress=Progress(1, 3))
+    assert await outbox.send(epoch, reply_id, S1, S2) == sending(2, 1, reply, parts=3)
+    assert await outbox.send(epoch, reply_id, S2, S2) == sending(2, 1, reply, parts=3)
+    assert (await outbox.sending())[reply_id].parts == 3
+
+
+async def test_a_record_of_a_version_without_parts_goes_on_behind_its_texts(
+    scripts: Scripts,
+) -> None:
+    """Its ``sent`` counts whole texts, then as now: none is lost and none is doubled."""
+    epoch, reply_id, reply = await waiting_reply(scripts)
+    outbox = scripts.our_outbox
+    await outbox.send(epoch, reply_id, None, S1)
+    await outbox.unsend(reply_id, S1, 100, progress=Progress(1, 0))
+    field = str(reply_id)
+    record = orjson.loads(await scripts.client.hget(scripts.p.sending, field))
+    del record["parts"]
+    await scripts.client.hset(scripts.p.sending, field, orjson.dumps(record))
+    assert (await outbox.sending())[reply_id].parts == 0
     assert await outbox.send(epoch, reply_id, S1, S2) == sending(2, 1, reply)
 
 
@@ -99,9 +128,9 @@ async def test_unsend_gives_back_once(scripts: Scripts) -> None:
     outbox = scripts.our_outbox
     await outbox.send(epoch, reply_id, None, S1)
     assert not await outbox.unsend(reply_id, S2, 0)
-    assert await outbox.unsend(reply_id, S1, 5000, sent=1)
+    assert await outbox.unsend(reply_id, S1, 5000, progress=Progress(1, 0))
     before = await scripts.snapshot()
-    assert await outbox.unsend(reply_id, S1, 9000, held="why", sent=2)
+    assert await outbox.unsend(reply_id, S1, 9000, held="why", progress=Progress(2, 0))
     assert await scripts.snapshot() == before
     record = (await outbox.sending())[reply_id]
     assert (record.worker, record.sent, record.delay_ms, record.held) == ("", 1, 5000, "")
@@ -113,7 +142,7 @@ async def test_unsend_may_hold_for_a_person_and_leave_the_count(scripts: Scripts
     epoch, reply_id, _ = await waiting_reply(scripts)
     outbox = scripts.our_outbox
     await outbox.send(epoch, reply_id, None, S1)
-    await outbox.unsend(reply_id, S1, 0, sent=1)
+    await outbox.unsend(reply_id, S1, 0, progress=Progress(1, 0))
     await outbox.send(epoch, reply_id, S1, S2)
     await outbox.unsend(reply_id, S2, 0, held="refused: „nein“")
     record = (await outbox.sending())[reply_id]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from yarl import URL
 
-from consumer.outbox import OutboxStore, SendCode
+from consumer.outbox import OutboxStore, Progress, SendCode
 from shared.connect import open_pipe
 from shared.durability import Durability
 from shared.errors import NotDurable
@@ -90,7 +90,9 @@ async def test_a_send_whose_answer_was_lost_waits_as_well(
                 with pytest.raises(NotDurable) as caught:
                     await outbox.send(epoch, reply_id, None, S1)
                 assert caught.value.answer.code is SendCode.SENDING
-        assert await scripts.our_outbox.unsend(reply_id, S1, 0, sent=0, counts=False)
+        assert await scripts.our_outbox.unsend(
+            reply_id, S1, 0, progress=Progress(0, 0), counts=False
+        )
         record = (await scripts.our_outbox.sending())[reply_id]
         assert record.attempt == 0
         replicated.replicas[0].resume()

@@ -15,9 +15,13 @@ from yarl import URL
 from consumer import outbox
 from shared.instance_settings import InstanceSettings, Secret
 from shared.model import EntryId, window_id
+from shared.providers.evolution import Evolution
+from shared.trace import Trace
+from shared.trace.whereabouts import ReplyState
 from shared.wire import OutboxReply, encode_reply
 from tests.support.deployment import Deployment, deployment
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer, Script
+from tests.support.pipes import running_pipe
 from tests.support.waiting import eventually
 
 SENT = Answer.json({"key": {"id": "3EB0SENT"}}, status=201)
@@ -177,6 +181,39 @@ async def test_a_text_that_was_taken_is_not_sent_again(redis_url: str, prefix: s
         await shop.deployment.say("alice", "hi")
         await shop.sent(1)
         assert shop.texts() == ["one", "two", "two"]
+
+
+async def test_a_long_text_leaves_in_parts_and_goes_on_where_it_failed(
+    redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part that was taken is not sent again; the texts behind it follow."""
+    monkeypatch.setattr(Evolution, "text_max", 12)
+    send = [SENT, SENT, Answer(status=500), SENT]
+    answer = [Answer.reply("hello", "one two three four five six", "bye")]
+    async with (
+        shop_with(redis_url, prefix, send=send, answer=answer) as shop,
+        shop.deployment.worker(),
+    ):
+        await shop.deployment.say("alice", "hi")
+        await shop.sent(1)
+        parts = ["one two", "three four", "five six"]
+        assert shop.texts() == ["hello", parts[0], parts[1], *parts[1:], "bye"]
+
+
+async def test_what_the_provider_said_of_a_refused_reply_can_be_read(
+    redis_url: str, prefix: str
+) -> None:
+    """The status of the conversation has the provider's error, beside the texts."""
+    async with shop_with(redis_url, prefix, send=[Answer(status=403)]) as shop:
+        async with shop.deployment.worker() as worker:
+            await shop.deployment.say("alice", "hi")
+            held = "replies_held_total"
+            await eventually(lambda: worker.count(held, reason="refused") == 1, "it is held")
+        async with running_pipe(redis_url) as pipe:
+            found = await Trace(pipe, shop.deployment.keys).conversation("shop", "alice")
+    (reply,) = found.replies
+    assert (reply.state, reply.texts) == (ReplyState.HELD, ("to hi",))
+    assert reply.held == "refused: the provider answered 403"
 
 
 async def test_a_refused_reply_is_held(redis_url: str, prefix: str) -> None:

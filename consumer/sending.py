@@ -1,0 +1,225 @@
+"""
+One send of one reply: begun in Redis, then its texts go to the provider, part by part.
+
+A text that is too long for the provider leaves in parts. What a record counts are whole texts, and
+the parts of the text behind them: so a record of a version that knew no parts says the same, and
+a version that cuts elsewhere can at most double or cut short the one text that was on its way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
+
+import aiohttp
+import structlog
+
+from consumer.outbox import NOTHING_SENT, Begun, Item, Outbox, OutboxStore, Progress, SendCode
+from consumer.owner import Owner
+from consumer.retry import backoff_ms
+from consumer.sends import Channel, Sends
+from shared.channel import address_of
+from shared.errors import BrokerRefused, BrokerUnavailable, Fenced, NotDurable
+from shared.model import Token, WorkerId
+from shared.probe import Point, reach
+from shared.providers import Address, Provider, SendRefused, SendResult, SendRetry
+from shared.record import SendRecord
+from shared.wire import OutboxReply
+
+FINISH_RETRY_S = 0.2
+NOT_SENT_DELAY_MS = 200
+
+DIED = "the worker died while sending"
+UNREADABLE = "the record of its send could not be read"
+LOOP_LIMIT = "loop limit"
+NO_CHANNEL = "there is no channel any more"
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True, eq=False)
+class Sending:
+    """
+    A send under a token that is in hand already; ``hold``: why the provider is not to be called.
+
+    ``outbox`` is the memory of the partition's owner, as it is by then.
+    """
+
+    sends: Sends
+    store: OutboxStore
+    outbox: Callable[[], Outbox]
+    owner: Owner
+    item: Item
+    token: Token
+    channel: Channel | None
+    hold: str
+    attempt: int = 0
+    progress: Progress = NOTHING_SENT
+
+    async def run(self, epoch: int) -> None:
+        """
+        Send the reply, or write down why not.
+
+        After a crash the record says whose send it was; the next owner follows the instance's
+        policy.
+        """
+        sends, owner, joins = self.sends, self.owner, self.sends.membership.joins
+        try:
+            async with sends.slots:
+                begun, is_covered = await self._record(epoch)
+                self.attempt, self.progress = begun.attempt, begun.progress
+                if begun.code is not SendCode.SENDING or begun.reply is None:
+                    owner.restart(f"send {begun.code.name.lower()}")
+                elif joins != sends.membership.joins:
+                    # the others have taken us for dead meanwhile, and this reply for theirs
+                    await self._leave_unsent()
+                elif self.hold or self.channel is None:
+                    await self._hold(self.hold)
+                elif not is_covered:
+                    log.warning("reply.not_durable", window=self.item.reply.window_id)
+                    await self._leave_unsent()
+                else:
+                    await self._send_texts(begun.reply, self.channel)
+        except Fenced:
+            sends.metrics.fenced_total.labels(call="send").inc()
+            if owner.epoch == epoch:
+                owner.step_down()
+        except (BrokerUnavailable, BrokerRefused):
+            owner.restart("send unanswered")
+        finally:
+            sends.in_hand.discard(self.token)
+            owner.wake()
+
+    async def _record(self, epoch: int) -> tuple[Begun, bool]:
+        """Begin the send in Redis; False: replicas do not have the window's finish yet."""
+        replaces = self.item.record.token if self.item.record else None
+        try:
+            return await self.store.send(epoch, self.item.id, replaces, self.token), True
+        except NotDurable as error:
+            if error.answer is None:
+                raise
+            return error.answer, False
+
+    async def _send_texts(self, reply: OutboxReply, channel: Channel) -> None:
+        sends = self.sends
+        address = address_of(reply)
+        for part, at, behind_it in left_of(reply, self.progress, channel.provider, address):
+            if not sends.membership.is_trusted(time.monotonic()):
+                await self._leave_unsent()
+                return
+            whereto = replace(address, text_id=f"{reply.window_id}:{at.texts}:{at.parts}")
+            result = await send_text(channel, sends.session, whereto, part)
+            if isinstance(result, SendRefused):
+                sends.metrics.send_failures_total.labels(provider=channel.provider.name).inc()
+                await self._hold(f"refused: {result.error}")
+                return
+            if isinstance(result, SendRetry):
+                sends.metrics.send_failures_total.labels(provider=channel.provider.name).inc()
+                log.warning("reply.retry", window=reply.window_id, error=result.error)
+                await self._give_back(self._delay_ms(result))
+                return
+            reach(Point.SEND)
+            self.progress = behind_it
+        await self._leave_as_sent(reply, channel)
+
+    def _delay_ms(self, result: SendRetry) -> int:
+        rules = self.sends.settings.retry
+        if result.after_ms is not None:
+            return min(max(result.after_ms, 0), rules.max_ms)
+        return backoff_ms(self.attempt, rules, random.random())
+
+    async def _leave_as_sent(self, reply: OutboxReply, channel: Channel) -> None:
+        keep_ms = self.sends.settings.retention_ms
+        await _persist(lambda: self.store.sent(self.item.id, reply, self.token, "sent", keep_ms))
+        self.sends.metrics.replies_sent_total.labels(provider=channel.provider.name).inc()
+        self.sends.settings.say(
+            "reply.sent",
+            window=reply.window_id,
+            count=len(reply.texts),
+            instance=reply.instance,
+            user=reply.user,
+        )
+        self.outbox().leave(self.item)
+
+    async def _give_back(self, delay_ms: int, *, counts: bool = True) -> None:
+        progress = self.progress
+        ours = await _persist(
+            lambda: self.store.unsend(
+                self.item.id, self.token, delay_ms, progress=progress, counts=counts
+            )
+        )
+        if not ours:
+            self.owner.restart("unsend refused")
+            return
+        self.item.record = SendRecord(
+            token=self.token,
+            worker=WorkerId(""),
+            attempt=self.attempt if counts else self.attempt - 1,
+            sent=progress.texts,
+            parts=progress.parts,
+            held="",
+            retry_at=0,
+            delay_ms=0,
+        )
+        self.outbox().wait(self.item, time.monotonic() + delay_ms / 1000)
+
+    async def _leave_unsent(self) -> None:
+        """The provider was not called: soon again, without counting."""
+        await self._give_back(NOT_SENT_DELAY_MS, counts=False)
+
+    async def _hold(self, why: str) -> None:
+        """Leave the reply in the outbox for a person; the user's next one goes on."""
+        await _persist(
+            lambda: self.store.unsend(self.item.id, self.token, 0, held=why, progress=self.progress)
+        )
+        reason = _held_label(why)
+        self.sends.metrics.replies_held_total.labels(reason=reason).inc()
+        log.warning("reply.held", window=self.item.reply.window_id, reason=reason)
+        self.outbox().leave(self.item)
+
+
+def left_of(
+    reply: OutboxReply, progress: Progress, provider: Provider, address: Address
+) -> Iterator[tuple[str, Progress, Progress]]:
+    """The parts that have not left, in order, each with the progress before and behind it."""
+    done = progress.parts
+    for texts, text in enumerate(reply.texts):
+        if texts < progress.texts:
+            continue
+        parts = provider.split(text, address)
+        for at in range(min(done, len(parts)), len(parts)):
+            is_last = at + 1 == len(parts)
+            behind_it = Progress(texts + 1, 0) if is_last else Progress(texts, at + 1)
+            yield parts[at], Progress(texts, at), behind_it
+        done = 0
+
+
+async def send_text(
+    channel: Channel, session: aiohttp.ClientSession, address: Address, text: str
+) -> SendResult:
+    """One call of the provider; whatever it raises is a failure that may pass."""
+    try:
+        return await channel.provider.send(session, channel.settings, address, text)
+    except Exception as error:  # noqa: BLE001 - a provider's fault must not end the worker
+        log.warning("provider.failed", provider=channel.provider.name, error=type(error).__name__)
+        return SendRetry(error=type(error).__name__)
+
+
+async def _persist(call: Callable[[], Awaitable[bool]]) -> bool:
+    """What was done to the outside is written for as long as the process lives."""
+    while True:
+        try:
+            return await call()
+        except (BrokerUnavailable, BrokerRefused):
+            await asyncio.sleep(FINISH_RETRY_S * (0.5 + random.random()))
+
+
+def _held_label(why: str) -> str:
+    if why.startswith("refused"):
+        return "refused"
+    return {LOOP_LIMIT: "loop_limit", DIED: "ambiguous", UNREADABLE: "ambiguous"}.get(
+        why, "no_channel"
+    )
