@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
+
+from msgspec import Struct
 
 from consumer.bodies import size_bytes
 from consumer.window import Cut, Rules, freeze
@@ -30,8 +32,7 @@ class Phase(Enum):
     """A live other worker has it."""
 
 
-@dataclass(slots=True, eq=False)
-class State:
+class State(Struct, eq=False):
     """
     One conversation. ``entries`` are those that no record holds, in stream order.
 
@@ -40,8 +41,8 @@ class State:
     """
 
     key: Conversation
-    entries: list[Entry] = field(default_factory=list)
-    read_at_s: list[float] = field(default_factory=list)
+    entries: list[Entry] = []
+    read_at_s: list[float] = []
     phase: Phase = Phase.OPEN
     rules: Rules | None = None
     cut: Cut | None = None

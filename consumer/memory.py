@@ -8,7 +8,7 @@ throws the whole memory away and builds a new one from the stream.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from consumer.bodies import HELD_BYTES, cost_bytes, entry_cost_bytes, strip
 from consumer.conversation import Phase, State, StreamMemory, window_of
@@ -34,7 +34,7 @@ class Memory:
         self.unread: set[str] = set()
         self.foreign: dict[Conversation, State] = {}
         self.open: dict[Conversation, State] = {}
-        self.on_opened: Callable[[Entry], None] = _say_nothing
+        self.on_opened: Callable[[Entry], None] = say_nothing
         self._rules_of = rules_of
         self._startable: Startable[State] = Startable()
         self._timers = Timers()
@@ -63,12 +63,14 @@ class Memory:
         """Add an entry that was read or claimed."""
         self.learn_page(entry.message.instance, (entry,), now_s)
 
-    def learn_page(self, instance: str, entries: Iterable[Entry], now_s: float) -> None:
+    def learn_page(self, instance: str, entries: Sequence[Entry], now_s: float) -> None:
         """
-        Add entries of one stream that were read, bare where the budget is used up; those that
-        are known already change nothing.
+        Add entries of one stream that were read, in its order, bare where the budget is used up;
+        those that are known already change nothing.
         """
         stream, watermark_ms = self.stream(instance), self.watermark_ms(instance)
+        are_newest = entries[0].id > stream.newest
+        stream.newest = max(stream.newest, entries[-1].id)
         states, gathers = self.states, Phase.OPEN
         for entry in entries:
             conversation = (instance, entry.message.user)
@@ -77,17 +79,17 @@ class Memory:
                 state = states[conversation] = State(conversation)
             held = state.entries
             at = len(held)
-            is_newest = entry.id > stream.newest
-            if is_newest:
-                stream.newest = entry.id
-            if not is_newest or state.record is not None:
+            if not are_newest or state.record is not None:
                 place = state.place(entry)
                 if place is None:
                     continue
                 if place < at and state.phase is gathers:
                     state.cut = None
                 at = place
-            fits = self._take_room(entry)
+            cost = entry_cost_bytes(entry)
+            fits = self.held_bytes + cost <= self._limit_bytes
+            if fits:
+                self.held_bytes += cost
             held.insert(at, entry if fits else strip(entry, held[at - 1] if at else None))
             state.read_at_s.insert(at, now_s)
             stream.held += 1
@@ -95,7 +97,7 @@ class Memory:
                 self.on_opened(entry)
             if state.phase is gathers:
                 stream.open += 1
-                if state.record is None:
+                if state.record is None and self._changes(state, entry):
                     self._look(state, watermark_ms)
 
     def attach(self, conversation: Conversation, members: Iterable[Entry]) -> bool:
@@ -243,33 +245,27 @@ class Memory:
             self.open.pop(state.key, None)
         state.phase = phase
 
-    def _take_room(self, entry: Entry) -> bool:
-        cost = entry_cost_bytes(entry)
-        fits = self.held_bytes + cost <= self._limit_bytes
-        if fits:
-            self.held_bytes += cost
-        return fits
-
     def _state(self, conversation: Conversation) -> State:
         state = self.states.get(conversation)
         if state is None:
             state = self.states[conversation] = State(conversation)
         return state
 
-    def _look(self, state: State, watermark_ms: int) -> bool:
-        """
-        Cut an open conversation's first window; queue it if it is closed.
+    def _changes(self, state: State, entry: Entry) -> bool:
+        """Whether what has come behind the others changes the cut of an open conversation."""
+        cut, rules = state.cut, state.rules
+        if cut is None or rules is None:
+            return True
+        state.cut = extend_cut(cut, len(state.entries) - 1, entry, rules)
+        return state.cut is not cut
 
-        Since the last look at most one entry has come, behind the others; else ``cut`` is None.
-        """
-        entries, rules, cut = state.entries, state.rules, state.cut
-        if rules is None:
-            rules = state.rules = self._rules_of(state.key[0])
+    def _look(self, state: State, watermark_ms: int) -> bool:
+        """Cut an open conversation's first window, if it is not; queue it if it is closed."""
+        cut = state.cut
         if cut is None:
-            cut = state.cut = first_cut(entries, rules)
+            rules = state.rules = state.rules or self._rules_of(state.key[0])
+            cut = state.cut = first_cut(state.entries, rules)
             self.open[state.key] = state
-        elif cut.size < len(entries):
-            cut = state.cut = extend_cut(cut, entries[-1], rules)
         if (closed_by := cut.closes_at(watermark_ms)) is not None:
             state.closed_by = closed_by
             self._queue(state)
@@ -295,5 +291,5 @@ class Memory:
         self._queue(state)
 
 
-def _say_nothing(_entry: Entry) -> None:
-    """While a memory is being rebuilt: these windows were opened before."""
+def say_nothing(_entry: Entry) -> None:
+    """Nobody hears; or a memory is being rebuilt, and these windows were opened before."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from msgspec import Struct
 
@@ -50,12 +49,12 @@ class Cut(Struct, frozen=True, gc=False):
     """
     Where a user's first window ends among the entries that have been read.
 
-    ``size`` entries belong to it so far. ``closed_by`` says that no later entry can join
-    whatever the watermark; else it stays open until the watermark reaches ``due_ms``, which
-    further entries may move, never beyond ``limit_ms``.
+    ``closed_by`` says that no later entry can join whatever the watermark, and ``size`` how many
+    have; else all belong to it (None), and it stays open until the watermark reaches ``due_ms``,
+    which further entries may move, never beyond ``limit_ms``.
     """
 
-    size: int
+    size: int | None
     limit_ms: int
     due_ms: int
     closed_by: ClosedBy | None
@@ -71,10 +70,10 @@ class Cut(Struct, frozen=True, gc=False):
 def first_cut(entries: Sequence[Entry], rules: Rules) -> Cut:
     """The first window of a user's entries, which are in stream order and not empty."""
     cut = open_window(entries[0], rules)
-    for entry in islice(entries, 1, None):
+    for size in range(1, len(entries)):
         if cut.closed_by is not None:
             break
-        cut = extend_cut(cut, entry, rules)
+        cut = extend_cut(cut, size, entries[size], rules)
     return cut
 
 
@@ -91,39 +90,34 @@ def open_window(first: Entry, rules: Rules) -> Cut:
         return _closed(1, first_ms, ClosedBy.PASS_THROUGH)
     if rules.max_messages == 1:
         return _closed(1, first_ms, ClosedBy.MAX_MESSAGES)
-    return _open(1, first_ms + rules.max_wait_ms, first_ms, rules)
+    return _open(first_ms + rules.max_wait_ms, first_ms, rules)
 
 
-def extend_cut(cut: Cut, entry: Entry, rules: Rules) -> Cut:
+def extend_cut(cut: Cut, size: int, entry: Entry, rules: Rules) -> Cut:
     """
-    The cut of the same entries and one more behind them.
+    The cut of an open window's ``size`` entries and one more behind them.
 
-    One that is closed stays as it is. An entry that replays a dead window closes the window
-    before it.
+    It is the same one as long as an entry just joins. An entry that replays a dead window closes
+    the window before it.
     """
-    if cut.closed_by is not None:
-        return cut
     at_ms = entry.id.ms
     if at_ms >= cut.due_ms:
-        return _closed(cut.size, cut.due_ms, cut.at_due)
+        return _closed(size, cut.due_ms, cut.at_due)
     if entry.replayed is not None:
-        return _closed(cut.size, at_ms, ClosedBy.FLUSH)
-    size = cut.size + 1
-    if size == rules.max_messages:
-        return _closed(size, at_ms, ClosedBy.MAX_MESSAGES)
-    if rules.quiet_ms:
-        return _open(size, cut.limit_ms, at_ms, rules)
-    return Cut(size, cut.limit_ms, cut.limit_ms, None, ClosedBy.MAX_WAIT)
+        return _closed(size, at_ms, ClosedBy.FLUSH)
+    if size + 1 == rules.max_messages:
+        return _closed(size + 1, at_ms, ClosedBy.MAX_MESSAGES)
+    return _open(cut.limit_ms, at_ms, rules) if rules.quiet_ms else cut
 
 
 def _closed(size: int, due_ms: int, closed_by: ClosedBy) -> Cut:
     return Cut(size, due_ms, due_ms, closed_by, closed_by)
 
 
-def _open(size: int, limit_ms: int, last_ms: int, rules: Rules) -> Cut:
+def _open(limit_ms: int, last_ms: int, rules: Rules) -> Cut:
     if rules.quiet_ms and last_ms + rules.quiet_ms < limit_ms:
-        return Cut(size, limit_ms, last_ms + rules.quiet_ms, None, ClosedBy.QUIET)
-    return Cut(size, limit_ms, limit_ms, None, ClosedBy.MAX_WAIT)
+        return Cut(None, limit_ms, last_ms + rules.quiet_ms, None, ClosedBy.QUIET)
+    return Cut(None, limit_ms, limit_ms, None, ClosedBy.MAX_WAIT)
 
 
 def cut_windows(
