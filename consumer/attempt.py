@@ -195,7 +195,7 @@ class Attempts:
         reach(Point.HANDLER)
         now_s = time.monotonic()
         outcome = "cut_short" if result is None else type(result).__name__.lower()
-        self._metrics.handler_seconds.labels(outcome=outcome).observe(now_s - running.called_s)
+        self._metrics.handler_seconds.labels(outcome).observe(now_s - running.called_s)
         if result is None:
             self._decided(running, _not_run("the worker shut down"))
             return

@@ -202,7 +202,7 @@ class Dispatcher:
         running.since, running.started_ms = answer.since, answer.now_ms
         running.started_s = time.monotonic()
         if state.record is None:
-            self._metrics.windows_closed_total.labels(reason=window.closed_by.value).inc()
+            self._metrics.windows_closed_total.labels(window.closed_by).inc()
             self._settings.say(
                 "window.closed",
                 window=window.id,

@@ -17,7 +17,7 @@ import structlog
 from msgspec.structs import replace
 
 from consumer.answers import FinishAnswer, FinishCode, FinishRequest
-from consumer.attempt import Running, encode_outcome, kind_of_error
+from consumer.attempt import Running, Say, encode_outcome, kind_of_error
 from consumer.conversation import Phase, State
 from consumer.finisher import Finisher
 from consumer.owner import Owner
@@ -53,6 +53,7 @@ class Settler:
         self._metrics = metrics
         self._owner_of = owner_of
         self._settled = settled
+        self._say_finished: Say = log.debug
 
     def settle(self, running: Running, decision: Decision) -> None:
         """Write the decision, for as long as the process lives, and tell the memory."""
@@ -105,7 +106,7 @@ class Settler:
             self._settled(running)
             return
         window = running.window
-        self._metrics.messages_finished_total.labels(outcome=outcome).inc(len(window.members))
+        self._metrics.messages_finished_total.labels(outcome).inc(len(window.members))
         if outcome == "dead":
             self._metrics.dead_letters_total.inc()
             log.error(
@@ -117,7 +118,7 @@ class Settler:
                 error=kind_of_error(decision),
             )
         else:
-            log.debug("window.finished", window=window.id, outcome=outcome)
+            self._say_finished("window.finished", window=window.id, outcome=outcome)
         found = self._find(running)
         if found is None:
             self._settled(running)

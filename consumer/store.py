@@ -40,6 +40,9 @@ _FENCED = 0
 _FAILED = 3
 _NO_GROUP = 2
 
+_START_CODES = tuple(StartCode)
+_FINISH_CODES = tuple(FinishCode)
+
 
 class PartitionStore:
     """The scripts of one partition, spoken for one worker."""
@@ -183,9 +186,10 @@ class PartitionStore:
             args += (request.token, ids[0], encode_extent(window, ids, request.error))
         keys = (self.keys.lease, self.keys.running, *streams)
         answer = await self._fenced("start", keys, epoch, args)
+        now_ms = answer[1]
         return [
             StartAnswer(
-                code=StartCode(code), attempt=attempt, delay_ms=delay, since=since, now_ms=answer[1]
+                code=_START_CODES[code], attempt=attempt, delay_ms=delay, since=since, now_ms=now_ms
             )
             for code, attempt, delay, since in answer[2:]
         ]
@@ -234,7 +238,7 @@ class PartitionStore:
         keys = (p.running, p.outbox, p.dead, p.journal, p.lease, p.bell, *streams)
         answers = await self._script("finish", keys, args)
         return [
-            classify_caught(text.decode()) if code == _FAILED else FinishCode(code)
+            classify_caught(text.decode()) if code == _FAILED else _FINISH_CODES[code]
             for code, text in answers
         ]
 

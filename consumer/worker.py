@@ -9,6 +9,7 @@ and sends, and ends first.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -23,6 +24,7 @@ from consumer.dispatch import Dispatcher
 from consumer.keeper import LeaseKeeper
 from consumer.lease import TIMEOUT, Lease
 from consumer.membership import Membership, WorkerState, new_worker_id
+from consumer.memory import say_nothing
 from consumer.outbox import OutboxStore
 from consumer.owner import Owner
 from consumer.partition import Partition
@@ -77,6 +79,8 @@ class Worker:
         self._keys = keys
         self._metrics = metrics
         self._say: Say = say or log.debug
+        is_heard = say is not None or log.is_enabled_for(logging.DEBUG)
+        self._on_opened = self._say_opened if is_heard else say_nothing
         lease_ms = settings.lease_ms
         self._pipe = Pipe(redis_url, timeout_ms=COMMAND_TIMEOUT_MS, name="work")
         self._send_pipe = self._open_send_pipe(redis_url)
@@ -220,7 +224,7 @@ class Worker:
             rules_of=self._rules_of,
             acquire=self._keeper.acquire,
             on_lost=self._lost,
-            on_opened=self._say_opened,
+            on_opened=self._on_opened,
         )
         self._inner.create_task(partition.run(), name=f"partition-{lease.partition}")
         return partition
