@@ -76,16 +76,19 @@ async def call(
         return _not_a_request(error)
 
 
-def judge_status(answer: Answer, sent_id: str | None, *, refusal: str = "") -> SendResult:
+def judge_status(
+    answer: Answer, sent_id: str | None, *, refusal: str = "", passes: bool = False
+) -> SendResult:
     """
     2xx: sent, as ``sent_id``. 408, 425, 429, 5xx and redirects: later. Else refused.
 
-    ``refusal`` is what the provider says is wrong, in words that name neither user nor text.
+    ``refusal`` is what the provider says is wrong, in words that name neither user nor text;
+    ``passes``: it will not be wrong for long.
     """
     if 200 <= answer.status < 300:
         return Sent(id=sent_id)
     error = f"{answer.error}: {refusal}" if refusal else answer.error
-    if answer.status in _TRY_LATER or answer.status >= 500:
+    if passes or answer.status in _TRY_LATER or answer.status >= 500:
         return SendRetry(error=error, after_ms=retry_after_ms(answer.headers))
     if answer.status < 400:
         return SendRetry(error=f"{error}: redirects are not followed")

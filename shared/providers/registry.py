@@ -7,11 +7,18 @@ from types import MappingProxyType
 
 from shared.providers import Provider
 from shared.providers.evolution import Evolution
+from shared.providers.messenger import Messenger
 from shared.providers.telegram import Telegram
+from shared.providers.whatsapp import WhatsApp
 
-PROVIDERS: Mapping[str, Provider] = MappingProxyType(
-    {provider.name: provider for provider in (Evolution(), Telegram())}
+_ALL: tuple[Provider, ...] = (
+    Evolution(),
+    WhatsApp(),
+    Telegram(),
+    Messenger(),
 )
+
+PROVIDERS: Mapping[str, Provider] = MappingProxyType({provider.name: provider for provider in _ALL})
 
 
 def provider_named(name: str) -> Provider | None:
