@@ -18,7 +18,7 @@ from typing import Any
 import aiohttp
 from redis.asyncio import Redis
 
-from tests.support.contents import leftovers
+from ops.chaos.contents import leftovers, unsent
 from tests.support.door_server import instance_of, signed
 from tests.support.doors import INSTANCE, PUBLIC_URL, Door, Hook
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer
@@ -64,7 +64,8 @@ class DoorSystem:
         """Wait until nothing is unfinished or unsent."""
 
         async def is_so() -> bool:
-            return not await leftovers(self.redis, self.prefix)
+            left = await leftovers(self.redis, self.prefix)
+            return not left and await unsent(self.redis, self.prefix) == 0
 
         await eventually(is_so, "an empty Redis", 20.0)
 
