@@ -9,13 +9,10 @@ provider and closed sets, never a user.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from typing import Self
-
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-from prometheus_client.metrics import MetricWrapperBase
 
+from shared.counting import Counter, Histogram
 from shared.model import ClosedBy
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -45,39 +42,6 @@ _AUDIT_FINDINGS = (
     "lost_group",
     "hidden_entries",
 )
-
-
-class _Labelled(MetricWrapperBase):
-    """
-    Finds the child of labels that were asked for before in a fifth of the client's own time.
-
-    Nobody here removes or clears a metric: its children would still be found, and count nothing.
-    """
-
-    def __init__(self, *args: object, **options: object) -> None:
-        self._known: dict[object, Self] = {}
-        super().__init__(*args, **options)  # type: ignore[arg-type]
-
-    def labels(self, *values: object, **named: object) -> Self:
-        asked = (values, *named.items()) if named else values
-        child = self._known.get(asked)
-        if child is None:
-            child = self._known[asked] = super().labels(*values, **named)
-        return child
-
-
-class _Counter(_Labelled, Counter):
-    pass
-
-
-class _Histogram(_Labelled, Histogram):
-    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
-        # The client's own looks at one bound after the other.
-        if exemplar is not None:
-            super().observe(amount, exemplar)
-            return
-        self._sum.inc(amount)
-        self._buckets[bisect_left(self._upper_bounds, amount)].inc(1)
 
 
 class InstanceLabels:
@@ -140,7 +104,7 @@ class StoreMetrics:
         return generate_latest(self.registry)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return _Counter(_PREFIX + name, text, labels, registry=self.registry)
+        return Counter(_PREFIX + name, text, labels, registry=self.registry)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(_PREFIX + name, text, labels, registry=self.registry)
@@ -148,7 +112,7 @@ class StoreMetrics:
     def _histogram(
         self, name: str, text: str, buckets: tuple[float, ...], *labels: str
     ) -> Histogram:
-        return _Histogram(_PREFIX + name, text, labels, registry=self.registry, buckets=buckets)
+        return Histogram(_PREFIX + name, text, labels, registry=self.registry, buckets=buckets)
 
 
 class IngestMetrics(StoreMetrics):
