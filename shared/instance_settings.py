@@ -161,14 +161,19 @@ class InstanceSettings(WindowSettings, ProviderSettings):
         ]
 
     def _missing(self, provider: Provider) -> list[str]:
-        """A provider that was given a part of what it needs to send was meant to send."""
+        """
+        A provider that was given a part of what it needs to send was meant to send.
+
+        A connection of several accounts need have none itself.
+        """
         if self.token is None:
             return []
+        spared = provider.account_settings if self.serves_several else ()
         return [
             f"{_shown(name)} is missing: provider {provider.name} needs it to send"
             + (f" ({meaning})" if (meaning := provider.settings_of_its_own.get(name)) else "")
             for name in provider.needs_to_send
-            if getattr(self, name) is None
+            if getattr(self, name) is None and name not in spared
         ]
 
     def behind(self, connection: InstanceSettings) -> InstanceSettings:
@@ -179,6 +184,13 @@ class InstanceSettings(WindowSettings, ProviderSettings):
         kept = {name: getattr(connection, name) for name in connection.model_fields_set - not_kept}
         own = {name: getattr(self, name) for name in self.model_fields_set}
         return InstanceSettings.model_construct(**(kept | own))
+
+    def for_account(self, account: str) -> InstanceSettings:
+        """A connection's settings for an account behind it that no instance names."""
+        if self.provider is None:
+            return self
+        names = _known_providers()[self.provider].account_settings
+        return self.model_copy(update=dict.fromkeys(names) | dict.fromkeys(names[:1], account))
 
 
 def _shown(field: str) -> str:

@@ -169,7 +169,8 @@ class Settings(BaseSettings):
         """
         found = self.instances.get(name)
         if found is None and connection is not None:
-            found = self.instances.get(connection)
+            behind = self.instances.get(connection)
+            found = None if behind is None else behind.for_account(name)
         return _NO_INSTANCE if found is None else found
 
     @classmethod

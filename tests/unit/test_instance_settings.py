@@ -75,7 +75,9 @@ def test_an_instance_behind_a_connection_takes_over_what_it_does_not_set() -> No
     assert (second.provider, second.base_url) == ("evolution", "http://127.0.0.1:1")
     assert (second.instance_name, second.serves_several) == (None, False)
     assert second.max_messages == 7
-    assert settings.instance("undeclared", "main").token == second.token
+    undeclared = settings.instance("undeclared", "main")
+    assert undeclared.token == second.token
+    assert undeclared.instance_name == "undeclared"
     assert settings.instance("undeclared").token is None
 
 
@@ -113,3 +115,16 @@ def test_an_instance_has_its_connections_provider() -> None:
     }
     with pytest.raises(ValidationError, match="second: provider is not that of its connection"):
         Settings(instances=instances)
+
+
+def test_a_connection_of_several_accounts_needs_none_of_its_own() -> None:
+    """Each account that no instance names is sent for as itself; a named one must be whole."""
+    main = {"provider": "whatsapp", "token": "t", "serves_several": True}
+    settings = Settings.model_validate({"instances": {"main": main}})
+
+    assert settings.instance("main").phone_number_id is None
+    assert settings.instance("4471", "main").phone_number_id == "4471"
+    with pytest.raises(ValidationError, match="second: phone_number_id is missing"):
+        Settings(instances={"main": main, "second": {"connection": "main"}})
+    with pytest.raises(ValidationError, match="phone_number_id is missing"):
+        Settings(instances={"main": main | {"serves_several": False}})
