@@ -13,7 +13,7 @@ from shared.metrics import IngestMetrics
 from shared.model import Message
 
 MESSAGES_MAX = 1000
-"""Messages in one request: a batch that Redis executes in a few milliseconds."""
+"""Messages in one request, for most: a batch that Redis executes in a few milliseconds."""
 
 API = "api"
 """The label ``provider`` of messages that came through the API."""
@@ -37,15 +37,25 @@ class Intake:
         self._metrics = metrics
         self._say = say or log.debug
 
-    async def take(self, messages: Sequence[Message]) -> list[Accepted]:
+    async def take(
+        self, messages: Sequence[Message], at_most: int = MESSAGES_MAX
+    ) -> list[Accepted]:
         """
         Keep all of ``messages``. Returns when they are kept, in their order.
 
         Raises:
-            RequestRefused: 413, more than ``MESSAGES_MAX``.
+            RequestRefused: 413, more than ``at_most``.
             BrokerUnavailable, BrokerRefused: not all are kept; the sender must send again.
         """
-        refuse_too_many(messages)
+        refuse_too_many(messages, at_most)
+        if len(messages) <= MESSAGES_MAX:
+            return await self._take_batch(messages)
+        kept: list[Accepted] = []
+        for begin in range(0, len(messages), MESSAGES_MAX):
+            kept += await self._take_batch(messages[begin : begin + MESSAGES_MAX])
+        return kept
+
+    async def _take_batch(self, messages: Sequence[Message]) -> list[Accepted]:
         if not messages:
             return []
         kept = await self._appender.append(messages)
@@ -65,14 +75,14 @@ class Intake:
         self._say(event, entry=accepted.entry_id, instance=message.instance, user=message.user)
 
 
-def refuse_too_many(messages: Sequence[object]) -> None:
+def refuse_too_many(messages: Sequence[object], at_most: int = MESSAGES_MAX) -> None:
     """
-    One request holds ``MESSAGES_MAX`` messages at most, read or not.
+    One request holds ``at_most`` messages, read or not.
 
     Raises:
         RequestRefused: 413.
     """
-    if len(messages) > MESSAGES_MAX:
+    if len(messages) > at_most:
         raise RequestRefused(
-            413, "too_many_messages", f"messages: more than {MESSAGES_MAX} in one request"
+            413, "too_many_messages", f"messages: more than {at_most} in one request"
         )

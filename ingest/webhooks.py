@@ -119,7 +119,12 @@ class Webhooks:
         answer = provider.greet(
             self._evidence(request, b""), self._settings.instance(instance or "")
         )
-        return None if answer is None else plain_answer(answer)
+        if answer is None:
+            return None
+        if answer.status >= 400:
+            known = instance if instance in self._settings.instances else None
+            log.warning("webhook.handshake_refused", provider=provider.name, instance=known)
+        return plain_answer(answer)
 
     async def _take(
         self,
@@ -134,7 +139,7 @@ class Webhooks:
             connection, payload = self._verified(request, provider, evidence, path_instance)
             recipients = to or Recipients(connection, provider, self._settings)
             parsed = provider.parse(payload, self._options(evidence, recipients))
-            kept = await self._intake.take(parsed.messages)
+            kept = await self._intake.take(parsed.messages, provider.messages_max)
         self._count_ignored(provider.name, parsed)
         if provider.acknowledgement is not None:
             return plain_answer(provider.acknowledgement)

@@ -179,6 +179,9 @@ class Provider(Protocol):
     acknowledgement: PlainAnswer | None = None
     """The answer to a webhook whose messages are kept; None: our JSON with the entry ids."""
 
+    messages_max: int = 1000
+    """How many messages one webhook may hold; one with more is refused with 413."""
+
     text_max: int = 4096
     """The longest text that it takes, in UTF-16 units."""
 

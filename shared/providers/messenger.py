@@ -45,6 +45,7 @@ class Messenger(MetaProvider):
     )
     account_settings = ("page_id", "instagram_id")
     ignored_kinds = IGNORED_KINDS
+    messages_max = 10_000  # of 1000 updates, each with all the pictures of an album
     text_max = 2000
     typing_s = 20.0
 
