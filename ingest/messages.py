@@ -9,7 +9,7 @@ from aiohttp import web
 from ingest.answers import json_answer
 from ingest.body import BodyReader, body_limit
 from ingest.intake import Intake, refuse_too_many
-from ingest.message_form import read_messages
+from shared.message_form import read_messages
 from shared.payload import parse_json
 from shared.settings import Settings
 

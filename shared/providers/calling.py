@@ -47,19 +47,22 @@ async def call(
     judge: Callable[[Answer], SendResult],
     json: Any = None,
     form: Mapping[str, str] | None = None,
+    body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
     auth: aiohttp.BasicAuth | None = None,
 ) -> SendResult:
     """
-    POST ``json`` or ``form`` to ``path`` below ``base_url``, whose parts are quoted already.
+    POST ``json``, ``form`` or ``body`` to ``path`` below ``base_url``, its parts quoted.
 
-    ``judge`` says what the answer means. No redirects, 15 s.
+    Without a path it goes to ``base_url`` itself. ``judge`` says what the answer means. No
+    redirects, 15 s.
     """
+    url = f"{base_url.rstrip('/')}/{path}" if path else base_url
     try:
         request = session.post(
-            URL(f"{base_url.rstrip('/')}/{path}", encoded=True),
+            URL(url, encoded=True),
             json=json,
-            data=form,
+            data=form if body is None else body,
             headers=headers,
             auth=auth,
             allow_redirects=False,

@@ -59,6 +59,6 @@ def octets(text: str | bytes) -> bytes:
     return text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
 
 
-def digests(secrets: Sequence[str], signed: bytes, algorithm: str) -> list[bytes]:
+def digests(secrets: Sequence[str | bytes], signed: bytes, algorithm: str) -> list[bytes]:
     """What each of ``secrets`` makes of ``signed`` (HMAC)."""
     return [hmac.digest(octets(secret), signed, algorithm) for secret in secrets if secret]

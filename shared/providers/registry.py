@@ -8,6 +8,7 @@ from types import MappingProxyType
 from shared.providers import Provider
 from shared.providers.evolution import Evolution
 from shared.providers.messenger import Messenger
+from shared.providers.standard import Standard
 from shared.providers.telegram import Telegram
 from shared.providers.whatsapp import WhatsApp
 
@@ -16,6 +17,7 @@ _ALL: tuple[Provider, ...] = (
     WhatsApp(),
     Telegram(),
     Messenger(),
+    Standard(),
 )
 
 PROVIDERS: Mapping[str, Provider] = MappingProxyType({provider.name: provider for provider in _ALL})

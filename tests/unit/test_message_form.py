@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.message_form import read_messages
 from shared.errors import RequestRefused
+from shared.message_form import read_messages
 from shared.model import Kind, Media, Message
 
 GOOD = {"instance": "sales", "user": "u1", "text": "hi"}

@@ -24,12 +24,23 @@ URL_MAX_CHARS = 8192
 TIME_MAX_MS = 253_402_300_799_999
 """The last millisecond of the year 9999, and far inside what JSON numbers carry exactly."""
 
-_MESSAGE_FIELDS = frozenset(
+MESSAGE_FIELDS = frozenset(
     {"instance", "user", "text", "message_id", "sent_at", "kind", "media", "quoted", "name"}
 )
 _MEDIA_FIELDS = frozenset(Media.__struct_fields__)
-_KINDS = {kind.value: kind for kind in Kind}
+KINDS = {kind.value: kind for kind in Kind}
 _KIND_OF_MIME = {"image": Kind.IMAGE, "audio": Kind.AUDIO, "video": Kind.VIDEO}
+
+
+def is_user(text: str) -> bool:
+    """Whether it can name a user: not blank, no control characters, not too long."""
+    has_control = any(unicodedata.category(char) == "Cc" for char in text)
+    return bool(text.strip()) and not has_control and len(text) <= USER_MAX_CHARS
+
+
+def kind_of_media(media: Media) -> Kind:
+    """What a message with ``media`` is, where it does not say so itself."""
+    return _KIND_OF_MIME.get((media.mime or "").partition("/")[0], Kind.DOCUMENT)
 
 
 def read_messages(
@@ -65,12 +76,12 @@ def _read_message(
     item: dict[str, Any], path: str, received_at: int, media_inline_bytes: int
 ) -> Message:
     fields = _Fields(item, path)
-    fields.refuse_unknown(_MESSAGE_FIELDS)
+    fields.refuse_unknown(MESSAGE_FIELDS)
     instance = fields.required("instance", USER_MAX_CHARS)
     if not is_instance_name(instance):
         raise fields.invalid("instance", "must have 1 to 128 characters, no control characters")
     user = fields.required("user", USER_MAX_CHARS)
-    if not user.strip() or any(unicodedata.category(char) == "Cc" for char in user):
+    if not is_user(user):
         raise fields.invalid("user", "must not be blank or hold control characters")
     media = _read_media(fields, media_inline_bytes)
     kind = _read_kind(fields, media)
@@ -100,12 +111,10 @@ def _read_text(fields: _Fields, kind: Kind, media: Media | None) -> str:
 def _read_kind(fields: _Fields, media: Media | None) -> Kind:
     name = fields.text("kind", ID_MAX_CHARS)
     if name is None:
-        if media is None:
-            return Kind.TEXT
-        return _KIND_OF_MIME.get((media.mime or "").partition("/")[0], Kind.DOCUMENT)
-    if name not in _KINDS:
-        raise fields.invalid("kind", f"must be one of {', '.join(_KINDS)}")
-    return _KINDS[name]
+        return Kind.TEXT if media is None else kind_of_media(media)
+    if name not in KINDS:
+        raise fields.invalid("kind", f"must be one of {', '.join(KINDS)}")
+    return KINDS[name]
 
 
 def _read_media(message: _Fields, media_inline_bytes: int) -> Media | None:
