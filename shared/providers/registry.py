@@ -10,12 +10,14 @@ from shared.providers.evolution import Evolution
 from shared.providers.messenger import Messenger
 from shared.providers.standard import Standard
 from shared.providers.telegram import Telegram
+from shared.providers.waha import Waha
 from shared.providers.whatsapp import WhatsApp
 
 _ALL: tuple[Provider, ...] = (
     Evolution(),
     WhatsApp(),
     Telegram(),
+    Waha(),
     Messenger(),
     Standard(),
 )

@@ -6,7 +6,6 @@ In a private chat the chat's id is the user's. Ids go beyond 32 bits; groups' ar
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from msgspec import Struct
@@ -21,7 +20,7 @@ from shared.providers.telegram_content import (
     person_name,
     text_in,
 )
-from shared.providers.values import first_text, integer_of, object_of
+from shared.providers.values import first_text, hashed_id, integer_of, object_of
 
 NAME = "telegram"
 CALLBACK = "callback:"
@@ -152,10 +151,7 @@ def _message_id(message: dict[str, Any], update_id: str) -> str:
 
 def _stand_in(item: dict[str, Any], update_id: str) -> str:
     """An id for what came without one: the same whenever Telegram sends it again."""
-    if update_id:
-        return f"update:{update_id}"
-    said = repr(item).encode("utf-8", "surrogatepass")
-    return "hash:" + hashlib.blake2b(said, digest_size=16).hexdigest()
+    return f"update:{update_id}" if update_id else hashed_id(item)
 
 
 def _quoted(message: dict[str, Any]) -> str | None:

@@ -9,6 +9,7 @@ Node's ``{"type": "Buffer", "data": [...]}``. What cannot be read as asked for c
 from __future__ import annotations
 
 import base64
+import hashlib
 import math
 from typing import Any
 
@@ -92,3 +93,9 @@ def _indexed(value: dict[str, Any]) -> list[Any] | None:
 def decoded_size(encoded: str) -> int:
     """How many bytes a base64 text stands for, without decoding it."""
     return len(encoded) * 3 // 4 - encoded[-2:].count("=")
+
+
+def hashed_id(item: Any) -> str:
+    """An id for what came without one: the same when the same bytes come again."""
+    written = repr(item).encode("utf-8", "surrogatepass")
+    return "hash:" + hashlib.blake2b(written, digest_size=16).hexdigest()
