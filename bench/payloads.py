@@ -76,7 +76,7 @@ def message_maker() -> Message:
     defaults = Settings.model_fields
     options = ParseOptions(
         request=WebhookRequest(body=b"", headers=CIMultiDict(), query=MultiDict()),
-        recipient_of=lambda _account, _setting=None: Recipient(instance=INSTANCE),
+        recipient_of=lambda *_named: Recipient(instance=INSTANCE),
         received_at=time.time_ns() // 1_000_000,
         max_age_ms=defaults["max_age_ms"].default,
         media_inline_bytes=defaults["media_inline_bytes"].default,

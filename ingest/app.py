@@ -17,7 +17,13 @@ from aiohttp.http_exceptions import HttpProcessingError
 from structlog.typing import FilteringBoundLogger
 
 from ingest.accepted import Appender
-from ingest.auth import ApiGuard, api_token_of, refuse_exposed, warn_of_open_webhooks
+from ingest.auth import (
+    ApiGuard,
+    api_token_of,
+    refuse_exposed,
+    refuse_unverifiable,
+    warn_of_open_webhooks,
+)
 from ingest.body import BodyReader
 from ingest.connections import (
     Connections,
@@ -71,9 +77,11 @@ def build_app(
     ``received_at``. ``say`` logs each message that is kept.
 
     Raises:
-        StartRefused: it would listen beyond loopback without ``API_TOKEN``.
+        StartRefused: it would listen beyond loopback without ``API_TOKEN``; or needs
+            ``PUBLIC_URL`` to verify webhooks.
     """
     refuse_exposed(settings)
+    refuse_unverifiable(settings, providers)
     warn_of_open_webhooks(settings, log)
     clock = now_ms or _now_ms
     reader = bodies or BodyReader()

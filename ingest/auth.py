@@ -46,6 +46,26 @@ def refuse_exposed(settings: Settings) -> None:
         raise StartRefused([problem])
 
 
+def refuse_unverifiable(settings: Settings, providers: Mapping[str, Provider]) -> None:
+    """
+    Raises:
+        StartRefused: what a provider signs holds the URL that it calls, and nobody has said it.
+    """
+    if settings.public_url is not None:
+        return
+    problems = [
+        f"INTURN_PUBLIC_URL: is missing: {own.provider} signs the URL that it calls, so that no "
+        f"webhook of [instances.{name}] could be verified; set it to https://<host>, as the "
+        "provider reaches this service"
+        for name, own in settings.instances.items()
+        if (provider := providers.get(own.provider or "")) is not None
+        and provider.signs_url
+        and not {OPEN_SECRET}.issuperset(secrets_of(settings, name))
+    ]
+    if problems:
+        raise StartRefused(problems)
+
+
 def warn_of_open_webhooks(settings: Settings, log: FilteringBoundLogger) -> None:
     """One warning per instance whose webhooks anybody may send, as its settings say."""
     for name in settings.instances:

@@ -24,27 +24,36 @@ class Recipients:
         self._settings = provider.account_settings
         self._accounts = dict(_accounts_of(own, provider))
         self._several = own.serves_several
-        self._behind = _accounts_behind(connection, provider, settings)
+        self._written_down = {
+            **_accounts_behind(connection, provider, settings),
+            **dict.fromkeys(self._accounts.items(), self._own),
+        }
 
-    def of(self, account: str | None, setting: str | None = None) -> Recipient | None:
+    def of(
+        self,
+        account: str | None,
+        setting: str | None = None,
+        *others: tuple[str | None, str],
+    ) -> Recipient | None:
         """
         The instance that messages for ``account`` are for; None: it is not one of these.
 
         A payload that names no account speaks for the connection itself, and so does one whose
         account nobody has written down, unless the connection's own, in the same ``setting``, is
-        another.
+        another. Of several accounts the first that is written down counts.
         """
-        if account is None or not self._settings:
+        if not self._settings or (account is None and not others):
             return self._own
-        setting = setting or self._settings[0]
-        if self._accounts.get(setting) == account:
-            return self._own
-        found = self._behind.get((setting, account))
-        if found is not None:
-            return found
-        if self._several:
+        first = setting or self._settings[0]
+        named = [(first, account), *((setting, other) for other, setting in others)]
+        known = [(where, each) for where, each in named if each is not None]
+        for each in known:
+            found = self._written_down.get(each)
+            if found is not None:
+                return found
+        if account is not None and self._several:
             return self._unnamed(account)
-        return None if setting in self._accounts else self._own
+        return None if any(setting in self._accounts for setting, _ in known) else self._own
 
     def _unnamed(self, account: str) -> Recipient | None:
         if not is_instance_name(account):

@@ -169,12 +169,19 @@ class InstanceSettings(WindowSettings, ProviderSettings):
         if self.token is None:
             return []
         spared = provider.account_settings if self.serves_several else ()
-        return [
+        return self._missing_one(provider) + [
             f"{_shown(name)} is missing: provider {provider.name} needs it to send"
             + (f" ({meaning})" if (meaning := provider.settings_of_its_own.get(name)) else "")
             for name in provider.needs_to_send
             if getattr(self, name) is None and name not in spared
         ]
+
+    def _missing_one(self, provider: Provider) -> list[str]:
+        fields = provider.needs_one_of
+        if not fields or self.serves_several or any(getattr(self, name) for name in fields):
+            return []
+        names = " or ".join(map(_shown, fields))
+        return [f"{names} is missing: provider {provider.name} needs one of them to send"]
 
     def behind(self, connection: InstanceSettings) -> InstanceSettings:
         """These settings, with the connection's where they say nothing."""

@@ -52,8 +52,19 @@ class Recipient(Struct, frozen=True, kw_only=True):
 class RecipientOf(Protocol):
     """Whose messages for an account are."""
 
-    def __call__(self, account: str | None, setting: str | None = None, /) -> Recipient | None:
-        """The recipient; None: the account is another's."""
+    def __call__(
+        self,
+        account: str | None,
+        setting: str | None = None,
+        /,
+        *others: tuple[str | None, str],
+    ) -> Recipient | None:
+        """
+        The recipient; None: the account is another's.
+
+        ``others``: what else the payload names, each an account with its setting. The first that
+        somebody has written down counts.
+        """
         ...
 
 
@@ -158,6 +169,9 @@ class Provider(Protocol):
     needs_to_send: Sequence[str] = ("token",)
     """The fields without which nothing can be sent."""
 
+    needs_one_of: Sequence[str] = ()
+    """Fields of which one is needed besides, to send."""
+
     account_settings: Sequence[str] = ()
     """The fields that hold accounts as payloads name them; the first counts where none is said."""
 
@@ -175,6 +189,9 @@ class Provider(Protocol):
 
     takes_get: bool = False
     """Whether it may send a message as a GET with everything in the query."""
+
+    signs_url: bool = False
+    """Whether it signs the URL that it calls: nothing can be verified without ``PUBLIC_URL``."""
 
     acknowledgement: PlainAnswer | None = None
     """The answer to a webhook whose messages are kept; None: our JSON with the entry ids."""
@@ -224,6 +241,8 @@ class Provider(Protocol):
 
     def has_channel(self, settings: InstanceSettings) -> bool:
         """Whether the instance's settings suffice to send."""
+        if self.needs_one_of and not any(getattr(settings, name) for name in self.needs_one_of):
+            return False
         return all(getattr(settings, name) for name in self.needs_to_send)
 
     def split(

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from shared.providers import Provider
+from shared.providers.chatwoot import Chatwoot
 from shared.providers.evolution import Evolution
 from shared.providers.messenger import Messenger
 from shared.providers.standard import Standard
 from shared.providers.telegram import Telegram
+from shared.providers.twilio import Twilio
 from shared.providers.waha import Waha
 from shared.providers.whatsapp import WhatsApp
 
@@ -18,6 +20,8 @@ _ALL: tuple[Provider, ...] = (
     WhatsApp(),
     Telegram(),
     Waha(),
+    Chatwoot(),
+    Twilio(),
     Messenger(),
     Standard(),
 )

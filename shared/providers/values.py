@@ -11,12 +11,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
+import unicodedata
 from typing import Any
+from urllib.parse import urlsplit
 
 _INTEGER_MAX = 2**53
 """Above it JavaScript's numbers are not exact; nothing that Evolution counts comes near."""
 
 _DIGITS_MAX = 16
+
+ID_MAX_CHARS = 256
+"""The longest id of a user or a message; real ones are shorter than 100."""
 
 
 def object_of(value: Any) -> dict[str, Any]:
@@ -42,6 +47,31 @@ def first_text(*values: Any) -> str:
         if text and not text.isspace():
             return text
     return ""
+
+
+def identifier_of(value: Any) -> str:
+    """
+    A user's or a message's id: a text or a number, without white space around it.
+
+    Empty where there is none, it is too long to be one, or holds control characters.
+    """
+    text = text_of(value).strip()
+    if not text or len(text) > ID_MAX_CHARS:
+        return ""
+    if text.isascii() and text.isprintable():
+        return text
+    return "" if any(unicodedata.category(char) in ("Cc", "Cs") for char in text) else text
+
+
+def web_url(value: Any) -> str | None:
+    """An http or https address with a host; anything else (``data:``, a path) is none."""
+    url = text_of(value).strip()
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return None
+    return url if parts.scheme in ("http", "https") and host else None
 
 
 def integer_of(value: Any) -> int | None:

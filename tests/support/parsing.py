@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 from multidict import CIMultiDict, MultiDict
 
@@ -16,7 +17,7 @@ INSTANCE = "front-desk"
 def webhook_request(
     body: bytes = b"{}",
     headers: Mapping[str, str] | None = None,
-    query: Mapping[str, str] | None = None,
+    query: Mapping[str, str] | str | None = None,
     *,
     method: str = "POST",
     url: str | None = None,
@@ -26,9 +27,15 @@ def webhook_request(
         method=method,
         body=body,
         headers=CIMultiDict(headers or {}),
-        query=MultiDict(query or {}),
+        query=MultiDict(
+            parse_qsl(query, keep_blank_values=True) if isinstance(query, str) else query or {}
+        ),
         url=url,
     )
+
+
+def _fields(query: str) -> list[tuple[str, str]]:
+    return parse_qsl(query, keep_blank_values=True)
 
 
 def recipient(
@@ -36,10 +43,12 @@ def recipient(
 ) -> RecipientOf:
     """Whatever account a payload names, its messages are for ``instance``."""
     whose = Recipient(instance=instance, store_raw=store_raw, groups=groups)
-    return lambda _account, _setting=None: whose
+    return lambda *_named: whose
 
 
-def account_itself(account: str | None, _setting: str | None = None) -> Recipient:
+def account_itself(
+    account: str | None, _setting: str | None = None, *_others: tuple[str | None, str]
+) -> Recipient:
     """An account that names its instance; ``INSTANCE`` where a payload names none."""
     return Recipient(instance=account or INSTANCE)
 

@@ -11,10 +11,12 @@ from ingest.auth import (
     has_doubled_evidence,
     is_loopback_name,
     refuse_exposed,
+    refuse_unverifiable,
     secrets_of,
     warn_of_open_webhooks,
 )
 from shared.errors import StartRefused
+from shared.providers.registry import PROVIDERS
 from shared.settings import Settings
 
 
@@ -38,6 +40,20 @@ def test_other_names_are_not(host: str) -> None:
     with pytest.raises(StartRefused, match="API_TOKEN"):
         refuse_exposed(Settings(host=host))
     refuse_exposed(Settings(host=host, api_token="s3cret"))
+
+
+def test_a_signed_url_must_be_known() -> None:
+    """Twilio's signature holds its URL: without it, each webhook would be a 401, for ever."""
+    signed = {"desk": {"provider": "twilio", "secret": "x"}}
+
+    with pytest.raises(StartRefused, match=r"INTURN_PUBLIC_URL: is missing: twilio.*desk"):
+        refuse_unverifiable(Settings(instances=signed), PROVIDERS)
+    refuse_unverifiable(Settings(instances=signed, public_url="https://bot.example.org"), PROVIDERS)
+    for unsigned in ({"provider": "twilio"}, {"provider": "twilio", "secret": "none"}, {}):
+        refuse_unverifiable(Settings(instances={"desk": unsigned}), PROVIDERS)
+    refuse_unverifiable(
+        Settings(instances={"desk": {"provider": "chatwoot", "secret": "x"}}), PROVIDERS
+    )
 
 
 def test_an_empty_token_is_none() -> None:

@@ -24,6 +24,20 @@ def test_what_is_missing_for_sending_is_named() -> None:
     assert "base_url is missing: provider evolution" in problem(provider="evolution", token="t")
 
 
+def test_one_of_several_settings_is_needed() -> None:
+    """Twilio sends from a number or through a service; from any of several, that one's name."""
+    own: dict[str, Any] = {"provider": "twilio", "token": "t", "account_sid": "AC1"}
+
+    assert "from or messaging_service_sid is missing: provider twilio" in problem(**own)
+    for enough in ({"from": "+1"}, {"messaging_service_sid": "MG1"}):
+        assert PROVIDERS["twilio"].has_channel(InstanceSettings(**own, **enough))
+    several = InstanceSettings(**own, serves_several=True)
+    assert not PROVIDERS["twilio"].has_channel(several)
+    assert PROVIDERS["twilio"].has_channel(several.for_account("+1"))
+    assert not PROVIDERS["twilio"].has_channel(InstanceSettings(account_sid="AC1"))
+    assert not PROVIDERS["twilio"].has_channel(InstanceSettings(**{"from": "+1"}, token="t"))
+
+
 def test_a_setting_of_another_provider_is_refused() -> None:
     """It would do nothing, and somebody relies on it."""
     found = problem(provider="evolution", account_sid="AC1")
@@ -38,7 +52,11 @@ def test_every_providers_setting_is_one_that_can_be_written() -> None:
     named = {
         name
         for provider in PROVIDERS.values()
-        for name in (*provider.needs_to_send, *provider.account_settings)
+        for name in (
+            *provider.needs_to_send,
+            *provider.needs_one_of,
+            *provider.account_settings,
+        )
     }
 
     assert owned <= ProviderSettings.model_fields.keys()

@@ -9,6 +9,7 @@ import pytest
 from ingest.recipients import Recipients, connection_of
 from shared.providers import Recipient
 from shared.providers.evolution import Evolution
+from shared.providers.twilio import Twilio
 from shared.settings import Settings
 
 EVOLUTION = Evolution()
@@ -64,6 +65,49 @@ def test_accounts_that_nobody_wrote_down_stand_for_themselves_where_that_is_allo
     assert recipients.of("shop 17") == Recipient(instance="shop 17", connection="main", groups=True)
     assert recipients.of(None) == Recipient(instance="main", groups=True)
     assert recipients.of("line\nbreak") is None
+
+
+NUMBER = "whatsapp:+4930555000001"
+SERVICE = "MG01"
+
+
+@pytest.mark.parametrize(
+    "own, number, service, found",
+    [
+        ({}, "+1", "MG9", "main"),
+        ({"from": NUMBER}, NUMBER, "MG9", "main"),
+        ({"from": NUMBER}, "+1", "MG9", None),
+        ({"from": NUMBER}, "+1", None, None),
+        ({"messaging_service_sid": SERVICE}, "+1", SERVICE, "main"),
+        ({"messaging_service_sid": SERVICE}, "+1", "MG9", None),
+        ({"messaging_service_sid": SERVICE}, "+1", None, "main"),
+        ({"from": NUMBER, "messaging_service_sid": SERVICE}, "+1", SERVICE, "main"),
+        ({"from": NUMBER, "messaging_service_sid": SERVICE}, NUMBER, "MG9", "main"),
+        ({"from": NUMBER, "messaging_service_sid": SERVICE}, "+1", "MG9", None),
+        ({"serves_several": True}, "+1", "MG9", "+1"),
+        ({"serves_several": True, "messaging_service_sid": SERVICE}, "+1", SERVICE, "main"),
+        ({}, "+2", SERVICE, "by-number"),
+        ({}, "+1", "MG3", "by-service"),
+        ({}, None, "MG3", "by-service"),
+        ({}, None, None, "main"),
+    ],
+)
+def test_of_several_accounts_the_first_that_is_written_down_counts(
+    own: dict[str, Any], number: str | None, service: str | None, found: str | None
+) -> None:
+    """A Twilio message is to a number, and maybe to a service: settings may name either."""
+    known = Settings(
+        instances={
+            "main": {"provider": "twilio"} | own,
+            "by-number": {"connection": "main", "from": "+2"},
+            "by-service": {"connection": "main", "messaging_service_sid": "MG3"},
+        }
+    )
+    recipients = Recipients("main", Twilio(), known)
+
+    recipient = recipients.of(number, "from_", (service, "messaging_service_sid"))
+
+    assert (recipient and recipient.instance) == found
 
 
 @pytest.mark.parametrize(
