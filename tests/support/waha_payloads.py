@@ -29,7 +29,7 @@ def whole_id(chat: str = CHAT, raw: str = RAW_ID, *, own: bool = False, author: 
     return f"{str(own).lower()}_{chat}_{raw}" + (f"_{author}" if author else "")
 
 
-def payload(chat: str = CHAT, **changes: Any) -> dict[str, Any]:
+def payload(chat: str = CHAT, /, **changes: Any) -> dict[str, Any]:
     """What others wrote in a direct chat, without content; a None removes a field."""
     fields: dict[str, Any] = {
         "id": whole_id(chat),
@@ -45,7 +45,7 @@ def payload(chat: str = CHAT, **changes: Any) -> dict[str, Any]:
     return {name: value for name, value in (fields | changes).items() if value is not None}
 
 
-def own_payload(chat: str = CHAT, **changes: Any) -> dict[str, Any]:
+def own_payload(chat: str = CHAT, /, **changes: Any) -> dict[str, Any]:
     """What the account wrote itself, as WEBJS tells it."""
     fields = {"id": whole_id(chat, own=True), "fromMe": True, "to": chat, "body": "with you soon"}
     return payload(chat, **({"from": f"{OWN_PHONE}@c.us"} | fields | changes))
