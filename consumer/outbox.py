@@ -1,20 +1,11 @@
-"""
-A partition's replies: what waits in the outbox, in Redis and in the owner's memory.
-
-One user's replies leave in order, one at a time. A reply without a channel (no provider, or no
-credentials for it) is kept to be read through the API until ``retention_ms`` are over.
-"""
+"""A partition's outbox in Redis: one typed method per script, and what they answer."""
 
 from __future__ import annotations
 
-import heapq
-import itertools
-from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple
-
-import structlog
 
 from shared.connect import Pipe
 from shared.errors import EntryUndecodable, Fenced, NotDurable
@@ -22,18 +13,11 @@ from shared.keys import PartitionKeys, conversation_hash
 from shared.model import Conversation, EntryId, Token, WorkerId
 from shared.record import DAMAGE, SendRecord, decode_send_record
 from shared.scripts import load_script
+from shared.sent_ids import keep_ms, note_sent
 from shared.wire import FIELD, OutboxReply, decode_reply
 
 PAGE = 100
 """Replies read at a time: their texts are let go of before the next page."""
-
-FOREIGN_CHECK_S = 1.0
-"""How often the sends of other workers are looked at again."""
-
-KEPT_CHECK_S = 10.0
-"""How often kept replies are held against Redis's time: so much longer than set they may stay."""
-
-log = structlog.get_logger()
 
 
 class SendCode(IntEnum):
@@ -53,6 +37,13 @@ class Progress(NamedTuple):
 
 
 NOTHING_SENT = Progress(0, 0)
+
+
+class Watched(NamedTuple):
+    """A conversation whose persons' messages mute it, each for so long."""
+
+    conversation: Conversation
+    mute_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,20 +116,30 @@ class OutboxStore:
             raise Fenced(self._keys.number)
 
     async def send(
-        self, epoch: int, reply_id: EntryId, replaces: Token | None, token: Token
+        self,
+        epoch: int,
+        reply_id: EntryId,
+        replaces: Token | None,
+        token: Token,
+        watched: Watched | None = None,
     ) -> Begun:
         """
         Record that a reply is about to be sent, and fetch it.
+
+        ``watched``: ``note_sent`` is to say when it has ended.
 
         Raises:
             Fenced: the lease is not ours.
             NotDurable: it is recorded, and a failover might still lose the window's finish: its
                 ``answer`` is what would have been returned; do not send.
         """
-        keys = (self._keys.lease, self._keys.sending, self._keys.outbox)
+        keys = [self._keys.lease, self._keys.sending, self._keys.outbox]
         args = (self._worker, epoch, str(reply_id), replaces or "", token)
+        if watched is not None:
+            keys.append(self._keys.human(*watched.conversation))
+        kept_ms = 0 if watched is None else keep_ms(watched.mute_ms)
         try:
-            answer = await self._send_pipe.script(load_script("send"), keys, args)
+            answer = await self._send_pipe.script(load_script("send"), keys, (*args, kept_ms))
         except NotDurable as error:
             if error.answer is None:
                 raise
@@ -154,6 +155,24 @@ class OutboxStore:
         _, attempt, texts, parts, reply = answer
         progress = Progress(texts, parts)
         return Begun(code=code, attempt=attempt, progress=progress, reply=_decode([FIELD, reply]))
+
+    async def note_sent(
+        self,
+        conversation: Conversation,
+        token: Token,
+        ids: Sequence[str],
+        mute_ms: int,
+        *,
+        unsure: bool,
+    ) -> bool:
+        """
+        A send has ended: remember the ids of what has left. Always True, and repeatable.
+
+        ``unsure``: something may have left whose id is not known.
+        """
+        return await note_sent(
+            self._pipe, self._keys, conversation, ids, token=token, mute_ms=mute_ms, unsure=unsure
+        )
 
     async def unsend(
         self,
@@ -197,80 +216,3 @@ def _decode(values: list[Any]) -> OutboxReply | None:
         return decode_reply(values[1])
     except (EntryUndecodable, IndexError):
         return None
-
-
-@dataclass(slots=True, eq=False)
-class Item:
-    """
-    A reply in the owner's memory: whose it is, for which window. Its texts stand in the outbox, so
-    that a provider which is away for hours costs no memory to speak of.
-
-    ``fresh``: not seen before by this owner or another. ``unsure``: it may have been sent, for its
-    record could not be read.
-    """
-
-    id: EntryId
-    reply: OutboxReply
-    record: SendRecord | None
-    fresh: bool
-    unsure: bool = False
-
-
-class Outbox:
-    """The unsent replies of one partition, by conversation, as its owner has read them."""
-
-    def __init__(self) -> None:
-        self.last: EntryId | None = None
-        self.foreign: dict[EntryId, Item] = {}
-        self.kept: deque[Item] = deque()
-        self._queues: dict[Conversation, deque[Item]] = {}
-        self._heads: deque[Item] = deque()
-        self._backoff: list[tuple[float, int, Item]] = []
-        self._serial = itertools.count()
-
-    def add(self, item: Item) -> None:
-        """A reply that was read from the outbox; the first of its user comes up at once."""
-        self.last = item.id
-        conversation = (item.reply.instance, item.reply.user)
-        queue = self._queues.setdefault(conversation, deque())
-        queue.append(item)
-        if len(queue) == 1:
-            self._heads.append(item)
-
-    def take_heads(self) -> list[Item]:
-        """The replies that come up: each the first of its user, each handed out once."""
-        heads = list(self._heads)
-        self._heads.clear()
-        return heads
-
-    def put_back(self, item: Item) -> None:
-        """A head that was not dealt with after all comes up again."""
-        self._heads.append(item)
-
-    def leave(self, item: Item) -> None:
-        """A reply is sent, kept or held: the user's next one comes up."""
-        conversation = (item.reply.instance, item.reply.user)
-        queue = self._queues.get(conversation)
-        if not queue or queue[0] is not item:
-            return
-        queue.popleft()
-        if queue:
-            self._heads.append(queue[0])
-        else:
-            del self._queues[conversation]
-
-    def wait(self, item: Item, due_s: float) -> None:
-        """A reply comes up again at ``due_s`` (monotonic seconds)."""
-        heapq.heappush(self._backoff, (due_s, next(self._serial), item))
-
-    def wake_backoffs(self, now_s: float) -> None:
-        """Bring up the replies whose time has come."""
-        while self._backoff and self._backoff[0][0] <= now_s:
-            self._heads.append(heapq.heappop(self._backoff)[2])
-
-    def next_wake_s(self, now_s: float) -> float:
-        """When a postponed reply comes up, or others' sends or kept replies are to be looked at."""
-        wake_s = self._backoff[0][0] if self._backoff else float("inf")
-        if self.kept:
-            wake_s = min(wake_s, now_s + KEPT_CHECK_S)
-        return min(wake_s, now_s + FOREIGN_CHECK_S) if self.foreign else wake_s

@@ -15,8 +15,9 @@ from dataclasses import replace
 
 import structlog
 
-from consumer.outbox import Item, Outbox, OutboxStore
+from consumer.outbox import OutboxStore
 from consumer.owner import Owner
+from consumer.replies import Item, Outbox
 from consumer.sending import DIED, LOOP_LIMIT, NO_CHANNEL, UNREADABLE, Sending
 from consumer.sends import Channel, Sends
 from shared.errors import BrokerRefused, BrokerUnavailable

@@ -12,13 +12,14 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import aiohttp
 import structlog
 
-from consumer.outbox import NOTHING_SENT, Begun, Item, Outbox, OutboxStore, Progress, SendCode
+from consumer.outbox import NOTHING_SENT, Begun, OutboxStore, Progress, SendCode, Watched
 from consumer.owner import Owner
+from consumer.replies import Item, Outbox
 from consumer.retry import backoff_ms
 from consumer.sends import Channel, Sends
 from shared.channel import address_of
@@ -45,7 +46,8 @@ class Sending:
     """
     A send under a token that is in hand already; ``hold``: why the provider is not to be called.
 
-    ``outbox`` is the memory of the partition's owner, as it is by then.
+    ``outbox`` is the memory of the partition's owner, as it is by then. ``sent_ids`` are those of
+    what has left; ``unsure``: something else may have left.
     """
 
     sends: Sends
@@ -58,6 +60,9 @@ class Sending:
     hold: str
     attempt: int = 0
     progress: Progress = NOTHING_SENT
+    mute_ms: int = 0
+    sent_ids: list[str] = field(default_factory=list)
+    unsure: bool = False
 
     async def run(self, epoch: int) -> None:
         """
@@ -95,9 +100,12 @@ class Sending:
 
     async def _record(self, epoch: int) -> tuple[Begun, bool]:
         """Begin the send in Redis; False: replicas do not have the window's finish yet."""
-        replaces = self.item.record.token if self.item.record else None
+        item, reply = self.item, self.item.reply
+        replaces = item.record.token if item.record else None
+        self.mute_ms = self.sends.settings.mute_ms_of(reply.instance, reply.connection)
+        watched = Watched((reply.instance, reply.user), self.mute_ms) if self.mute_ms else None
         try:
-            return await self.store.send(epoch, self.item.id, replaces, self.token), True
+            return await self.store.send(epoch, item.id, replaces, self.token, watched), True
         except NotDurable as error:
             if error.answer is None:
                 raise
@@ -117,12 +125,17 @@ class Sending:
                 await self._hold(f"refused: {result.error}")
                 return
             if isinstance(result, SendRetry):
+                self.unsure |= not result.unsent
                 sends.metrics.send_failures_total.labels(provider=channel.provider.name).inc()
                 log.warning("reply.retry", window=reply.window_id, error=result.error)
                 await self._give_back(self._delay_ms(result))
                 return
             reach(Point.SEND)
             self.progress = behind_it
+            if result.id is None:
+                self.unsure = True
+            else:
+                self.sent_ids.append(result.id)
         await self._leave_as_sent(reply, channel)
 
     def _delay_ms(self, result: SendRetry) -> int:
@@ -133,6 +146,7 @@ class Sending:
 
     async def _leave_as_sent(self, reply: OutboxReply, channel: Channel) -> None:
         keep_ms = self.sends.settings.retention_ms
+        await self._note_sent()
         await _persist(lambda: self.store.sent(self.item.id, reply, self.token, "sent", keep_ms))
         self.sends.metrics.replies_sent_total.labels(provider=channel.provider.name).inc()
         self.sends.settings.say(
@@ -146,6 +160,7 @@ class Sending:
 
     async def _give_back(self, delay_ms: int, *, counts: bool = True) -> None:
         progress = self.progress
+        await self._note_sent()
         ours = await _persist(
             lambda: self.store.unsend(
                 self.item.id, self.token, delay_ms, progress=progress, counts=counts
@@ -172,6 +187,7 @@ class Sending:
 
     async def _hold(self, why: str) -> None:
         """Leave the reply in the outbox for a person; the user's next one goes on."""
+        await self._note_sent()
         await _persist(
             lambda: self.store.unsend(self.item.id, self.token, 0, held=why, progress=self.progress)
         )
@@ -179,6 +195,19 @@ class Sending:
         self.sends.metrics.replies_held_total.labels(reason=reason).inc()
         log.warning("reply.held", window=self.item.reply.window_id, reason=reason)
         self.outbox().leave(self.item)
+
+    async def _note_sent(self) -> None:
+        """
+        Before the end is recorded: a crash in between sends again, and takes no echo for a
+        person's.
+        """
+        if not self.sent_ids and not self.mute_ms:
+            return
+        reply, ids = self.item.reply, self.sent_ids
+        whose = (reply.instance, reply.user)
+        await _persist(
+            lambda: self.store.note_sent(whose, self.token, ids, self.mute_ms, unsure=self.unsure)
+        )
 
 
 def left_of(

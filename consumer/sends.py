@@ -35,9 +35,13 @@ class Channel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendSettings:
-    """The settings' part that sending needs. ``channel_of`` gives None where there is none."""
+    """
+    The settings' part that sending needs. ``channel_of`` gives None where there is none,
+    ``mute_ms_of`` (instance, connection) 0 where no person's message mutes.
+    """
 
     channel_of: Callable[[OutboxReply], Channel | None]
+    mute_ms_of: Callable[[str, str | None], int]
     retention_ms: int
     loop_limit: int
     retry: RetryRules

@@ -44,6 +44,7 @@ from shared.handlers.chosen import Handlers
 from shared.keys import Keys
 from shared.metrics import ConsumerMetrics
 from shared.model import Entry
+from shared.on_human import mute_ms_of
 from shared.settings import Settings
 
 COMMAND_TIMEOUT_MS = 5000
@@ -170,6 +171,7 @@ class Worker:
         )
         sending = SendSettings(
             channel_of=partial(channel_of, settings),
+            mute_ms_of=partial(mute_ms_of, settings),
             retention_ms=settings.retention_ms,
             loop_limit=settings.loop_limit,
             retry=retry_rules(settings),

@@ -31,6 +31,7 @@ from ingest.connections import (
     connection_limit,
     open_files_limit,
 )
+from ingest.echoes import Judge, judge_nothing
 from ingest.front import Front, shortcuts_to
 from ingest.intake import Intake, Say
 from ingest.messages import MessagesApi
@@ -67,6 +68,7 @@ def build_app(
     providers: Mapping[str, Provider] = PROVIDERS,
     bodies: BodyReader | None = None,
     now_ms: Callable[[], int] | None = None,
+    judge: Judge = judge_nothing,
     routes: Iterable[web.RouteDef] = (),
 ) -> web.Application:
     """
@@ -74,7 +76,7 @@ def build_app(
 
     ``health`` says what is wrong with Redis, or None, and ``instead`` what then keeps messages.
     ``now_ms`` is the clock of
-    ``received_at``. ``say`` logs each message that is kept.
+    ``received_at``. ``say`` logs each message that is kept, ``judge`` tells whose echoes are.
 
     Raises:
         StartRefused: it would listen beyond loopback without ``API_TOKEN``; or needs
@@ -87,7 +89,7 @@ def build_app(
     reader = bodies or BodyReader()
     intake = Intake(appender, metrics, say)
     guard = ApiGuard(api_token_of(settings))
-    webhooks = Webhooks(settings, providers, intake, reader, metrics, clock)
+    webhooks = Webhooks(settings, providers, intake, reader, metrics, clock, judge)
     messages = guard.guarding(MessagesApi(settings, intake, reader, clock).routes())
     app = web.Application()
     app[CONNECTIONS] = Connections(connection_limit(open_files_limit()), metrics)

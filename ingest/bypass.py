@@ -14,19 +14,18 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import aiohttp
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from ingest.direct_replies import DirectReplies
 from ingest.spool.payload import Became, MessageKey, Outcome, Spooled, decode_record, key_of
 from ingest.spool.record import Record
 from ingest.spool.spool import Spool
-from shared.channel import address_of, channel_provider
 from shared.errors import EntryUndecodable, SpoolUnavailable
 from shared.handlers import Call
 from shared.handlers.chosen import Handlers
@@ -43,7 +42,6 @@ from shared.model import (
     Window,
     window_id,
 )
-from shared.providers import Sent
 from shared.settings import Settings
 from shared.wire import OutboxReply
 
@@ -86,18 +84,15 @@ class Bypass:
         Raises:
             StartRefused: a handler cannot be made.
         """
-        self._settings = settings
         self._spool = spool
         self._metrics = metrics
-        self._session = session
+        self._replies = DirectReplies(settings, metrics, session)
         self._now_ms = now_ms
         self._handlers = Handlers(settings)
         self._slots = asyncio.Semaphore(settings.handler_concurrency)
         self._jobs: dict[MessageKey, _Job] = {}
         self._queues: dict[Conversation, deque[_Job]] = {}
         self._deferred: set[Conversation] = set()
-        self._sent: deque[tuple[float, Conversation]] = deque()
-        self._sent_of: Counter[Conversation] = Counter()
         self._serial = itertools.count()
         self._tasks: set[asyncio.Task[None]] = set()
         self._calls: set[asyncio.Task[Result]] = set()
@@ -216,11 +211,16 @@ class Bypass:
         """One attempt; None: it failed, and the message is to be handled as usual."""
         window = self._window_of(message)
         entry_id = window.entries[0].id
-        result = await self._call(window)
+        result = Silence() if message.with_human else await self._call(window)
         if isinstance(result, Reply) and result.texts:
-            left = await self._send(window, result.texts)
-            became = Became.SENT if left is None else Became.ANSWERED
-            return Outcome(key=key_of(message), entry_id=entry_id, became=became, reply=left)
+            left = await self._replies.send(_reply_to(window, result.texts))
+            return Outcome(
+                key=key_of(message),
+                entry_id=entry_id,
+                became=Became.SENT if left.reply is None else Became.ANSWERED,
+                reply=left.reply,
+                sent_ids=left.sent_ids,
+            )
         if isinstance(result, Reply | Silence):
             return Outcome(key=key_of(message), entry_id=entry_id, became=Became.SILENT)
         return None
@@ -261,42 +261,16 @@ class Bypass:
         finally:
             call.cancel()
 
-    async def _send(self, window: Window, texts: tuple[str, ...]) -> OutboxReply | None:
-        """Send a reply; what of it could not be sent, or None."""
-        message = window.entries[0].message
-        reply = OutboxReply(
-            window_id=window.id,
-            instance=window.instance,
-            user=window.user,
-            texts=texts,
-            provider=message.provider,
-            reply_to=message.reply_to,
-            message_ids=(message.message_id,),
-            connection=message.connection,
-        )
-        provider = channel_provider(self._settings, reply)
-        if provider is None or self._exceeds_loop_limit(window.conversation):
-            return reply
-        address = address_of(reply)
-        own = self._settings.instance(reply.instance, reply.connection)
-        for sent, text in enumerate(texts):
-            try:
-                result = await provider.send(self._session, own, address, text)
-            except Exception as error:  # noqa: BLE001 - a provider's fault is a text not sent
-                log.warning("provider.failed", provider=provider.name, error=type(error).__name__)
-                return replace(reply, texts=texts[sent:])
-            if not isinstance(result, Sent):
-                return replace(reply, texts=texts[sent:])
-        self._metrics.direct_replies_sent_total.labels(provider=provider.name).inc()
-        return None
 
-    def _exceeds_loop_limit(self, conversation: Conversation) -> bool:
-        """Two bots that talk do so during an outage, too: ``LOOP_LIMIT`` replies a minute."""
-        now_s = time.monotonic()
-        while self._sent and self._sent[0][0] < now_s - 60.0:
-            self._sent_of[self._sent.popleft()[1]] -= 1
-        if self._sent_of[conversation] >= self._settings.loop_limit:
-            return True
-        self._sent.append((now_s, conversation))
-        self._sent_of[conversation] += 1
-        return False
+def _reply_to(window: Window, texts: tuple[str, ...]) -> OutboxReply:
+    message = window.entries[0].message
+    return OutboxReply(
+        window_id=window.id,
+        instance=window.instance,
+        user=window.user,
+        texts=texts,
+        provider=message.provider,
+        reply_to=message.reply_to,
+        message_ids=(message.message_id,),
+        connection=message.connection,
+    )

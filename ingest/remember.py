@@ -7,6 +7,7 @@ from shared.connect import Pipe
 from shared.keys import Keys, conversation_hash, message_hash
 from shared.model import window_id
 from shared.scripts import load_script
+from shared.sent_ids import note_sent
 from shared.wire import encode_reply
 
 _REMEMBER = load_script("remember")
@@ -24,7 +25,9 @@ class RedisMemory:
 
     async def remember(self, outcome: Outcome) -> bool:
         """
-        Note that its message is done; a reply that is left goes into the outbox.
+        Note that its message is done, and first what was sent: its echoes may come at any time.
+
+        A reply that is left goes into the outbox.
 
         False: the message is known already, by this call or as an entry, and nothing was added.
 
@@ -33,6 +36,8 @@ class RedisMemory:
         """
         instance, user, message_id = outcome.key
         keys = self._keys.of(instance, user)
+        if outcome.sent_ids:
+            await note_sent(self._pipe, keys, (instance, user), outcome.sent_ids)
         code, _ = await self._pipe.script(
             _REMEMBER,
             (

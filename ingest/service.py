@@ -11,6 +11,7 @@ from structlog.typing import FilteringBoundLogger
 from ingest.app import build_app, make_runner
 from ingest.backlog import BacklogLimit
 from ingest.conversations import Conversations
+from ingest.echoes import EchoJudge
 from ingest.intake import Say
 from ingest.keeping import keeping_in_redis, keeping_in_spool, what_is_wrong
 from shared.connect import Pipe
@@ -81,6 +82,7 @@ async def serve_ingest(
             instead=instead,
             metrics=metrics,
             say=say,
+            judge=EchoJudge(reads, keys, settings).judge,
             routes=Conversations(reads, keys, settings).routes(),
         )
         shown = (metrics, *beside)

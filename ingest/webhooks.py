@@ -20,6 +20,7 @@ from structlog.typing import FilteringBoundLogger
 from ingest.answers import json_answer, plain_answer
 from ingest.auth import WebhookGuard
 from ingest.body import BodyReader, body_limit
+from ingest.echoes import Judge, judge_nothing
 from ingest.front import Shortcut
 from ingest.intake import Intake
 from ingest.recipients import Recipients, connection_of
@@ -48,6 +49,7 @@ class Webhooks:
         bodies: BodyReader,
         metrics: IngestMetrics,
         now_ms: Callable[[], int],
+        judge: Judge = judge_nothing,
     ) -> None:
         self._settings = settings
         self._providers = providers
@@ -59,6 +61,7 @@ class Webhooks:
         self._bodies = bodies
         self._metrics = metrics
         self._now_ms = now_ms
+        self._judge = judge
 
     def routes(self) -> list[web.RouteDef]:
         """What this module answers; a slash too many at the end does no harm."""
@@ -140,10 +143,10 @@ class Webhooks:
             recipients = to or Recipients(connection, provider, self._settings)
             parsed = provider.parse(payload, self._options(evidence, recipients))
             kept = await self._intake.take(parsed.messages, provider.messages_max)
-        self._count_ignored(provider.name, parsed)
+        ignored = await self._count_ignored(provider.name, connection, parsed)
         if provider.acknowledgement is not None:
             return plain_answer(provider.acknowledgement)
-        return json_answer({"accepted": kept, "ignored": parsed.ignored})
+        return json_answer({"accepted": kept, "ignored": ignored})
 
     def _provider(self, request: web.Request) -> Provider:
         provider = self._providers.get(request.match_info["provider"])
@@ -198,10 +201,17 @@ class Webhooks:
             media_inline_bytes=self._settings.media_inline_bytes,
         )
 
-    def _count_ignored(self, provider: str, parsed: Parsed) -> None:
-        for kind, count in parsed.ignored.items():
+    async def _count_ignored(
+        self, provider: str, connection: str, parsed: Parsed
+    ) -> Mapping[str, int]:
+        """What was no message, by kind; echoes are among it, as what they were found to be."""
+        ignored = parsed.ignored
+        if parsed.echoes:
+            ignored = {**ignored, **await self._judge(connection, parsed.echoes)}
+        for kind, count in ignored.items():
             self._metrics.messages_ignored_total.labels(provider, kind).inc(count)
             log.debug("message.ignored", provider=provider, kind=kind, count=count)
+        return ignored
 
 
 def _instance_in_path(request: web.Request, provider: Provider) -> str | None:

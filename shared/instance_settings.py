@@ -23,6 +23,7 @@ from pydantic import (
 from typing_extensions import Annotated, Self
 
 from shared.handlers.kinds import handler_kind
+from shared.on_human import parse_mute_ms
 
 if TYPE_CHECKING:
     from shared.providers import Provider
@@ -73,9 +74,15 @@ def _check_provider(value: str) -> str:
     return value
 
 
+def _check_on_human(value: str) -> str:
+    parse_mute_ms(value)
+    return value
+
+
 FollowedSecret = Annotated[Secret, AfterValidator(_follow_secret)]
 FollowedText = Annotated[str, AfterValidator(follow_reference), Field(min_length=1)]
 HandlerName = Annotated[str, AfterValidator(_check_handler)]
+HumanPolicy = Annotated[str, AfterValidator(_check_on_human)]
 ProviderName = Annotated[str, AfterValidator(_check_provider)]
 
 
@@ -123,6 +130,7 @@ class InstanceSettings(WindowSettings, ProviderSettings):
     handler_secret: FollowedSecret | None = None
     handler_timeout_ms: int | None = Field(None, gt=0)
     outbox_policy: Literal["resend", "hold"] | None = None
+    on_human: HumanPolicy | None = None
     store_raw: bool | None = None
     groups: bool | None = None
 

@@ -40,6 +40,7 @@ _PARTITION_KEYS = (
 # A copy of one that is set up costs half of setting one up.
 _USER_HASH = hashlib.blake2b(digest_size=16, person=b"inturn-user")
 _MESSAGE_HASH = hashlib.blake2b(digest_size=12, person=b"inturn-message")
+_SENT_HASH = hashlib.blake2b(digest_size=12, person=b"inturn-sent")
 
 
 def partition_of(instance: str, user: str, partitions: int) -> int:
@@ -67,6 +68,13 @@ def message_hash(message_id: str) -> bytes:
     """12 bytes that stand for a message id in its conversation's dedupe hash."""
     hashed = _MESSAGE_HASH.copy()
     hashed.update(message_id.encode())
+    return hashed.digest()
+
+
+def sent_hash(instance: str, user: str, sent_id: str) -> bytes:
+    """12 bytes that stand for the id of a text that was sent to a user."""
+    hashed = _SENT_HASH.copy()
+    hashed.update(f"{instance}\0{user}\0{sent_id}".encode(errors="surrogatepass"))
     return hashed.digest()
 
 
@@ -116,6 +124,19 @@ class PartitionKeys:
         """The keys of both generations."""
         who = conversation_hash(instance, user)
         return f"{self.base}:seen:0:{who}", f"{self.base}:seen:1:{who}"
+
+    def both_sent(self, hashed: bytes) -> tuple[str, str]:
+        """
+        HASHes sent hash -> '', of even and of odd generations; they expire.
+
+        Conversations share them, by the hash's first byte: a key of its own would cost a user ten
+        times what an id costs.
+        """
+        return f"{self.base}:sent:0:{hashed[0]:02x}", f"{self.base}:sent:1:{hashed[0]:02x}"
+
+    def human(self, instance: str, user: str) -> str:
+        """HASH, expires: what persons wrote to a user by hand, and the send that is on its way."""
+        return f"{self.base}:human:{conversation_hash(instance, user)}"
 
 
 class Keys:

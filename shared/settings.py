@@ -35,6 +35,7 @@ from shared.errors import StartRefused
 from shared.instance_settings import (
     FollowedSecret,
     HandlerName,
+    HumanPolicy,
     InstanceSettings,
     Secret,
 )
@@ -110,6 +111,7 @@ class Settings(BaseSettings):
     store_raw: bool = False
     outbox_policy: Literal["resend", "hold"] = "resend"
     loop_limit: int = Field(20, ge=1)
+    on_human: HumanPolicy = "ignore"
     groups: bool = False
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"

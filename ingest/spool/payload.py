@@ -47,13 +47,15 @@ class Outcome:
     """
     That a message was handled: Redis is to remember it, and not to hand it over again.
 
-    ``entry_id`` stands for the entry that it never had. ``reply`` is what is still to be sent.
+    ``entry_id`` stands for the entry that it never had. ``reply`` is what is still to be sent,
+    ``sent_ids`` what the provider calls the texts that have left.
     """
 
     key: MessageKey
     entry_id: EntryId
     became: Became
     reply: OutboxReply | None = None
+    sent_ids: tuple[str, ...] = ()
 
 
 def key_of(message: Message) -> MessageKey:
@@ -75,6 +77,7 @@ def encode_outcome(outcome: Outcome) -> bytes:
         "key": outcome.key,
         "entry_id": str(outcome.entry_id),
         "became": outcome.became,
+        "sent_ids": outcome.sent_ids,
     }
     reply = b"" if outcome.reply is None else encode_reply(outcome.reply)
     return orjson.dumps(head) + b"\n" + reply
@@ -105,6 +108,7 @@ def decode_record(payload: bytes) -> Spooled | Outcome:
             entry_id=EntryId.parse(str(head["entry_id"])),
             became=Became(head["became"]),
             reply=decode_reply(value) if value else None,
+            sent_ids=tuple(str(sent_id) for sent_id in head.get("sent_ids", ())),
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise EntryUndecodable(f"the record cannot be read: {type(error).__name__}") from error

@@ -8,7 +8,7 @@ echoes and counts of what is neither; ``send`` carries one text to a user.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import aiohttp
@@ -138,10 +138,14 @@ class Sent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendRetry:
-    """Not taken, may be later (no connection, 429, 5xx)."""
+    """
+    Not taken, may be later (no connection, 429, 5xx). ``unsent``: for certain; else the user may
+    have it all the same.
+    """
 
     error: str
     after_ms: int | None = None
+    unsent: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,7 +74,9 @@ async def call(
     except aiohttp.InvalidURL as error:
         return _not_a_request(error)
     except (aiohttp.ClientError, TimeoutError, OSError, RuntimeError) as error:
-        return SendRetry(error=f"no answer: {type(error).__name__}")  # RuntimeError: closed session
+        # RuntimeError: a closed session
+        unsent = isinstance(error, aiohttp.ClientConnectorError)
+        return SendRetry(error=f"no answer: {type(error).__name__}", unsent=unsent)
     except ValueError as error:  # after ClientError: a certificate's is both, and can be mended
         return _not_a_request(error)
 
@@ -92,9 +94,10 @@ def judge_status(
         return Sent(id=sent_id)
     error = f"{answer.error}: {refusal}" if refusal else answer.error
     if passes or answer.status in _TRY_LATER or answer.status >= 500:
-        return SendRetry(error=error, after_ms=retry_after_ms(answer.headers))
+        unsent = answer.status < 500 and answer.status != 408
+        return SendRetry(error=error, after_ms=retry_after_ms(answer.headers), unsent=unsent)
     if answer.status < 400:
-        return SendRetry(error=f"{error}: redirects are not followed")
+        return SendRetry(error=f"{error}: redirects are not followed", unsent=True)
     return SendRefused(error=error)
 
 

@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from yarl import URL
 
+from ingest.echoes import EchoJudge
 from ingest.outage import State
 from ingest.spool.payload import Became, key_of
 from shared.connect import open_pipe
 from shared.instance_settings import InstanceSettings, Secret
 from shared.keys import Keys
 from shared.model import ClosedBy, EntryId
+from shared.providers import Echo
+from shared.providers.evolution import Evolution
 from shared.redis_binary import ServerBinary
 from shared.settings import Settings
 from shared.trace import Trace
@@ -226,9 +230,49 @@ async def test_a_reply_leaves_through_the_channel(
             async with open_pipe(server.url, timeout_ms=5000, name="look") as pipe:
                 assert await pipe.call("XLEN", keys.partition(0).outbox) == 0
                 found = await located(Trace(pipe, keys), "ann-1")
+                echo = Echo(instance=INSTANCE, user="ann", message_id="1")
+                assert await EchoJudge(pipe, keys, settings).judge(INSTANCE, [echo]) == {"echo": 1}
         assert found == "sent"
         assert len(provider.calls) == 1
     assert await stored(server.url, keys) == []
+
+
+async def test_a_long_text_leaves_in_parts_and_what_failed_is_left(
+    server: RedisServer,
+    keys: Keys,
+    tmp_path: Path,
+    handler: HandlerServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The parts that were taken are not sent again, and their echoes are known as ours."""
+    monkeypatch.setattr(Evolution, "text_max", 8)
+    handler.script = [Answer.reply("one two three", "bye")]
+    taken = [Answer.json({"key": {"id": "1"}}, 201), Answer(status=500)]
+    async with HandlerServer(taken) as provider:
+        own = InstanceSettings(
+            provider="evolution", base_url=str(URL(provider.url).origin()), token=Secret("t")
+        )
+        settings = Settings(handler=handler.url, instances={INSTANCE: own})
+        async with spooling(server.url, keys, tmp_path, direct=settings) as made:
+            server.kill()
+            await made.send(1)
+            await handled(made, 1)
+            outcome = made.spool.outcomes[key_of(message(1))]
+    assert [call.json["text"] for call in provider.calls] == ["one two", "three"]
+    assert (outcome.became, outcome.sent_ids) == (Became.ANSWERED, ("1",))
+    assert outcome.reply is not None
+    assert outcome.reply.texts == ("three", "bye")
+
+
+async def test_what_is_with_a_person_is_not_handled(
+    made: Spooling, server: RedisServer, handler: HandlerServer
+) -> None:
+    """It is done in silence, as it would be with Redis."""
+    server.kill()
+    await made.appender.append([structs.replace(message(1), with_human=True)])
+    await handled(made, 1)
+    assert made.spool.outcomes[key_of(message(1))].became is Became.SILENT
+    assert handler.calls == []
 
 
 async def test_a_call_in_hand_is_waited_for_by_the_replay(

@@ -8,11 +8,11 @@ import pytest
 from redis.exceptions import OutOfMemoryError, RedisError
 
 from consumer.answers import FinishCode, ReadCode, StartCode
-from consumer.outbox import Progress, SendCode
+from consumer.outbox import Progress, SendCode, Watched
 from shared.broker_errors import classify
 from shared.connect import Pipe
 from shared.errors import BrokerRefused
-from shared.keys import GROUP, Keys
+from shared.keys import GROUP, Keys, sent_hash
 from shared.model import Message, Token
 from shared.redis_binary import ServerBinary
 from shared.wire import encode_reply
@@ -135,11 +135,14 @@ async def test_backlog_drains(scripts: Scripts) -> None:
     code = await scripts.finish(window, T1, "answered", encode_reply(reply))
     assert code is FinishCode.FINISHED
     ((reply_id, _),) = await scripts.our_outbox.page(None)
-    assert (await scripts.our_outbox.send(epoch, reply_id, None, S1)).code is SendCode.SENDING
+    watched = Watched((SHOP, ANN), 60_000)
+    begun = await scripts.our_outbox.send(epoch, reply_id, None, S1, watched)
+    assert begun.code is SendCode.SENDING
     assert await scripts.our_outbox.unsend(reply_id, S1, 0, held="", progress=Progress(0, 0))
     again_code = (await scripts.our_outbox.send(epoch, reply_id, S1, Token("us:1:send-2"))).code
     assert again_code is SendCode.SENDING
     token = Token("us:1:send-2")
+    assert await scripts.our_outbox.note_sent((SHOP, ANN), token, ["A"], 60_000, unsure=True)
     assert await scripts.our_outbox.sent(reply_id, reply, token, "sent", RETENTION_MS)
     client, p = scripts.client, scripts.p
     assert await client.xlen(p.stream(SHOP)) == await client.xlen(p.stream("clinic")) == 0
@@ -148,6 +151,21 @@ async def test_backlog_drains(scripts: Scripts) -> None:
     assert not await client.exists(p.running, p.sending)
     assert await scripts.us.remove_stream(SHOP, AT_ONCE_MS)
     assert await scripts.release(epoch) == 1
+
+
+async def test_echoes_are_told_apart(scripts: Scripts) -> None:
+    """Ours are known as ours, and a person mutes."""
+    await fill(scripts)
+    await scripts.our_outbox.note_sent((SHOP, ANN), S1, ["A"], 60_000, unsure=False)
+    human = scripts.p.human(SHOP, ANN)
+    keys: list[str] = []
+    args: list[bytes | int] = [32]
+    for sent_id in ("A", "B"):
+        hashed = sent_hash(SHOP, ANN, sent_id)
+        keys += (human, *scripts.p.both_sent(hashed))
+        args += (hashed, 60_000)
+    assert await scripts.run("echo", tuple(keys), *args) == [0, 1]
+    assert await scripts.client.hlen(human) == 1
 
 
 async def test_many_windows_are_finished_in_one_script(scripts: Scripts) -> None:

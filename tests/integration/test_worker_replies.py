@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from yarl import URL
 
-from consumer import outbox
+from consumer import replies
 from shared.instance_settings import InstanceSettings, Secret
 from shared.model import EntryId, window_id
 from shared.providers.evolution import Evolution
@@ -382,7 +382,7 @@ async def test_a_kept_reply_goes_after_its_time(
     A reply without a channel is readable for ``RETENTION_MS`` and leaves the outbox then, though
     nothing else happens in its partition.
     """
-    monkeypatch.setattr(outbox, "KEPT_CHECK_S", 0.2)
+    monkeypatch.setattr(replies, "KEPT_CHECK_S", 0.2)
     async with (
         HandlerServer(echoed) as server,
         deployment(

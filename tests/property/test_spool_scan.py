@@ -66,6 +66,7 @@ def test_an_outcome_comes_back_as_it_was(message: Message, became: Became, repli
         entry_id=EntryId(message.received_at, 9),
         became=became,
         reply=reply if replies else None,
+        sent_ids=(message.message_id,) if replies else (),
     )
     assert decode_record(encode_outcome(outcome)) == outcome
     assert is_outcome(encode_outcome(outcome))

@@ -18,6 +18,7 @@ from shared.keys import (
     is_instance_name,
     message_hash,
     partition_of,
+    sent_hash,
 )
 from shared.model import EntryId, window_id
 
@@ -32,6 +33,9 @@ def names_of(partition: PartitionKeys) -> list[str]:
         partition.stream("{0}"),
         partition.seen(0, "{0}", "1"),
         partition.seen(1, "", ""),
+        *partition.both_sent(b"\x00" * 12),
+        *partition.both_sent(b"\xff" * 12),
+        partition.human("{0}", "1"),
     ]
 
 
@@ -138,6 +142,8 @@ def test_hashes_hide_and_do_not_collide() -> None:
     assert "491700000001" not in Keys("inturn", 1).partition(0).seen(0, "shop", "491700000001")
     assert len(message_hash("A")) == 12
     assert message_hash("A") != message_hash("a")
+    assert len(sent_hash("shop", "1", "A")) == 12
+    assert sent_hash("shop", "1", "A") != sent_hash("shop", "2", "A")
 
 
 def test_hashes_and_window_ids_are_fixed() -> None:

@@ -1,0 +1,38 @@
+"""
+``ON_HUMAN``: what happens to a conversation when a person answers the user by hand.
+
+``ignore``: nothing. ``mute:<minutes>``: for so long after the person's last message its windows
+are finished in silence.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from shared.settings import Settings
+
+MINUTES_MAX = 7 * 24 * 60
+
+
+def parse_mute_ms(value: str) -> int:
+    """
+    For how long a person's message mutes; 0 for ``ignore``.
+
+    Raises:
+        ValueError: neither ``ignore`` nor ``mute:<minutes>``.
+    """
+    if value == "ignore":
+        return 0
+    word, _, minutes = value.partition(":")
+    if word == "mute" and minutes.isascii() and minutes.isdigit():
+        count = int(minutes[:9])
+        if 1 <= count <= MINUTES_MAX:
+            return count * 60_000
+    raise ValueError(f"must be ignore or mute:<minutes>, 1 to {MINUTES_MAX}")
+
+
+def mute_ms_of(settings: Settings, instance: str, connection: str | None) -> int:
+    """The instance's own setting, else the general one, in ms; 0: nobody is muted."""
+    own = settings.instance(instance, connection).on_human
+    return parse_mute_ms(settings.on_human if own is None else own)

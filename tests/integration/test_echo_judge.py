@@ -1,0 +1,73 @@
+"""Ingest counts echoes as ours or a person's, and fails for none of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from ingest.echoes import EchoJudge
+from shared.connect import Pipe
+from shared.keys import Keys
+from shared.providers import Echo
+from shared.sent_ids import note_sent
+from shared.settings import Settings
+from tests.support.pipes import running_pipe
+
+SETTINGS = Settings(instances={"own": {"on_human": "mute:5"}, "line": {"on_human": "mute:7"}})
+
+
+@pytest.fixture
+def keys(prefix: str) -> Keys:
+    """Several partitions: one call for each."""
+    return Keys(prefix, 4)
+
+
+def echo(user: str, message_id: str, instance: str = "own") -> Echo:
+    """A message that left the account."""
+    return Echo(instance=instance, user=user, message_id=message_id)
+
+
+async def test_echoes_of_many_partitions_are_told_apart(pipe: Pipe, keys: Keys) -> None:
+    """Each as its own, however many there are."""
+    users = [f"user-{number}" for number in range(100)]
+    for user in users[:30]:
+        await note_sent(pipe, keys.of("own", user), ("own", user), ["A"])
+    judge = EchoJudge(pipe, keys, SETTINGS).judge
+    found = await judge("own", [echo(user, "A") for user in users])
+    assert found == {"echo": 30, "human": 70}
+    assert await judge("own", []) == {}
+
+
+@pytest.mark.parametrize(
+    "instance, connection, is_kept",
+    [("own", "own", True), ("other", "other", False), ("unnamed", "line", True)],
+)
+async def test_only_where_a_person_mutes_is_anything_kept(
+    pipe: Pipe, keys: Keys, instance: str, connection: str, is_kept: bool
+) -> None:
+    """By the instance's setting; of one that no setting names by its connection's."""
+    judge = EchoJudge(pipe, keys, SETTINGS).judge
+    assert await judge(connection, [echo("ann", "A", instance)]) == {"human": 1}
+    key = keys.of(instance, "ann").human(instance, "ann")
+    assert await pipe.call("EXISTS", key) == int(is_kept)
+
+
+@pytest.fixture
+async def dead_pipe() -> AsyncIterator[Pipe]:
+    """A connection to nobody."""
+    async with running_pipe("redis://127.0.0.1:1/0") as running:
+        yield running
+
+
+async def test_without_redis_nobody_knows_whose_it_is(dead_pipe: Pipe, keys: Keys) -> None:
+    """It is counted as what it certainly is, and nothing is raised."""
+    judge = EchoJudge(dead_pipe, keys, SETTINGS).judge
+    assert await judge("own", [echo("ann", "A"), echo("bob", "B")]) == {"from_me": 2}
+
+
+async def test_a_key_of_another_type_costs_only_the_count(pipe: Pipe, keys: Keys) -> None:
+    """Somebody else writes into this Redis: an error reply is no error of the webhook's."""
+    await pipe.call("SET", keys.of("own", "ann").human("own", "ann"), "x")
+    judge = EchoJudge(pipe, keys, SETTINGS).judge
+    assert await judge("own", [echo("ann", "A")]) == {"from_me": 1}
