@@ -22,6 +22,7 @@ import aiohttp
 from shared.instance_settings import InstanceSettings
 from shared.keys import is_instance_name
 from shared.model import Message
+from shared.payload import parse_json
 from shared.providers import Address, Parsed, ParseOptions, Provider, SendResult, WebhookRequest
 from shared.providers.evolution_auth import is_vouched_for
 from shared.providers.evolution_message import (
@@ -31,6 +32,7 @@ from shared.providers.evolution_message import (
     read_item,
     refusal,
 )
+from shared.providers.evolution_plain import PlainText, message_of, read_plain
 from shared.providers.evolution_send import send_text
 
 _UPSERT = "messages_upsert"
@@ -96,9 +98,16 @@ class Evolution(Provider):
         """Evolution signs no body: a header must hold a secret, or a token signed with one."""
         return is_vouched_for(request.headers, secrets, self._now_s())
 
+    def read(self, request: WebhookRequest) -> Any:
+        """An ordinary text in a form of its own, which is quick; else the JSON."""
+        return read_plain(request.body) or parse_json(request.body)
+
     def account_of(self, payload: Any) -> str | None:
         """The envelope's ``instance``, if it is a name that can be one."""
-        name = payload.get("instance") if isinstance(payload, dict) else None
+        if isinstance(payload, PlainText):
+            name = payload.instance
+        else:
+            name = payload.get("instance") if isinstance(payload, dict) else None
         return name if isinstance(name, str) and is_instance_name(name) else None
 
     def parse(self, payload: Any, options: ParseOptions) -> Parsed:
@@ -110,6 +119,12 @@ class Evolution(Provider):
         Raises:
             RequestRefused: 400, naming the field; one bad item refuses the whole event.
         """
+        if isinstance(payload, PlainText):
+            recipient = options.recipient_of(self.account_of(payload))
+            message = message_of(payload, recipient, options) if recipient else None
+            if message is not None:
+                return Parsed(messages=(message,))
+            payload = parse_json(options.request.body)
         if not isinstance(payload, dict):
             raise refusal("the body must be a JSON object")
         event = _event_of(payload)

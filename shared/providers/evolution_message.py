@@ -32,10 +32,10 @@ ITEM_KINDS = frozenset(
 )
 """Every kind that ``read_item`` may count an item as."""
 
-_PHONE = "@s.whatsapp.net"
+PHONE = "@s.whatsapp.net"
 _LID = "@lid"
 _JID_FIELDS = ("remoteJid", "remoteJidAlt", "senderPn", "senderLid")
-_ID_MAX_CHARS = 256
+ID_MAX_CHARS = 256
 _SENT_MAX_S = 100_000_000_000
 """The year 5138: a larger ``messageTimestamp`` is not seconds, and is as good as none."""
 
@@ -76,14 +76,14 @@ def read_item(
     content = open_content(message or {}, item.get("messageType"))
     if content.type_name in NOT_A_TURN:
         return NOT_A_TURN[content.type_name]
-    sent_at = _sent_at(item)
+    sent_at = in_ms(integer_of(item.get("messageTimestamp")))
     if sent_at is not None and options.received_at - sent_at > options.max_age_ms:
         return "too_old"
     jid, message_id = _jid_of(key, where), _message_id(key, where)
     return Message(
         instance=recipient.instance,
         connection=recipient.connection,
-        user=jid.removesuffix(_PHONE),
+        user=jid.removesuffix(PHONE),
         message_id=message_id,
         text=text_in(content),
         kind=content.kind,
@@ -122,10 +122,10 @@ def _jid_of(key: dict[str, Any], where: str) -> str:
     """
     found: str | None = None
     for name in _JID_FIELDS:
-        jid = _without_device(key.get(name))
+        jid = without_device(key.get(name))
         if jid is None:
             continue
-        if jid.endswith(_PHONE):
+        if jid.endswith(PHONE):
             return jid
         if found is None or (jid.endswith(_LID) and not found.endswith(_LID)):
             found = jid
@@ -134,8 +134,9 @@ def _jid_of(key: dict[str, Any], where: str) -> str:
     return found
 
 
-def _without_device(value: Any) -> str | None:
-    if not isinstance(value, str) or len(value) > _ID_MAX_CHARS:
+def without_device(value: Any) -> str | None:
+    """A jid without the device that wrote; None: it is none, or no user's."""
+    if not isinstance(value, str) or len(value) > ID_MAX_CHARS:
         return None
     user, at, domain = value.strip().partition("@")
     user = user.partition(":")[0]
@@ -146,11 +147,11 @@ def _without_device(value: Any) -> str | None:
 
 def _message_id(key: dict[str, Any], where: str) -> str:
     message_id = key.get("id")
-    if not isinstance(message_id, str) or not message_id.strip() or len(message_id) > _ID_MAX_CHARS:
-        raise refusal(f"{where}.key.id must be a text of 1 to {_ID_MAX_CHARS} characters")
+    if not isinstance(message_id, str) or not message_id.strip() or len(message_id) > ID_MAX_CHARS:
+        raise refusal(f"{where}.key.id must be a text of 1 to {ID_MAX_CHARS} characters")
     return message_id
 
 
-def _sent_at(item: dict[str, Any]) -> int | None:
-    sent_s = integer_of(item.get("messageTimestamp"))
+def in_ms(sent_s: int | None) -> int | None:
+    """``messageTimestamp`` in ms; None: it is none, or no time."""
     return sent_s * 1000 if sent_s is not None and 0 < sent_s < _SENT_MAX_S else None
