@@ -102,15 +102,21 @@ async def post_message(
     token = settings.token.get_secret_value() if settings.token else ""
     if not token:
         return SendRefused(error="the instance has no token")
-    default = INSTAGRAM_GRAPH if token.startswith(_INSTAGRAM_TOKEN) else GRAPH
     return await call(
         session,
-        settings.base_url or default,
+        base_of(settings),
         f"{quote(node, safe='')}/messages",
         judge=lambda answer: _judge(answer, sent_id),
         json=body,
         headers={"Authorization": f"Bearer {token}"},
     )
+
+
+def base_of(settings: InstanceSettings) -> str:
+    """Where the API is: as set, else at the host that the token is for."""
+    token = settings.token.get_secret_value() if settings.token else ""
+    default = INSTAGRAM_GRAPH if token.startswith(_INSTAGRAM_TOKEN) else GRAPH
+    return settings.base_url or default
 
 
 def _judge(answer: Answer, sent_id: Callable[[dict[str, Any]], Any]) -> SendResult:
