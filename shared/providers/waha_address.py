@@ -117,10 +117,15 @@ def author_of(payload: dict[str, Any], key: MessageKey) -> str:
 
 
 def receiver_of(payload: dict[str, Any], key: MessageKey, me: dict[str, Any]) -> str:
-    """To whom the account itself wrote: ``from`` is itself with some engines, not with others."""
+    """
+    To whom the account itself wrote: perhaps to itself.
+
+    ``from`` is the account with some engines, the chat with others.
+    """
     ours = {jid_of(me.get(name)) for name in ("id", "lid", "jid")}
-    chats = (key.chat, jid_of(payload.get("to")), jid_of(payload.get("from")))
-    chat = next((jid for jid in chats if jid and jid not in ours), "")
+    named = (key.chat, jid_of(payload.get("to")), jid_of(payload.get("from")))
+    chats = [jid for jid in named if jid]
+    chat = next((jid for jid in chats if jid not in ours), chats[0] if chats else "")
     told = _told(payload)
     names = ("RecipientAlt", "remoteJidAlt")
     return user_of([chat, *(told.get(name) for name in names)])

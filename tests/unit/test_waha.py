@@ -110,6 +110,7 @@ def test_without_from_the_id_names_the_chat(chat: Any) -> None:
         (own_payload(LID, _data=gows({}, RecipientAlt=f"{PHONE}@s.whatsapp.net")), PHONE),
         (own_payload(LID, _data=noweb({}, remoteJidAlt=f"{PHONE}@s.whatsapp.net")), PHONE),
         (own_payload(fromMe="true"), PHONE),
+        (own_payload(f"{OWN_PHONE}@c.us"), OWN_PHONE),
         (own_payload(fromMe=None, _data=gows({}, IsFromMe=True)), PHONE),
     ],
 )
