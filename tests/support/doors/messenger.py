@@ -9,7 +9,15 @@ from dataclasses import replace
 from typing import Any
 
 from tests.support.doors import SECRET, TOKEN, ApiCall, Door, Expected, Hook
-from tests.support.meta_payloads import PAGE_ID, PSID, messenger, messenger_message, signature
+from tests.support.meta_payloads import (
+    PAGE_ID,
+    PSID,
+    instagram,
+    messaging_item,
+    messenger,
+    messenger_message,
+    signature,
+)
 
 VERIFY_TOKEN = "planted-verify-token"
 PHOTO_URL = "https://media.example.net/photo.jpg"
@@ -57,6 +65,29 @@ def burst() -> tuple[Sequence[Hook], Sequence[Expected]]:
     return hooks, expected
 
 
+def others() -> Sequence[Hook]:
+    """Albums, stickers, links, buttons, echoes, receipts, what is unsent, Instagram, ``standby``."""
+    picture = {"type": "image", "payload": {"url": PHOTO_URL}}
+    sticker = {"type": "sticker", "payload": {"url": PHOTO_URL, "sticker_id": 36}}
+    link = {"type": "fallback", "title": "A page", "url": PHOTO_URL}
+    echo = {"mid": "m_E1", "text": "by hand", "is_echo": True}
+    items = [
+        messenger_message(21, attachments=[picture, picture], text="two"),
+        messenger_message(22, attachments=[sticker]),
+        messenger_message(23, attachments=[link], text=PHOTO_URL),
+        messenger_message(24, text="Yes", quick_reply={"payload": "YES"}),
+        messenger_message(25, is_deleted=True),
+        messenger_message(26, text="nice", reply_to={"story": {"id": "1790"}}),
+        messaging_item(27, postback={"title": "Begin", "payload": "BEGIN"}),
+        messaging_item(28, read={"watermark": 1}),
+        messaging_item(29, reaction={"mid": "m_1", "action": "react", "emoji": "👍"}),
+        messaging_item(30, message=echo) | {"sender": {"id": PAGE_ID}, "recipient": {"id": PSID}},
+    ]
+    standby = {"object": "page", "entry": [{"id": PAGE_ID, "standby": items}]}
+    payloads = [*map(messenger, items), messenger(*items), instagram(*items), standby]
+    return [Hook(body=json.dumps(payload).encode()) for payload in payloads]
+
+
 def sent(said: str) -> ApiCall:
     """An answer to the person that wrote to the page."""
     return ApiCall(
@@ -85,4 +116,5 @@ DOOR = Door(
     sent=sent,
     answer=(200, {"recipient_id": PSID, "message_id": "m_SENT0001"}),
     signature="X-Hub-Signature-256",
+    others=others,
 )

@@ -9,7 +9,19 @@ from dataclasses import replace
 from typing import Any
 
 from tests.support.doors import SECRET, TOKEN, ApiCall, Door, Expected, Hook
-from tests.support.meta_payloads import NUMBER_ID, PHONE, signature, whatsapp, whatsapp_item
+from tests.support.meta_payloads import (
+    BSUID,
+    NUMBER_ID,
+    PHONE,
+    contact,
+    signature,
+    whatsapp,
+    whatsapp_change,
+    whatsapp_item,
+    whatsapp_text,
+    whatsapp_value,
+    whatsapp_webhook,
+)
 
 VERIFY_TOKEN = "planted-verify-token"
 
@@ -55,6 +67,37 @@ def burst() -> tuple[Sequence[Hook], Sequence[Expected]]:
     return hooks, expected
 
 
+def others() -> Sequence[Hook]:
+    """Choices, cards, orders, edits, reactions, users without a number, groups, echoes, receipts."""
+    chosen = {"type": "list_reply", "list_reply": {"id": "r1", "title": "noon"}}
+    flow = {"type": "nfm_reply", "nfm_reply": {"name": "flow", "response_json": '{"seats":"2"}'}}
+    card = {"name": {"formatted_name": "Bo Muster"}, "phones": [{"phone": "+49 30 5"}]}
+    order = {"product_items": [{"product_retailer_id": "TEA", "quantity": 2, "item_price": 4.5}]}
+    edit = {"original_message_id": "wamid.A", "message": {"type": "text", "text": {"body": "b"}}}
+    items = [
+        whatsapp_item("interactive", chosen, 21, context={"from": PHONE, "id": "wamid.A"}),
+        whatsapp_item("interactive", flow, 22),
+        whatsapp_item("button", {"text": "Confirm", "payload": "ok"}, 23),
+        whatsapp_item("contacts", [card], 24),
+        whatsapp_item("order", order, 25),
+        whatsapp_item("edit", edit, 26),
+        whatsapp_item("reaction", {"message_id": "wamid.A", "emoji": "👍"}, 27),
+        whatsapp_text("no number", 28, from_user_id=BSUID) | {"from": BSUID},
+        whatsapp_text("to all", 29, group_id="77-88"),
+        whatsapp_item("document", {"id": "903", "filename": "plan.pdf"}, 30),
+    ]
+    echo = {"to": PHONE, "id": "wamid.E1", "type": "text", "text": {"body": "by hand"}}
+    values = [
+        (whatsapp_value(message_echoes=[echo]), "smb_message_echoes"),
+        (whatsapp_value(statuses=[{"id": "wamid.S", "status": "failed"}]), "messages"),
+        (whatsapp_value(calls=[{"id": "c1"}]), "calls"),
+    ]
+    payloads = [whatsapp(item) for item in items]
+    payloads += [whatsapp_webhook(whatsapp_change(value, field)) for value, field in values]
+    payloads.append(whatsapp(*items, contacts=[contact(user_id=BSUID)]))
+    return [Hook(body=json.dumps(payload).encode()) for payload in payloads]
+
+
 def sent(said: str) -> ApiCall:
     """A free text to the number that wrote."""
     return ApiCall(
@@ -85,4 +128,5 @@ DOOR = Door(
     sent=sent,
     answer=(200, {"messaging_product": "whatsapp", "messages": [{"id": "wamid.SENT0001"}]}),
     signature="X-Hub-Signature-256",
+    others=others,
 )
