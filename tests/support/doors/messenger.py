@@ -66,7 +66,7 @@ def burst() -> tuple[Sequence[Hook], Sequence[Expected]]:
 
 
 def others() -> Sequence[Hook]:
-    """Albums, stickers, links, buttons, echoes, receipts, what is unsent, Instagram, ``standby``."""
+    """Albums, stickers, links, buttons, echoes, receipts, Instagram, ``standby``."""
     picture = {"type": "image", "payload": {"url": PHOTO_URL}}
     sticker = {"type": "sticker", "payload": {"url": PHOTO_URL, "sticker_id": 36}}
     link = {"type": "fallback", "title": "A page", "url": PHOTO_URL}

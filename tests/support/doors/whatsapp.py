@@ -68,7 +68,7 @@ def burst() -> tuple[Sequence[Hook], Sequence[Expected]]:
 
 
 def others() -> Sequence[Hook]:
-    """Choices, cards, orders, edits, reactions, users without a number, groups, echoes, receipts."""
+    """Choices, cards, orders, edits, reactions, a user without a number, groups, echoes."""
     chosen = {"type": "list_reply", "list_reply": {"id": "r1", "title": "noon"}}
     flow = {"type": "nfm_reply", "nfm_reply": {"name": "flow", "response_json": '{"seats":"2"}'}}
     card = {"name": {"formatted_name": "Bo Muster"}, "phones": [{"phone": "+49 30 5"}]}
