@@ -47,10 +47,11 @@ _KINDS = {
 NOT_A_TURN = {
     "reactionMessage": "reaction",
     "encReactionMessage": "reaction",
-    "pollUpdateMessage": "poll_update",
-    "protocolMessage": "protocol",
+    "pollUpdateMessage": "poll",
+    "editedMessage": "edit",
+    "protocolMessage": "other",
 }
-"""Types that no answer is due for, and the kind each is counted as."""
+"""Types that no answer is due for, and the kind each is counted as; ``change_in`` says more."""
 
 _KNOWN_TYPES = _KINDS.keys() | NOT_A_TURN.keys()
 
@@ -60,7 +61,6 @@ _WRAPPERS = (
     "viewOnceMessageV2",
     "viewOnceMessageV2Extension",
     "documentWithCaptionMessage",
-    "editedMessage",
     "associatedChildMessage",
     "lottieStickerMessage",
     "deviceSentMessage",
@@ -71,6 +71,9 @@ _WRAPPERS_DEEP = 6
 _ADDED_BY_EVOLUTION = frozenset({"base64", "mediaUrl", "speechToText"})
 _NO_TYPE = _ADDED_BY_EVOLUTION | {"messageContextInfo", "senderKeyDistributionMessage"}
 """Keys beside a message's type that do not name it; each may come first."""
+
+_EDITS = frozenset({"MESSAGE_EDIT", "14"})
+_DELETIONS = frozenset({"REVOKE", "0"})
 
 _MEDIA_KINDS = frozenset({Kind.IMAGE, Kind.VIDEO, Kind.AUDIO, Kind.DOCUMENT, Kind.STICKER})
 
@@ -202,6 +205,19 @@ _TEXTS: dict[str, Callable[[Content], str]] = {
     "interactiveResponseMessage": _flow_answer,
     "listResponseMessage": _list_choice,
 }
+
+
+def change_in(protocol: dict[str, Any]) -> str:
+    """
+    What a ``protocolMessage`` does to a message: ``edit``, ``deletion``, or something ``other``.
+
+    Its type is a name or a number, and 0 (a deletion) may be left out by encoders.
+    """
+    name = text_of(protocol.get("type")).upper()
+    if isinstance(protocol.get("editedMessage"), dict) or name in _EDITS:
+        return "edit"
+    is_deletion = name in _DELETIONS or (not name and isinstance(protocol.get("key"), dict))
+    return "deletion" if is_deletion else "other"
 
 
 def quoted_in(item: dict[str, Any], content: Content) -> str | None:

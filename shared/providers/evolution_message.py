@@ -2,42 +2,54 @@
 One item of ``messages.upsert``: a message of a user, or something that is counted and passed over.
 
 The order of the questions is fixed, so that each item is counted as one kind: replayed history,
-the account's own echo, not a private chat, not a turn of the user, too old. Only what passes all
-of them must have an id and a user.
+a chat that is none, not a turn of the user, too old, the account's own words. Only what passes
+all of them must have a user.
 """
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
+import orjson
+
 from shared.errors import RequestRefused
-from shared.model import Message
-from shared.providers import ParseOptions, Recipient
+from shared.model import Group, Message
+from shared.providers import Echo, ParseOptions, Recipient
+from shared.providers.evolution_address import (
+    AUTHOR,
+    GROUP_DOMAIN,
+    NO_PERSONS,
+    READER,
+    WRITER,
+    domain_of,
+    group_of,
+    person_in,
+    user_of,
+)
 from shared.providers.evolution_content import (
     NOT_A_TURN,
+    change_in,
     media_in,
     open_content,
     quoted_in,
     text_in,
 )
 from shared.providers.raw import storable
-from shared.providers.values import first_text, integer_of
+from shared.providers.values import first_text, integer_of, text_of
 
 NAME = "evolution"
 
-_IGNORED_DOMAINS = {"g.us": "group", "broadcast": "broadcast", "newsletter": "newsletter"}
-
 ITEM_KINDS = frozenset(
-    {"history", "from_me", "too_old", *_IGNORED_DOMAINS.values(), *NOT_A_TURN.values()}
+    {"history", "too_old", "deletion", "other", *NO_PERSONS.values(), *NOT_A_TURN.values()}
 )
 """Every kind that ``read_item`` may count an item as."""
 
-PHONE = "@s.whatsapp.net"
-_LID = "@lid"
-_JID_FIELDS = ("remoteJid", "remoteJidAlt", "senderPn", "senderLid")
 ID_MAX_CHARS = 256
 _SENT_MAX_S = 100_000_000_000
 """The year 5138: a larger ``messageTimestamp`` is not seconds, and is as good as none."""
+
+_BESIDE = "participant beside the key"
 
 _RAW_BYTES_FIELDS = frozenset({"base64", "jpegThumbnail"})
 
@@ -53,37 +65,43 @@ def is_history(value: Any) -> bool:
 
 
 def read_item(
-    where: str, item: dict[str, Any], recipient: Recipient, options: ParseOptions
-) -> Message | str:
+    where: str, item: Any, recipient: Recipient, options: ParseOptions
+) -> Message | Echo | str:
     """
-    A message, or the kind it is ignored as. ``where`` is the item's path, for errors.
+    A message, an echo, or the kind it is ignored as. ``where`` is the item's path, for errors.
 
     Raises:
-        RequestRefused: no ``key``; or it would be a message, and lacks its id or its user.
+        RequestRefused: it is no item, or it would be a message and does not name its user.
     """
+    if not isinstance(item, dict):
+        raise refusal(f"{where} must be an object")
     if is_history(item):
         return "history"
     key = item.get("key")
     if not isinstance(key, dict):
         raise refusal(f"{where}.key must be an object")
-    if _is_true(key.get("fromMe")):
-        return "from_me"
-    if (domain := _domain_of(key.get("remoteJid"))) in _IGNORED_DOMAINS:
-        return _IGNORED_DOMAINS[domain]
+    domain = domain_of(key.get("remoteJid"))
+    if domain in NO_PERSONS and (kind := _kind_of_chat(domain, recipient)):
+        return kind
     message = item.get("message")
-    if message is not None and not isinstance(message, dict):
-        raise refusal(f"{where}.message must be an object")
-    content = open_content(message or {}, item.get("messageType"))
+    if not isinstance(message, dict):
+        message = _said(message)
+    content = open_content(message, item.get("messageType"))
     if content.type_name in NOT_A_TURN:
-        return NOT_A_TURN[content.type_name]
+        is_change = content.type_name == "protocolMessage"
+        return change_in(content.body) if is_change else NOT_A_TURN[content.type_name]
     sent_at = in_ms(integer_of(item.get("messageTimestamp")))
     if sent_at is not None and options.received_at - sent_at > options.max_age_ms:
         return "too_old"
-    jid, message_id = _jid_of(key, where), _message_id(key, where)
+    if _is_true(key.get("fromMe")):
+        return "group" if domain == GROUP_DOMAIN else _echo(where, item, key, recipient)
+    reply_to = _address(where, key, domain)
+    group = None if domain != GROUP_DOMAIN else _group(where, item, key, reply_to)
+    message_id = _message_id(item, key)
     return Message(
         instance=recipient.instance,
         connection=recipient.connection,
-        user=jid.removesuffix(PHONE),
+        user=user_of(reply_to) if group is None else f"{group.id}/{group.author}",
         message_id=message_id,
         text=text_in(content),
         kind=content.kind,
@@ -92,8 +110,9 @@ def read_item(
         media=media_in(content, message_id, options.media_inline_bytes),
         quoted=quoted_in(item, content),
         name=first_text(item.get("pushName")) or None,
-        reply_to=jid,
+        reply_to=reply_to,
         provider=NAME,
+        group=group,
         raw=(
             storable(item, options.media_inline_bytes, _RAW_BYTES_FIELDS)
             if recipient.store_raw
@@ -109,47 +128,55 @@ def _is_true(value: Any) -> bool:
     return value is True or first_text(value).strip().lower() in ("true", "1")
 
 
-def _domain_of(jid: Any) -> str:
-    return jid.rpartition("@")[2].strip() if isinstance(jid, str) and "@" in jid else ""
+def _kind_of_chat(domain: str, recipient: Recipient) -> str:
+    """What counts as one kind, whoever wrote it in there; empty: it does not."""
+    return "" if domain == GROUP_DOMAIN and recipient.groups else NO_PERSONS[domain]
 
 
-def _jid_of(key: dict[str, Any], where: str) -> str:
-    """
-    The user's jid, without a device: the phone number's, else the ``lid``, else what there is.
-
-    WhatsApp is replacing phone numbers by linked ids (``lid``); which field holds which differs
-    between Evolution's versions.
-    """
-    found: str | None = None
-    for name in _JID_FIELDS:
-        jid = without_device(key.get(name))
-        if jid is None:
-            continue
-        if jid.endswith(PHONE):
-            return jid
-        if found is None or (jid.endswith(_LID) and not found.endswith(_LID)):
-            found = jid
-    if found is None:
-        raise refusal(f"{where}.key.remoteJid must name a user")
-    return found
+def _said(message: Any) -> dict[str, Any]:
+    """A text where WhatsApp has an object is a text that was said."""
+    said = text_of(message)
+    return {"conversation": said} if said else {}
 
 
-def without_device(value: Any) -> str | None:
-    """A jid without the device that wrote; None: it is none, or no user's."""
-    if not isinstance(value, str) or len(value) > ID_MAX_CHARS:
-        return None
-    user, at, domain = value.strip().partition("@")
-    user = user.partition(":")[0]
-    if not user or domain in _IGNORED_DOMAINS or "@" in domain:
-        return None
-    return f"{user}{at}{domain}"
+def _person(where: str, key: dict[str, Any], fields: tuple[str, ...]) -> str:
+    jid = person_in(key, fields)
+    if jid is None:
+        raise refusal(f"{where}.key.{fields[0]} must name a user")
+    return jid
 
 
-def _message_id(key: dict[str, Any], where: str) -> str:
+def _address(where: str, key: dict[str, Any], domain: str) -> str:
+    """Where an answer goes: the other side, or the group."""
+    if domain != GROUP_DOMAIN:
+        return _person(where, key, WRITER)
+    group_id = group_of(key)
+    if group_id is None:
+        raise refusal(f"{where}.key.remoteJid must name a group")
+    return group_id
+
+
+def _group(where: str, item: dict[str, Any], key: dict[str, Any], group_id: str) -> Group:
+    """A group and who wrote in it: its members are conversations of their own."""
+    author = _person(where, {**key, _BESIDE: item.get("participant")}, (*AUTHOR, _BESIDE))
+    return Group(id=group_id, author=user_of(author))
+
+
+def _echo(where: str, item: dict[str, Any], key: dict[str, Any], recipient: Recipient) -> Echo:
+    return Echo(
+        instance=recipient.instance,
+        user=user_of(_person(where, key, READER)),
+        message_id=_message_id(item, key),
+    )
+
+
+def _message_id(item: dict[str, Any], key: dict[str, Any]) -> str:
+    """WhatsApp's id; where it is damaged one that the same item would have again."""
     message_id = key.get("id")
-    if not isinstance(message_id, str) or not message_id.strip() or len(message_id) > ID_MAX_CHARS:
-        raise refusal(f"{where}.key.id must be a text of 1 to {ID_MAX_CHARS} characters")
-    return message_id
+    if isinstance(message_id, str) and len(message_id) <= ID_MAX_CHARS and message_id.strip():
+        return message_id
+    known_by = orjson.dumps(item)
+    return f"{NAME}_{hashlib.blake2b(known_by, digest_size=16).hexdigest()}"
 
 
 def in_ms(sent_s: int | None) -> int | None:

@@ -16,13 +16,8 @@ from msgspec import Raw, Struct
 from shared.model import Kind, Message
 from shared.payload import JSON_DEPTH_MAX, count_containers
 from shared.providers import ParseOptions, Recipient
-from shared.providers.evolution_message import (
-    ID_MAX_CHARS,
-    NAME,
-    PHONE,
-    in_ms,
-    without_device,
-)
+from shared.providers.evolution_address import PHONE, user_of, without_device
+from shared.providers.evolution_message import ID_MAX_CHARS, NAME, in_ms
 from shared.providers.values import first_text, integer_of
 
 _MAX_BYTES = 16_384
@@ -93,7 +88,7 @@ def message_of(plain: PlainText, recipient: Recipient, options: ParseOptions) ->
     return Message(
         instance=recipient.instance,
         connection=recipient.connection,
-        user=jid.removesuffix(PHONE),
+        user=user_of(jid),
         message_id=key.id,
         text=item.message.conversation,
         kind=Kind.TEXT,

@@ -172,9 +172,9 @@ async def test_what_is_no_message_is_answered_and_counted(server: IngestServer) 
     answer = await server.post(f"{HOOK}/connection-update", event, headers=with_key())
 
     assert answer.status == 200
-    assert answer.json == {"accepted": [], "ignored": {"connection_update": 1}}
+    assert answer.json == {"accepted": [], "ignored": {"connection": 1}}
     text = server.metrics.render().decode()
-    labels = '{kind="connection_update",provider="evolution"}'
+    labels = '{kind="connection",provider="evolution"}'
     assert f"inturn_messages_ignored_total{labels} 1.0" in text
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from shared.errors import RequestRefused
 from shared.model import Kind, Message
-from shared.providers import Parsed
+from shared.providers import Echo, Parsed
 from shared.providers.evolution import IGNORED_KINDS, Evolution
 from shared.providers.registry import PROVIDERS, provider_named
 from tests.support.evolution_payloads import (
@@ -82,7 +82,8 @@ def test_an_array_keeps_its_order_and_counts_what_is_ignored() -> None:
     ]
     parsed = parse(webhook(data))
     assert [message.text for message in parsed.messages] == ["one", "two"]
-    assert parsed.ignored == Counter({"from_me": 1})
+    assert parsed.echoes == (Echo(instance=INSTANCE, user=PHONE, message_id="A2"),)
+    assert parsed.ignored == {}
 
 
 @pytest.mark.parametrize(
@@ -153,17 +154,15 @@ def test_a_name_is_a_text_or_absent(name: Any) -> None:
 @pytest.mark.parametrize(
     "data, kind",
     [
-        (text_item(of=key(fromMe=True)), "from_me"),
-        (text_item(of=key(fromMe="true")), "from_me"),
-        (text_item(of=key(fromMe=True, id=None)), "from_me"),
         (text_item(of=key(remoteJid="120363000000000001@g.us")), "group"),
+        (text_item(of=key(remoteJid="120363000000000001@g.us", fromMe=True)), "group"),
         (text_item(of=key(remoteJid="status@broadcast")), "broadcast"),
         (text_item(of=key(remoteJid="120363000000000002@newsletter")), "newsletter"),
         (item({"reactionMessage": {"text": "+1"}}, "reactionMessage"), "reaction"),
-        (item({"messageContextInfo": {}, "pollUpdateMessage": {}}), "poll_update"),
-        (item({"protocolMessage": {"type": "REVOKE"}}, "protocolMessage"), "protocol"),
-        (item({"editedMessage": {"message": {"protocolMessage": {"type": 14}}}}), "protocol"),
+        (item({"messageContextInfo": {}, "pollUpdateMessage": {}}), "poll"),
         (item(None, "reactionMessage"), "reaction"),
+        (item({"reactionMessage": {"text": "+1"}}, of=key(fromMe=True)), "reaction"),
+        (text_item(of=key(fromMe=True), messageTimestamp=SENT_S - MAX_AGE_MS), "too_old"),
         (text_item(type="append"), "history"),
         ({"type": "append", "messages": [text_item()]}, "history"),
         (text_item(messageTimestamp=SENT_S - MAX_AGE_MS // 1000 - 1), "too_old"),
@@ -196,10 +195,14 @@ def test_replayed_history_is_counted_by_message() -> None:
 @pytest.mark.parametrize(
     "event, kind",
     [
-        ("connection.update", "connection_update"),
-        ("SEND_MESSAGE", "send_message"),
-        ("group-participants.update", "group_participants_update"),
-        ("typebot.change-status", "typebot_change_status"),
+        ("connection.update", "connection"),
+        ("qrcode.updated", "connection"),
+        ("SEND_MESSAGE", "sent"),
+        ("send.message.update", "edit"),
+        ("contacts.upsert", "contact_update"),
+        ("presence.update", "presence"),
+        ("group-participants.update", "other"),
+        ("typebot.change-status", "other"),
         ("call", "call"),
         ("invented.yesterday", "other"),
     ],
@@ -222,18 +225,14 @@ def test_other_events_are_counted_by_name(event: str, kind: str, data: Any) -> N
         (webhook(text_item()) | {"event": 5}, "event"),
         (webhook(None), "data"),
         (webhook("text"), "data"),
-        (webhook([text_item(), 5]), "data[1]"),
+        (webhook([5, "x"]), "data[0]"),
         (webhook({"message": {}}), "data.key"),
         (webhook(text_item(key="x")), "data.key"),
-        (webhook(text_item(of=key(id=None))), "data.key.id"),
-        (webhook(text_item(of=key(id=""))), "data.key.id"),
-        (webhook(text_item(of=key(id="x" * 257))), "data.key.id"),
-        (webhook([text_item(), text_item(of=key(id=5))]), "data[1].key.id"),
         (webhook(text_item(of=key(remoteJid=None))), "data.key.remoteJid"),
         (webhook(text_item(of=key(remoteJid="@s.whatsapp.net"))), "data.key.remoteJid"),
         (webhook(text_item(of=key(remoteJid=":3@lid"))), "data.key.remoteJid"),
         (webhook(text_item(of=key(remoteJid=551198765))), "data.key.remoteJid"),
-        (webhook(item("text")), "data.message"),
+        (webhook(text_item(of=key(remoteJid=None, fromMe=True))), "data.key.remoteJid"),
     ],
 )
 def test_a_malformed_payload_is_refused_by_its_field(payload: Any, field: str) -> None:
@@ -241,6 +240,29 @@ def test_a_malformed_payload_is_refused_by_its_field(payload: Any, field: str) -
     message = refused_field(payload)
     assert message.startswith((field, f"the {field}"))
     assert PHONE not in message
+
+
+def test_a_damaged_item_costs_no_other() -> None:
+    """Among good ones it is counted: a 400 would not bring the others again."""
+    data = [text_item("one", of=key(id="A1")), 5, text_item(key="x"), text_item("two")]
+    parsed = parse(webhook(data))
+    assert [message.text for message in parsed.messages] == ["one", "two"]
+    assert parsed.ignored == {"malformed": 2}
+
+
+@pytest.mark.parametrize("message_id", [None, "", "  ", "x" * 257, 5, {}])
+def test_a_damaged_id_costs_no_message(message_id: Any) -> None:
+    """It gets one that the same webhook, sent again, would have again, and no other one."""
+    made = only_message(text_item(of=key(id=message_id))).message_id
+    assert only_message(text_item(of=key(id=message_id))).message_id == made
+    assert only_message(text_item("other", of=key(id=message_id))).message_id != made
+    assert made.startswith("evolution_")
+
+
+def test_a_text_in_the_place_of_a_message_is_said() -> None:
+    """What is not of WhatsApp's form, and yet says something, is kept."""
+    assert only_message(item("hello", None)).text == "hello"
+    assert only_message(item(["hello"], None)).kind is Kind.UNKNOWN
 
 
 @pytest.mark.parametrize(

@@ -27,10 +27,13 @@ WORKED_TOKEN = (
 
 
 def verify(
-    *headers: tuple[str, str], secrets: tuple[str, ...] = (TOKEN_KEY,), now_s: float = ISSUED_S + 1
+    *headers: tuple[str, str],
+    secrets: tuple[str, ...] = (TOKEN_KEY,),
+    now_s: float = ISSUED_S + 1,
+    query: tuple[tuple[str, str], ...] = (),
 ) -> bool:
-    """Whether a request with these headers is accepted at ``now_s``."""
-    request = WebhookRequest(body=b"{}", headers=CIMultiDict(headers), query=MultiDict())
+    """Whether a request with these headers and this query is accepted at ``now_s``."""
+    request = WebhookRequest(body=b"{}", headers=CIMultiDict(headers), query=MultiDict(query))
     return Evolution(now_s=lambda: now_s).verify(request, secrets)
 
 
@@ -137,6 +140,24 @@ def test_a_header_given_twice_is_refused(name: str) -> None:
 def test_anything_else_is_refused(headers: tuple[tuple[str, str], ...]) -> None:
     """No header, an empty one, a wrong one, another scheme or another name vouch for nothing."""
     assert not verify(*headers)
+
+
+@pytest.mark.parametrize("suffix", ["", "/messages-upsert", "/typebot-change-status"])
+def test_the_secret_may_stand_in_the_url(suffix: str) -> None:
+    """The webhook of all instances has no headers; ``byEvents`` writes behind the query too."""
+    assert verify(query=(("secret", TOKEN_KEY + suffix),))
+    assert verify(query=(("secret", "a/b" + suffix),), secrets=("a/b",))
+    assert not verify(query=(("secret", "wrong" + suffix),))
+    assert not verify(query=(("secret", TOKEN_KEY + "/no-event"),))
+    assert not verify(query=(("token", TOKEN_KEY + suffix),))
+
+
+def test_a_secret_given_twice_in_the_url_is_none() -> None:
+    """Nor is an empty one, or the token that a key would sign."""
+    assert not verify(query=(("secret", TOKEN_KEY), ("secret", TOKEN_KEY)))
+    assert not verify(query=(("secret", ""),), secrets=("",))
+    assert not verify(query=(("secret", "/call"),), secrets=("",))
+    assert not verify(query=(("secret", WORKED_TOKEN),))
 
 
 def test_an_empty_secret_lets_nobody_in() -> None:

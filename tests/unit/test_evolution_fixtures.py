@@ -16,7 +16,7 @@ import orjson
 import pytest
 
 from shared.model import EntryId, Kind, Message
-from shared.providers import Parsed
+from shared.providers import Echo, Parsed
 from shared.providers.evolution import Evolution
 from shared.wire import decode_entry, encode_message
 from tests.support.parsing import account_itself, parse_with, recipient
@@ -127,17 +127,21 @@ _MESSAGES = {
 }
 
 _IGNORED = {
-    "07_connection_update_close_401.json": "connection_update",
-    "08_connection_update_connecting_no_sender.json": "connection_update",
-    "09_fromme_text_echo.json": "from_me",
-    "12_fromme_lid_echo.json": "from_me",
-    "14_messages_update_delivery_ack.json": "messages_update",
-    "15_messages_update_deleted.json": "messages_update",
-    "16_qrcode_updated.json": "qrcode_updated",
-    "17_contacts_upsert_array.json": "contacts_upsert",
+    "07_connection_update_close_401.json": "connection",
+    "08_connection_update_connecting_no_sender.json": "connection",
+    "14_messages_update_delivery_ack.json": "receipt",
+    "15_messages_update_deleted.json": "deletion",
+    "16_qrcode_updated.json": "connection",
+    "17_contacts_upsert_array.json": "contact_update",
     "18_group_reaction.json": "group",
-    "22_contacts_update_array.json": "contacts_update",
+    "22_contacts_update_array.json": "contact_update",
 }
+
+_ECHOES = {
+    "09_fromme_text_echo.json": ("558590001539", "3EB0742228A7FA7CB97E44"),
+    "12_fromme_lid_echo.json": ("162042123419454@lid", "3EB0374EA39183B55FAA7F"),
+}
+"""To whom, and which: of a ``lid`` alone nobody can tell the phone."""
 
 _PARTS = {
     "30_baileys_location.json": (Kind.LOCATION, "0,0"),
@@ -152,7 +156,7 @@ _PARTS = {
     "34_baileys_poll_creation.json": (Kind.UNKNOWN, "Quero saber"),
     "35_baileys_forwarded_text.json": (Kind.TEXT, "Essa mensagem será encaminhada"),
 }
-_IGNORED_PARTS = {"33_baileys_revoke_protocolMessage.json": "protocol"}
+_IGNORED_PARTS = {"33_baileys_revoke_protocolMessage.json": "deletion"}
 
 
 def load(name: str) -> Any:
@@ -160,7 +164,7 @@ def load(name: str) -> Any:
     return orjson.loads((FOLDER / name).read_bytes())
 
 
-def parse(payload: Any, *, max_age_ms: int = TEN_YEARS_MS) -> Parsed:
+def parse(payload: Any, *, max_age_ms: int = TEN_YEARS_MS, groups: bool = False) -> Parsed:
     """What the provider makes of ``payload``, however old it is."""
     named = account_itself(Evolution().account_of(payload)).instance
     return parse_with(
@@ -168,7 +172,7 @@ def parse(payload: Any, *, max_age_ms: int = TEN_YEARS_MS) -> Parsed:
         payload,
         received_at=RECEIVED_AT,
         max_age_ms=max_age_ms,
-        recipient_of=recipient(named, store_raw=True),
+        recipient_of=recipient(named, store_raw=True, groups=groups),
     )
 
 
@@ -211,6 +215,19 @@ def test_a_real_event_without_a_message_is_counted(name: str) -> None:
     assert parse(load(name)) == Parsed(ignored=Counter({_IGNORED[name]: 1}))
 
 
+@pytest.mark.parametrize("name", _ECHOES)
+def test_a_real_message_of_the_account_is_an_echo(name: str) -> None:
+    """What the account wrote names its reader and its id, and opens no window."""
+    payload, (user, message_id) = load(name), _ECHOES[name]
+    echo = Echo(instance=payload["instance"], user=user, message_id=message_id)
+    assert parse(payload) == Parsed(echoes=(echo,))
+
+
+def test_a_real_reaction_in_a_group_is_one_where_groups_are_on() -> None:
+    """It is no turn there either."""
+    assert parse(load("18_group_reaction.json"), groups=True) == Parsed(ignored={"reaction": 1})
+
+
 @pytest.mark.parametrize("name", [*_PARTS, *_IGNORED_PARTS])
 def test_a_real_message_object_is_read_inside_an_envelope(name: str) -> None:
     """WhatsApp's own objects, as Evolution puts them into ``data``, give kind, text and user."""
@@ -242,6 +259,6 @@ def test_no_secret_of_a_real_payload_is_kept(name: str) -> None:
 
 def test_every_payload_has_an_expectation() -> None:
     """A payload that is added to the folder fails here until somebody has reasoned about it."""
-    assert {path.name for path in FOLDER.glob("*.json")} == _MESSAGES.keys() | _IGNORED.keys()
+    assert {path.name for path in FOLDER.glob("*.json")} == {*_MESSAGES, *_IGNORED, *_ECHOES}
     parts = {path.name for path in FOLDER.glob("parts/*.json")}
     assert parts == _PARTS.keys() | _IGNORED_PARTS.keys()
