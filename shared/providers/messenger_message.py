@@ -30,7 +30,7 @@ _SIGNALS = {
 }
 """Members that say what an item is, and the kind it is counted as; any other is ``other``."""
 
-ITEM_KINDS = frozenset({*_SIGNALS.values(), "deletion", "malformed", "other"})
+ITEM_KINDS = frozenset({*_SIGNALS.values(), "deletion", "malformed", "duplicate", "other"})
 """Every kind that ``read_item`` may count an item as."""
 
 _KINDS = {

@@ -65,7 +65,7 @@ class MetaProvider(Provider):
 
 
 class Gathered:
-    """What a batch held, as it is found; of what it holds twice, once."""
+    """What a batch held, as it is found; of what it holds twice, once, and a ``duplicate``."""
 
     def __init__(self) -> None:
         self._messages: dict[tuple[str, str, str], Message] = {}
@@ -74,12 +74,16 @@ class Gathered:
 
     def add(self, found: Message | Echo | str) -> None:
         """A message, an echo, or the kind of something that is neither."""
-        if isinstance(found, Message):
-            self._messages.setdefault((found.instance, found.user, found.message_id), found)
-        elif isinstance(found, Echo):
-            self._echoes.setdefault((found.instance, found.user, found.message_id), found)
-        else:
+        if isinstance(found, str):
             self.ignore(found, 1)
+            return
+        identity = (found.instance, found.user, found.message_id)
+        if identity in (self._messages if isinstance(found, Message) else self._echoes):
+            self.ignore("duplicate", 1)
+        elif isinstance(found, Message):
+            self._messages[identity] = found
+        else:
+            self._echoes[identity] = found
 
     def ignore(self, kind: str, count: int) -> None:
         """``count`` things that are neither message nor echo."""

@@ -44,7 +44,7 @@ NOT_A_TURN = {
 }
 """Types that no answer is due for, and the kind each is counted as."""
 
-ITEM_KINDS = frozenset({*NOT_A_TURN.values(), "group", "malformed"})
+ITEM_KINDS = frozenset({*NOT_A_TURN.values(), "group", "malformed", "duplicate"})
 """Every kind that ``read_item`` may count an item as."""
 
 _MEDIA_KINDS = frozenset({Kind.IMAGE, Kind.VIDEO, Kind.AUDIO, Kind.DOCUMENT, Kind.STICKER})

@@ -288,7 +288,7 @@ def test_everything_of_a_batch_is_read_in_order() -> None:
     ]
     parsed = parse(payload)
     assert [message.text for message in parsed.messages] == ["a", "b"]
-    assert parsed.ignored == {"receipt": 1}
+    assert parsed.ignored == {"receipt": 1, "duplicate": 1}
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,8 @@ def test_everything_of_a_batch_is_read_in_order() -> None:
 def test_a_damaged_message_is_kept(message: Any, kind: Kind, text: str) -> None:
     """Whose user is known, and it counts once however often it comes."""
     item = messaging_item(message=message) | {"timestamp": "soon"}
-    found = only(messenger(item, item))
+    found, again = only(messenger(item)), parse(messenger(item, item))
+    assert (again.messages, again.ignored) == ((found,), {"duplicate": 1})
     assert (found.user, found.kind, found.text, found.sent_at) == (PSID, kind, text, None)
     assert found.message_id
 

@@ -131,5 +131,5 @@ def test_what_comes_twice_in_a_batch_counts_once() -> None:
     for found in (message, again, other, echo, echo, "receipt", "receipt"):
         gathered.add(found)
     assert gathered.parsed() == Parsed(
-        messages=(message, other), echoes=(echo,), ignored={"receipt": 2}
+        messages=(message, other), echoes=(echo,), ignored={"receipt": 2, "duplicate": 2}
     )

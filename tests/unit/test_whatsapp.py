@@ -310,7 +310,7 @@ def test_everything_of_a_batch_is_read_in_order() -> None:
         ("5550", "c"),
         (NUMBER_ID, "d"),
     ]
-    assert parsed.ignored == {"receipt": 1}
+    assert parsed.ignored == {"receipt": 1, "duplicate": 1}
 
 
 def test_another_account_is_counted() -> None:
@@ -357,8 +357,9 @@ def test_a_group_has_a_window_per_author() -> None:
 )
 def test_a_damaged_message_is_kept(item: dict[str, Any], text: str) -> None:
     """Whose user is known, and it counts once however often it comes."""
-    first, again = only(whatsapp(item)), only(whatsapp(item, item))
-    assert (first.user, first.text, first.message_id) == (PHONE, text, again.message_id)
+    first, again = only(whatsapp(item)), parse(whatsapp(item, item))
+    assert (again.messages, again.ignored) == ((first,), {"duplicate": 1})
+    assert (first.user, first.text) == (PHONE, text)
     assert first.message_id
 
 
