@@ -96,8 +96,8 @@ class FinishRequest(Struct, frozen=True, kw_only=True, gc=False):
     """
     What became of a window, whose first entry is ``first``.
 
-    ``outcome``: ``answered`` (value: the encoded reply), ``dead`` (the dead letter), ``silent`` or
-    ``missing``.
+    ``outcome``: ``answered`` (value: the encoded reply), ``dead`` (the dead letter), ``silent``,
+    ``muted``, ``with_human`` or ``missing``.
     """
 
     conversation: Conversation

@@ -45,7 +45,8 @@ class Running:
     ``joins`` is how often this worker had joined by then: when it had to join again since, the
     others may have taken it for dead and the window for theirs. ``call`` is the handler's task
     while its result counts, from ``called_s`` until ``late_s`` at most. ``may_be_done``: a finish
-    got no answer; ``finish_wait_s`` is the last pause before another.
+    got no answer; ``finish_wait_s`` is the last pause before another. ``mute_ms``: how long a
+    person's message mutes its user.
     """
 
     window: Window
@@ -68,6 +69,7 @@ class Running:
     late_s: float = 0.0
     finish_wait_s: float = 0.0
     may_be_done: bool = False
+    mute_ms: int = 0
 
     def record(self, worker: WorkerId) -> Record:
         """What stands in Redis once the start was answered."""
@@ -95,6 +97,7 @@ class DispatchSettings:
     timeout_ms_of: Callable[[str], int]
     handler_of: Callable[[str], Handler]
     say: Say
+    mute_ms_of: Callable[[str, str | None], int] | None = None
 
 
 class Attempts:
@@ -259,7 +262,7 @@ def encode_outcome(running: Running, decision: Finish | GiveUp) -> tuple[str, by
         )
         return "dead", encode_dead_letter(letter)
     if not decision.texts:
-        return "silent", b""
+        return decision.silence, b""
     last = window.in_sent_order()[-1].message
     reply = OutboxReply(
         window_id=window.id,

@@ -21,6 +21,7 @@ from consumer.bodies import BULKY_BYTES, HAND_BYTES, is_bare, load_windows
 from consumer.conversation import State
 from consumer.membership import Membership
 from consumer.memory import Memory
+from consumer.mute import Mutes
 from consumer.owner import Owner
 from consumer.settle import Settler
 from shared.errors import BrokerRefused, BrokerUnavailable, Fenced
@@ -52,7 +53,8 @@ class Dispatcher:
         self._settings = settings
         self._membership = membership
         self._settler = Settler(tasks, settings.retention_ms, metrics, owner_of, self._settled)
-        self._attempts = Attempts(settings, metrics, membership, self._settler.settle)
+        self._mutes = Mutes(tasks, settings.mute_ms_of, self._call, self._settler.settle)
+        self._attempts = Attempts(settings, metrics, membership, self._mutes.decided)
         self._metrics = metrics
         self._tasks = tasks
         self._owner_of = owner_of
@@ -217,6 +219,9 @@ class Dispatcher:
         if owner.memory is memory:
             memory.started(state, running.held, running.record(self._worker))
         self._at_work += 1
+        self._mutes.begin(running)
+
+    def _call(self, running: Running) -> None:
         self._attempts.begin(running)
 
     def _settled(self, running: Running) -> None:

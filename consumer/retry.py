@@ -55,9 +55,10 @@ class Attempt(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Finish(Struct, frozen=True, kw_only=True, gc=False):
-    """The window is done: with texts to send, or in silence (none)."""
+    """The window is done: with texts to send, or in silence (none), which has a reason."""
 
     texts: tuple[str, ...]
+    silence: str = "silent"
 
 
 class GiveUp(Struct, frozen=True, kw_only=True, gc=False):

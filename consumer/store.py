@@ -242,6 +242,11 @@ class PartitionStore:
             for code, text in answers
         ]
 
+    async def persons(self, conversation: Conversation) -> tuple[int, dict[bytes, bytes]]:
+        """Redis's ms, and what is known of persons who answer a user by hand."""
+        now_ms, *flat = await self._script("muted", (self.keys.human(*conversation),), ())
+        return now_ms, dict(zip(flat[::2], flat[1::2], strict=True))
+
     async def bury(self, epoch: int, instance: str, entry_id: bytes, letter: bytes) -> None:
         """
         Make a dead letter of one entry that cannot be decoded.

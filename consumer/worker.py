@@ -44,7 +44,7 @@ from shared.handlers.chosen import Handlers
 from shared.keys import Keys
 from shared.metrics import ConsumerMetrics
 from shared.model import Entry
-from shared.on_human import mute_ms_of
+from shared.on_human import mute_ms_of, mutes_anywhere
 from shared.settings import Settings
 
 COMMAND_TIMEOUT_MS = 5000
@@ -160,6 +160,7 @@ class Worker:
             timeout_ms_of=self._handlers.timeout_ms,
             handler_of=self._handlers.handler,
             say=self._say,
+            mute_ms_of=partial(mute_ms_of, settings) if mutes_anywhere(settings) else None,
         )
         self._dispatcher = Dispatcher(
             self.id,

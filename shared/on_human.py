@@ -36,3 +36,9 @@ def mute_ms_of(settings: Settings, instance: str, connection: str | None) -> int
     """The instance's own setting, else the general one, in ms; 0: nobody is muted."""
     own = settings.instance(instance, connection).on_human
     return parse_mute_ms(settings.on_human if own is None else own)
+
+
+def mutes_anywhere(settings: Settings) -> bool:
+    """Whether any instance's conversations are muted."""
+    own = [one.on_human for one in settings.instances.values() if one.on_human is not None]
+    return any(parse_mute_ms(value) for value in (settings.on_human, *own))

@@ -10,8 +10,8 @@
 -- ARGV 1 worker id
 --      2 group
 --      3 retention_ms of the journal
---      4.. six per window: conversation, token, id of the first entry, outcome (answered | silent |
---          dead | missing), the reply or dead letter or '', hash of the conversation
+--      4.. six per window: conversation, token, id of the first entry, outcome (answered | dead |
+--          silent | muted | with_human | missing), reply or dead letter or '', conversation's hash
 -- Returns {{code, text}, ...}, one pair per window:
 --      0 FINISHED  the id of the reply or dead letter, or ''
 --      1 ALREADY   record and first entry are gone: an earlier call did it, its answer was lost

@@ -13,7 +13,8 @@
 --
 -- What came while a send was on its way, and is none of its ids, is a person's; but where not all
 -- of its ids are known, nobody knows whose, and it mutes nobody. A repeated call (a lost answer)
--- changes nothing. PEXPIRE is a write that is allowed while Redis is out of memory.
+-- changes nothing. PEXPIRE is a write that is allowed while Redis is out of memory. A key that
+-- somebody else wrote, with another type, holds no reply up.
 
 local human, span_ms, token, doubt_ms = KEYS[1], tonumber(ARGV[1]), ARGV[3], tonumber(ARGV[5])
 local time = redis.call('TIME')
@@ -24,12 +25,12 @@ redis.call('PEXPIRE', human, ARGV[2])
 
 for i = 2, #KEYS, 2 do
   local ids, hash = KEYS[i + odd], ARGV[5 + i / 2]
-  redis.call('HSET', ids, hash, '')
+  redis.pcall('HSET', ids, hash, '')
   redis.call('PEXPIREAT', ids, expiry)
-  redis.call('HDEL', human, hash)
+  redis.pcall('HDEL', human, hash)
 end
 
-local flight = redis.call('HMGET', human, 'token', 'since', 'unsure')
+local flight = redis.pcall('HMGET', human, 'token', 'since', 'unsure')
 if token == '' or flight[1] ~= token then
   return 0
 end

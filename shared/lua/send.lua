@@ -50,10 +50,10 @@ redis.call('HSET', sending, id, cjson.encode(record))
 if keep_ms ~= '0' then
   local time = redis.call('TIME')
   local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
-  if redis.call('HSETNX', human, 'since', now) == 0 then
+  if redis.pcall('HSETNX', human, 'since', now) == 0 then
     redis.call('HSET', human, 'unsure', '1')
   end
-  redis.call('HSET', human, 'token', token)
+  redis.pcall('HSET', human, 'token', token)
   redis.call('PEXPIRE', human, keep_ms)
 end
 return {0, record.attempt, record.sent, record.parts, entry[2][2]}

@@ -23,6 +23,9 @@ from shared.trace.whereabouts import (
 MESSAGES_MAX = 100
 """How many messages of a conversation are told, the newest."""
 
+_SILENCES = {"silent": State.SILENT, "muted": State.MUTED, "with_human": State.WITH_HUMAN}
+"""What the journal calls windows that were finished without a reply."""
+
 
 def locate_message(evidence: Evidence, message_id: str) -> MessageTrace:
     """Where the message of this id is."""
@@ -86,8 +89,8 @@ def _from_journal(
     evidence: Evidence, row: JournalRow, entry_id: EntryId, message_id: str | None
 ) -> MessageTrace:
     state, error, reply, dead_letter_id = State.FINISHED, None, None, None
-    if row.what == "silent":
-        state = State.SILENT
+    if row.what in _SILENCES:
+        state = _SILENCES[row.what]
     elif row.what == "missing":
         error = "its entries were deleted from the stream"
     elif row.what == "dead":

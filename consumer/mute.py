@@ -1,0 +1,115 @@
+"""
+Muting: while a person has a user, the user's windows are finished in silence.
+
+A conversation that its provider says is with a person is known by its last message. Where
+``ON_HUMAN`` mutes, Redis is asked before the handler is called, and again before its reply is
+written: a person may have answered meanwhile. What came while a send of ours is on its way may be
+that send's echo, and mutes nobody until the send has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from consumer.attempt import Running
+from consumer.retry import Decision, Finish
+from shared.errors import BrokerRefused, BrokerUnavailable
+
+PAUSE_S = 0.1
+PAUSE_MAX_S = 2.0
+
+HASH_BYTES = 12
+"""So long is a field that stands for a message; names of the others are shorter."""
+
+MUTED = Finish(texts=(), silence="muted")
+WITH_HUMAN = Finish(texts=(), silence="with_human")
+
+log = structlog.get_logger()
+
+
+class Mutes:
+    """
+    Stands before the handler, and between its result and what is written.
+
+    ``call`` is told which window's handler may be called, ``settle`` what became of the others.
+    """
+
+    def __init__(
+        self,
+        tasks: asyncio.TaskGroup,
+        mute_ms_of: Callable[[str, str | None], int] | None,
+        call: Callable[[Running], None],
+        settle: Callable[[Running, Decision], None],
+    ) -> None:
+        """``mute_ms_of`` (instance, connection): 0 where nobody is muted; None: nowhere."""
+        self._tasks = tasks
+        self._mute_ms_of = mute_ms_of
+        self._call = call
+        self._settle = settle
+
+    def begin(self, running: Running) -> None:
+        """Have a started window's handler called, unless a person has its user."""
+        last = running.window.in_sent_order()[-1].message
+        if last.with_human:
+            self._settle(running, WITH_HUMAN)
+            return
+        if self._mute_ms_of is not None:
+            running.mute_ms = self._mute_ms_of(last.instance, last.connection)
+            if running.mute_ms:
+                asking = self._call_unless_muted(running)
+                self._tasks.create_task(asking, name=f"mute-{running.window.id}")
+                return
+        self._call(running)
+
+    def decided(self, running: Running, decision: Decision) -> None:
+        """Have a decision written; a reply only if no person has answered meanwhile."""
+        if running.mute_ms and isinstance(decision, Finish) and decision.texts:
+            asking = self._settle_unless_muted(running, decision)
+            self._tasks.create_task(asking, name=f"mute-{running.window.id}")
+            return
+        self._settle(running, decision)
+
+    async def _call_unless_muted(self, running: Running) -> None:
+        if await self._is_muted(running):
+            self._settle(running, MUTED)
+        else:
+            self._call(running)
+
+    async def _settle_unless_muted(self, running: Running, reply: Finish) -> None:
+        is_muted = await self._is_muted(running)
+        self._settle(running, MUTED if is_muted else reply)
+
+    async def _is_muted(self, running: Running) -> bool:
+        """Asked until there is an answer: what follows needs Redis, too."""
+        pause_s = PAUSE_S
+        while True:
+            try:
+                now_ms, known = await running.store.persons(running.window.conversation)
+                return muted_until(known, running.mute_ms) > now_ms
+            except (BrokerUnavailable, BrokerRefused) as error:
+                log.warning("mute.unknown", window=running.window.id, error=str(error))
+            await asyncio.sleep(pause_s * (0.5 + random.random()))
+            pause_s = min(2 * pause_s, PAUSE_MAX_S)
+
+
+def muted_until(known: Mapping[bytes, bytes], mute_ms: int) -> int:
+    """
+    Until when, in Redis's ms, a conversation is muted; 0: nobody has written.
+
+    ``known``: the hash of a person's message -> when it came; and ``since`` when a send of ours is
+    on its way, if one is: what came later may be its echo.
+    """
+    since = _ms(known.get(b"since")) or math.inf
+    came = [_ms(value) for field, value in known.items() if len(field) == HASH_BYTES]
+    newest = max((ms for ms in came if ms < since), default=0)
+    return newest + mute_ms if newest else 0
+
+
+def _ms(value: bytes | None) -> int:
+    """0 also for what is no number: somebody else wrote it."""
+    return int(value) if value and value.isdigit() else 0
