@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Coroutine, Sequence
 from typing import Any
 
 from ingest.accepted import Accepted
@@ -66,7 +66,7 @@ class RedisAppender:
         self._keys = keys
         self._metrics = metrics
 
-    async def append(self, messages: Sequence[Message]) -> list[Accepted]:
+    def append(self, messages: Sequence[Message]) -> Coroutine[Any, Any, list[Accepted]]:
         """
         Keep all messages, or raise; one entry per message id, however often it is called.
 
@@ -78,8 +78,8 @@ class RedisAppender:
                 sender should send all again.
         """
         if len(messages) == 1:
-            return await self._append_turn(messages)
-        return await self._append_by_user(messages)
+            return self._append_turn(messages)
+        return self._append_by_user(messages)
 
     async def _append_by_user(self, messages: Sequence[Message]) -> list[Accepted]:
         """Users side by side, each one's messages in order: none overtakes one that failed."""

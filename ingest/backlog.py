@@ -63,7 +63,7 @@ class BacklogLimit:
             BacklogFull: none of them was kept; the sender must send again.
             And what the appender behind it raises.
         """
-        if await self._is_full(len(messages)):
+        if self._exceeds(len(messages)) and await self._is_full(len(messages)):
             if not self._refusing:
                 log.warning("backlog.full", limit=self._limit)
             self._refusing = True
@@ -77,13 +77,15 @@ class BacklogLimit:
                 self._known += not (one.duplicate or one.spooled)
         return kept
 
+    def _exceeds(self, more: int) -> bool:
+        return self._known is not None and self._known + more > self._limit
+
     async def _is_full(self, more: int) -> bool:
-        if self._known is None or self._known + more <= self._limit:
-            return False
+        """What seemed so is looked at again, if nobody has looked just now."""
         async with self._looking:
             if self._now_s() - self._looked_s >= LOOK_S:
                 await self._look_again()
-        return self._known is not None and self._known + more > self._limit
+        return self._exceeds(more)
 
     async def _look_again(self) -> None:
         try:

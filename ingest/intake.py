@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -35,7 +36,7 @@ class Intake:
     ) -> None:
         self._appender = appender
         self._metrics = metrics
-        self._say = say or log.debug
+        self._say = say or (log.debug if log.is_enabled_for(logging.DEBUG) else None)
 
     async def take(
         self, messages: Sequence[Message], at_most: int = MESSAGES_MAX
@@ -72,7 +73,8 @@ class Intake:
         else:
             self._metrics.messages_accepted_total.labels(instance, provider).inc()
             event = "message.spooled" if accepted.spooled else "message.accepted"
-        self._say(event, entry=accepted.entry_id, instance=message.instance, user=message.user)
+        if self._say is not None:
+            self._say(event, entry=accepted.entry_id, instance=message.instance, user=message.user)
 
 
 def refuse_too_many(messages: Sequence[object], at_most: int = MESSAGES_MAX) -> None:
