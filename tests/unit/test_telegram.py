@@ -41,6 +41,11 @@ def test_a_private_text_is_a_message_of_its_chat() -> None:
     assert (found.media, found.group, found.raw) == (None, None, None)
 
 
+def test_an_update_names_no_account() -> None:
+    """The path of the webhook says which bot it is for."""
+    assert Telegram().account_of(text()) is None
+
+
 def test_a_command_is_a_text_as_it_was_typed() -> None:
     """``/start`` with its argument reaches the handler whole."""
     entities = [{"type": "bot_command", "offset": 0, "length": 6}]
