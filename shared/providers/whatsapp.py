@@ -27,12 +27,13 @@ from shared.providers.meta import (
     name_of,
     objects_in,
 )
-from shared.providers.values import first_text, object_of, text_of
+from shared.providers.values import first_text, integer_of, object_of, text_of
 from shared.providers.whatsapp_message import ITEM_KINDS, NAME, Contacts, phone_of, read_item
 from shared.providers.whatsapp_send import mark_read_and_typing, send_text
 
 _OBJECT = "whatsapp_business_account"
 _ECHOES = "smb_message_echoes"
+_WINDOW_CODE = 131047
 _OTHER_FIELDS = {
     "history": "history",
     "smb_app_state_sync": "contact_update",
@@ -53,9 +54,12 @@ _LISTS = (
 IGNORED_KINDS = (
     ITEM_KINDS
     | frozenset(_OTHER_FIELDS.values())
-    | {"receipt", "undelivered", "error", "malformed", "other", "other_account"}
+    | {"receipt", "undelivered", "outside_window", "error", "other", "other_account"}
 )
-"""Every kind that ``Parsed.ignored`` may count. ``undelivered``: a receipt of a failure."""
+"""
+Every kind that ``Parsed.ignored`` may count. ``undelivered``: a receipt of a failure;
+``outside_window``: of one for writing later than 24 hours after the user.
+"""
 
 
 class WhatsApp(MetaProvider):
@@ -157,9 +161,18 @@ def _read_value(
     for item in objects_in(value.get("message_echoes"), gathered):
         gathered.add(_echo(item, contacts, recipient))
     for status in objects_in(value.get("statuses"), gathered):
-        gathered.ignore("undelivered" if status.get("status") == "failed" else "receipt", 1)
+        gathered.ignore(_kind_of(status), 1)
     gathered.ignore("error", count_of(value.get("errors")))
     gathered.ignore("call", count_of(value.get("calls")))
+
+
+def _kind_of(status: dict[str, Any]) -> str:
+    """Meta often takes a text, and says only then that it is outside the 24-hour window."""
+    if status.get("status") != "failed":
+        return "receipt"
+    errors = status.get("errors")
+    codes = [integer_of(each.get("code")) for each in _listed(errors)]
+    return "outside_window" if _WINDOW_CODE in codes else "undelivered"
 
 
 def _echo(item: dict[str, Any], contacts: Contacts, recipient: Recipient) -> Echo | str:

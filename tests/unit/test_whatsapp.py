@@ -64,6 +64,11 @@ def test_a_text_is_read_whole() -> None:
     )
 
 
+def failed(code: Any) -> dict[str, Any]:
+    """A receipt of a text that did not arrive."""
+    return {"id": "wamid.S", "status": "failed", "errors": [{"code": code, "title": "x"}]}
+
+
 FILE = {"id": "77001", "mime_type": "x/y", "sha256": "aGFzaA=="}
 
 
@@ -205,6 +210,11 @@ def test_what_is_no_turn_is_counted(kind_name: str, content: Any, counted: str) 
     [
         ("messages", {"statuses": [{"status": "read"}, {"status": "sent"}]}, {"receipt": 2}),
         ("messages", {"statuses": [{"status": "failed"}]}, {"undelivered": 1}),
+        (
+            "messages",
+            {"statuses": [failed(131026), failed(131047), failed("131047"), failed({})]},
+            {"undelivered": 2, "outside_window": 2},
+        ),
         ("messages", {"errors": [{"code": 131000}]}, {"error": 1}),
         ("messages", {}, {"other": 1}),
         ("calls", {"calls": [{"id": "c1"}, {"id": "c2"}]}, {"call": 2}),
