@@ -56,9 +56,11 @@ class Recipients:
         return None if any(setting in self._accounts for setting, _ in known) else self._own
 
     def _unnamed(self, account: str) -> Recipient | None:
+        own = self._own
+        if account == own.instance:
+            return own
         if not is_instance_name(account):
             return None
-        own = self._own
         return Recipient(
             instance=account,
             connection=own.instance,

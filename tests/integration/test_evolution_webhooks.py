@@ -59,7 +59,7 @@ async def test_one_connection_serves_several_instances() -> None:
     assert kept_in(server) == [
         ("lab", None),
         ("Desk 3", "reception"),
-        ("reception", "reception"),
+        ("reception", None),
     ]
 
 

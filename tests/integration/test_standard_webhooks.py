@@ -92,4 +92,4 @@ async def test_messages_may_name_their_instance() -> None:
             answer = await server.post(path, batch, headers=headers)
             assert answer.status == 200
     kept = [(one.instance, one.connection) for one in server.appender.messages]
-    assert kept == [("bar", None), ("spa", "hotel"), ("hotel", "hotel"), ("hotel", None)]
+    assert kept == [("bar", None), ("spa", "hotel"), ("hotel", None), ("hotel", None)]
