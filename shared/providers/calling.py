@@ -49,7 +49,6 @@ async def call(
     form: Mapping[str, str] | None = None,
     body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
-    auth: aiohttp.BasicAuth | None = None,
 ) -> SendResult:
     """
     POST ``json``, ``form`` or ``body`` to ``path`` below ``base_url``, its parts quoted.
@@ -64,7 +63,6 @@ async def call(
             json=json,
             data=form if body is None else body,
             headers=headers,
-            auth=auth,
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
         )

@@ -27,7 +27,7 @@ from shared.providers import (
     SendResult,
     WebhookRequest,
 )
-from shared.providers.chatwoot_message import MESSAGE_KINDS, NAME, inbox_of, read_message
+from shared.providers.chatwoot_message import MESSAGE_KINDS, NAME, inbox_of, read_message, way_of
 from shared.providers.chatwoot_send import hide_typing, send_text, show_typing
 from shared.providers.evidence import (
     digests,
@@ -41,7 +41,6 @@ from shared.providers.values import object_of
 
 _CREATED = "message_created"
 _EVENT_KINDS = {
-    "message_updated": "edit",
     "conversation_typing_on": "presence",
     "conversation_typing_off": "presence",
 }
@@ -65,7 +64,9 @@ class Chatwoot(Provider):
             *_EVENT_KINDS.values(),
             *_EVENT_FAMILIES.values(),
             *MESSAGE_KINDS,
+            "edit",
             "deletion",
+            "receipt",
             "other",
             "other_account",
         }
@@ -146,8 +147,10 @@ def _refusal(message: str) -> RequestRefused:
 
 def _kind_of(event: str, payload: dict[str, Any]) -> str:
     """What an event without a new message is counted as."""
-    if event == "message_updated" and object_of(payload.get("content_attributes")).get("deleted"):
-        return "deletion"
+    if event == "message_updated":
+        if object_of(payload.get("content_attributes")).get("deleted"):
+            return "deletion"
+        return "edit" if way_of(payload, {}) == "incoming" else "receipt"
     if event in _EVENT_KINDS:
         return _EVENT_KINDS[event]
     families = (kind for start, kind in _EVENT_FAMILIES.items() if event.startswith(start))

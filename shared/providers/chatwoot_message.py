@@ -40,6 +40,7 @@ _TYPES = {"0": "incoming", "1": "outgoing", "2": "activity", "3": "template"}
 _WITH_THE_BOT = "pending"
 _PHONE_DOMAINS = ("s.whatsapp.net", "c.us")
 _CHAT_DOMAINS = {"g.us": "group", "broadcast": "broadcast", "newsletter": "newsletter"}
+_WRITTEN_BY_A_RULE = ("automation_rule_id", "campaign_id")
 _SENT_MAX_S = 100_000_000_000
 
 
@@ -56,10 +57,10 @@ def read_message(
     """The contact's message with its files; an agent's; or the kind it is ignored as."""
     conversation = object_of(payload.get("conversation"))
     again = _repeated(payload, conversation)
-    way = _way_of(payload, again)
+    way = way_of(payload, again)
     if way not in ("incoming", "outgoing"):
         return way
-    if payload.get("private") or again.get("private"):
+    if _is_set(payload.get("private")) or _is_set(again.get("private")):
         return "private_note"
     contacts = list(_contacts(payload, conversation, again, incoming=way == "incoming"))
     sources = _sources(conversation, again)
@@ -135,7 +136,7 @@ def _repeated(payload: dict[str, Any], conversation: dict[str, Any]) -> dict[str
     return found[0] if len(found) == 1 else {}
 
 
-def _way_of(payload: dict[str, Any], again: dict[str, Any]) -> str:
+def way_of(payload: dict[str, Any], again: dict[str, Any]) -> str:
     """``incoming``, ``outgoing``, or the kind that the message counts as."""
     name = first_text(payload.get("message_type"), again.get("message_type")).strip().lower()
     name = _TYPES.get(name, name)
@@ -215,13 +216,20 @@ def _is_a_persons(payload: dict[str, Any], again: dict[str, Any]) -> bool:
     """
     Whether an agent wrote it, or somebody at the connected phone (``external_echo``).
 
-    Our own replies are a user's or a bot's, by whose token it is; those of a bot are told apart
-    here, those of a user by their remembered ids.
+    Rules and campaigns write in an agent's name. Our own replies are a user's or a bot's, by whose
+    token it is: those of a bot are told apart here, those of a user by their remembered ids.
     """
+    names = ("content_attributes", "additional_attributes")
+    noted = [object_of(each.get(name)) for each in (payload, again) for name in names]
+    if any(first_text(each.get(name)) for each in noted for name in _WRITTEN_BY_A_RULE):
+        return False
     kinds = (object_of(payload.get("sender")).get("type"), again.get("sender_type"))
     kind = first_text(*kinds, object_of(again.get("sender")).get("type")).strip().lower()
-    attributes = (object_of(each.get("content_attributes")) for each in (payload, again))
-    return kind == "user" or any(each.get("external_echo") for each in attributes)
+    return kind == "user" or any(_is_set(each.get("external_echo")) for each in noted)
+
+
+def _is_set(value: Any) -> bool:
+    return value is True or first_text(value).strip().lower() in ("true", "1")
 
 
 def _message_id(payload: dict[str, Any], again: dict[str, Any], options: ParseOptions) -> str:
@@ -261,11 +269,11 @@ def _first_id(*values: Any) -> str:
 
 
 def _ms_of(value: Any) -> int | None:
-    """A point in time that stands as ISO text or as seconds, in ms."""
+    """A point in time that stands as ISO text (older: ``... UTC``) or as seconds, in ms."""
     if (seconds := integer_of(value)) is not None:
         return seconds * 1000 if 0 < seconds < _SENT_MAX_S else None
     try:
-        moment = datetime.fromisoformat(text_of(value).strip())
+        moment = datetime.fromisoformat(text_of(value).strip().removesuffix(" UTC"))
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         sent_at = round(moment.timestamp() * 1000)
     except (ValueError, OverflowError):

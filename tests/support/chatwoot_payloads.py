@@ -72,6 +72,11 @@ def conversation(**changes: Any) -> dict[str, Any]:
     return fields | changes
 
 
+def source(source_id: Any, **changes: Any) -> dict[str, Any]:
+    """A conversation whose contact has this id at the channel."""
+    return conversation(contact_inbox={"contact_id": CONTACT_ID, "source_id": source_id}, **changes)
+
+
 def incoming(content: Any = "hi", number: int = 1001, **changes: Any) -> dict[str, Any]:
     """A contact's message; ``number`` is its id. A change to ``...`` removes the field."""
     fields: dict[str, Any] = {

@@ -10,10 +10,12 @@ from typing import Any
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """One request: ``path`` as it came over the wire, ``body`` its JSON."""
+    """One request: ``path`` as it came over the wire, ``body`` its JSON, or the form's fields."""
 
     method: str
     path: str
@@ -32,7 +34,8 @@ class FakeApi:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Remember the request, then answer."""
         headers = {name.lower(): value for name, value in request.headers.items()}
-        body = await request.json()
+        body: Any = await request.post()
+        body = dict(body) if request.content_type in FORMS else await request.json()
         self.asked.append(
             Asked(method=request.method, path=request.raw_path, headers=headers, body=body)
         )

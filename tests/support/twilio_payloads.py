@@ -70,9 +70,9 @@ def sms(body: str | None = "hi", number: int = 1, **changes: Any) -> dict[str, s
     return whatsapp(body, number, **(own | changes))
 
 
-def files(*mimes: str, number: int = 1) -> dict[str, str]:
+def files(*mimes: str, number: int = 1) -> dict[str, Any]:
     """The fields that tell of a message's files."""
-    fields = {"NumMedia": str(len(mimes))}
+    fields: dict[str, Any] = {"NumMedia": str(len(mimes))}
     for index, mime in enumerate(mimes):
         fields[f"MediaUrl{index}"] = file_url(index, number)
         fields[f"MediaContentType{index}"] = mime
