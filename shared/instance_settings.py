@@ -157,7 +157,7 @@ class InstanceSettings(WindowSettings, ProviderSettings):
         if self.provider is None:
             return []
         provider = _known_providers()[self.provider]
-        return [*self._foreign(provider), *self._missing(provider)]
+        return [*self._foreign(provider), *self._missing(provider), *provider.problems_of(self)]
 
     def _foreign(self, provider: Provider) -> list[str]:
         own = provider.settings_of_its_own

@@ -209,6 +209,13 @@ class Provider(Protocol):
     typing_s: float = 0.0
     """For how long it shows "typing" after one call of ``show_typing``; 0: it cannot."""
 
+    def problems_of(
+        self,
+        settings: InstanceSettings,  # noqa: ARG002 - nearly every value may be right
+    ) -> Sequence[str]:
+        """What of an instance's settings can never work, for the error at the start."""
+        return ()
+
     def verify(self, request: WebhookRequest, secrets: Sequence[str]) -> bool:
         """Whether one of ``secrets`` vouches for the request; constant-time, never raises."""
         ...

@@ -18,7 +18,8 @@ from typing import Any
 import aiohttp
 
 from shared.errors import RequestRefused
-from shared.instance_settings import InstanceSettings
+from shared.handlers.signature import signing_key
+from shared.instance_settings import InstanceSettings, Secret
 from shared.keys import is_instance_name
 from shared.model import Message
 from shared.providers import (
@@ -60,6 +61,12 @@ class Standard(Provider):
 
     def __init__(self, now_s: Callable[[], float] = time.time) -> None:
         self._now_s = now_s
+
+    def problems_of(self, settings: InstanceSettings) -> Sequence[str]:
+        """A key whose base64 is none signs nothing, and proves nothing."""
+        keys = [("secret", each) for each in settings.secret]
+        keys += [("token", settings.token)] if settings.token else []
+        return [f"{name}: {problem}" for name, key in keys if (problem := _fault_in(key))]
 
     def verify(self, request: WebhookRequest, secrets: Sequence[str]) -> bool:
         """A signature of Standard Webhooks, or the secret as a token."""
@@ -133,6 +140,14 @@ def _read(item: Any, number: int, event: Event, options: ParseOptions) -> Messag
     if recipient is None:
         return "other_account"
     return read_item(item, number, event, recipient, options) or no_message
+
+
+def _fault_in(key: Secret) -> str | None:
+    try:
+        signing_key(key.get_secret_value())
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _account_in(item: Any) -> str | None:

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, MultiDict
+from pydantic import ValidationError
 
+from shared.instance_settings import InstanceSettings
 from shared.providers import WebhookRequest
 from shared.providers.standard import Standard
 
@@ -135,6 +137,18 @@ def test_a_wrong_signature_is_not_mended_by_a_token() -> None:
     headers = LIBRARY | {"Authorization": f"Bearer {LIBRARY_SECRET}"}
     assert verify(headers)
     assert not verify(headers, b"{}")
+
+
+@pytest.mark.parametrize("field", ["secret", "token"])
+@pytest.mark.parametrize("value", ["whsec_n*t-base64", "whsec_"])
+def test_a_key_that_can_never_sign_is_told_at_the_start(field: str, value: str) -> None:
+    """And not by a 401 for every webhook; the value itself is not shown."""
+    own = {"provider": "standard", "base_url": "https://chat.example.org", field: value}
+    with pytest.raises(ValidationError, match=f"{field}: .*(base64|empty)") as caught:
+        InstanceSettings.model_validate(own)
+    assert "n*t" not in str(caught.value.errors(include_input=False))
+    good = own | {field: LIBRARY_SECRET}
+    assert InstanceSettings.model_validate(good).provider == "standard"
 
 
 @given(
