@@ -76,6 +76,10 @@ def _message_face(entry: Entry) -> dict[str, Any]:
         face["media"] = asdict(message.media)
     if message.quoted is not None:
         face["quoted"] = message.quoted
+    if message.name is not None:
+        face["name"] = message.name
+    if message.group is not None:
+        face["group"] = asdict(message.group)
     if message.raw is not None:
         face["raw"] = message.raw
     return face

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from shared.model import Media, Reply, Silence
+from shared.model import Group, Media, Reply, Silence
 from tests.support.handler_server import (
     Answer,
     HandlerCall,
@@ -36,7 +36,8 @@ def is_signed(headers: Mapping[str, str], body: bytes, key: bytes) -> bool:
 
 async def test_the_request_is_the_contracts() -> None:
     """The endpoint gets the window as JSON, with the window's id in both idempotency headers."""
-    call = make_call(["hi", "are you open?"], attempt=2, quoted="Q1")
+    group = Group(id="120363@g.us", author="491700000001")
+    call = make_call(["hi", "are you open?"], attempt=2, quoted="Q1", name="Ada", group=group)
     async with HandlerServer([Answer.reply("yes")]) as server:
         async with handler_to(server.url) as handler:
             assert await handler.answer(call) == Reply(texts=("yes",))
@@ -63,6 +64,8 @@ async def test_the_request_is_the_contracts() -> None:
         "sent_at": 1_700_000_000_100,
         "received_at": 1_700_000_000_100,
         "quoted": "Q1",
+        "name": "Ada",
+        "group": {"id": "120363@g.us", "author": "491700000001"},
     }
 
 
