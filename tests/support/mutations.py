@@ -125,13 +125,12 @@ class Mutator:
         return self._chance.choice([{name: value}, [value], {name: {name: [value]}}])
 
     def _buried(self, value: Any) -> Any:
-        for _ in range(self._chance.choice([10, 58, 66, 300])):
+        for _ in range(self._chance.choice([10, 58, 66, 120])):
             value = [value]
         return value
 
     def _repeated(self, value: Any) -> Any:
-        times = self._chance.choice([2, 2, 2, 50])
-        return [copy.deepcopy(value) for _ in range(times)]
+        return [value] * self._chance.choice([2, 2, 2, 12])
 
     def _cut(self, value: Any) -> Any:
         if isinstance(value, str | list):
