@@ -35,6 +35,7 @@ from ingest.echoes import Judge, judge_nothing
 from ingest.front import Front, shortcuts_to
 from ingest.intake import Intake, Say
 from ingest.messages import MessagesApi
+from ingest.openapi import OpenApi
 from ingest.webhooks import Webhooks
 from shared.health import Health, HealthCheck, Instead
 from shared.metrics import IngestMetrics
@@ -88,7 +89,8 @@ def build_app(
     clock = now_ms or _now_ms
     reader = bodies or BodyReader()
     intake = Intake(appender, metrics, say)
-    guard = ApiGuard(api_token_of(settings))
+    token = api_token_of(settings)
+    guard = ApiGuard(token)
     webhooks = Webhooks(settings, providers, intake, reader, metrics, clock, judge)
     messages = guard.guarding(MessagesApi(settings, intake, reader, clock).routes())
     app = web.Application()
@@ -96,6 +98,7 @@ def build_app(
     shortcuts = webhooks.shortcuts() | shortcuts_to(messages)
     app[FRONT] = Front(guard, metrics, app[CONNECTIONS], shortcuts)
     app.add_routes(Health(health, metrics, instead=instead).routes())
+    app.add_routes(OpenApi(providers, has_token=token is not None).routes())
     app.add_routes(webhooks.routes())
     app.add_routes(messages)
     app.add_routes(guard.guarding(routes))

@@ -72,7 +72,8 @@ class Webhooks:
         )
         found = [web.post(path, self.receive) for path in paths]
         for name, provider in self._providers.items():
-            theirs = [path.replace("{provider}", f"{{provider:{name}}}") for path in paths]
+            its_paths = paths if provider.event_suffixes else paths[:-1]
+            theirs = [path.replace("{provider}", f"{{provider:{name}}}") for path in its_paths]
             if "GET" in provider.greets or provider.takes_get:
                 found += [web.get(path, self.receive_get, allow_head=False) for path in theirs]
             if "OPTIONS" in provider.greets:
@@ -111,10 +112,16 @@ class Webhooks:
         return await self._take(request, provider, _instance_in_path(request, provider))
 
     async def greet(self, request: web.Request) -> web.Response:
-        """A handshake that some providers make with OPTIONS."""
-        greeting = self._greeting(request, self._provider(request))
+        """
+        A handshake that some providers make with OPTIONS.
+
+        Raises:
+            RequestRefused: 400, it lacks what the provider's handshakes carry.
+        """
+        provider = self._provider(request)
+        greeting = self._greeting(request, provider)
         if greeting is None:
-            raise web.HTTPMethodNotAllowed("OPTIONS", ["POST"])
+            raise RequestRefused(400, "no_handshake", f"it is no handshake of {provider.name}")
         return greeting
 
     def _greeting(self, request: web.Request, provider: Provider) -> web.Response | None:
@@ -189,7 +196,7 @@ class Webhooks:
         self._guard.check(request, provider, evidence, named)
         if named is None:
             why = "neither the path nor the payload names an instance"
-            raise RequestRefused(400, "invalid_payload", why)
+            raise RequestRefused(404, "unknown_instance", why)
         return named, payload
 
     def _options(self, evidence: WebhookRequest, recipients: Recipients) -> ParseOptions:

@@ -191,7 +191,9 @@ class _Fields:
         value = self.values.get(name)
         if value is None:
             return None
-        # bool is an int in Python, 1.0 is none in anybody's contract.
+        # JSON knows one sort of number: 1.0 is as whole as 1. A bool is an int in Python alone.
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= maximum:
             unit = " of milliseconds since 1970" if name == "sent_at" else ""
             raise self.invalid(name, f"must be a whole number{unit} from 0 to {maximum}")

@@ -197,6 +197,15 @@ class Provider(Protocol):
     signs_url: bool = False
     """Whether it signs the URL that it calls: nothing can be verified without ``PUBLIC_URL``."""
 
+    form: Mapping[str, Any] = {"type": "object"}
+    """JSON Schema of the payloads that ``parse`` does not refuse, as /openapi.json shows it."""
+
+    media_type: str = "application/json"
+    """What its webhooks' bodies are."""
+
+    greeting_parameters: Sequence[Mapping[str, Any]] = ()
+    """What a handshake must carry, as OpenAPI describes parameters."""
+
     acknowledgement: PlainAnswer | None = None
     """The answer to a webhook whose messages are kept; None: our JSON with the entry ids."""
 

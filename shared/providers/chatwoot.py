@@ -37,6 +37,7 @@ from shared.providers.evidence import (
     offered_secrets,
     only_value,
 )
+from shared.providers.forms import EVENT
 from shared.providers.values import object_of
 
 _CREATED = "message_created"
@@ -59,6 +60,7 @@ class Chatwoot(Provider):
     )
     needs_to_send = ("base_url", "token", "account_id")
     account_settings = ("inbox_id",)
+    form = EVENT
     ignored_kinds = frozenset(
         {
             *_EVENT_KINDS.values(),

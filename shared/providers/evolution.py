@@ -52,6 +52,7 @@ from shared.providers.evolution_send import (
     send_text,
     set_presence,
 )
+from shared.providers.forms import EVENT
 from shared.providers.values import object_of, text_of
 
 _UPSERT = "messages_upsert"
@@ -111,6 +112,7 @@ class Evolution(Provider):
     event_suffixes = frozenset(event.replace("_", "-") for event in _EVENTS)  # ``byEvents``
     has_inline_media = True
     typing_s = TYPING_S
+    form = EVENT
 
     def __init__(self, now_s: Callable[[], float] = time.time) -> None:
         self._now_s = now_s

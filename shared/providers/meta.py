@@ -15,6 +15,7 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import Any
 
 from shared.errors import RequestRefused
@@ -32,11 +33,28 @@ _SECONDS_MAX = 100_000_000_000
 """In seconds the year 5138, in ms March 1973: no message is from either."""
 _TIME_MAX_MS = 253_402_300_799_999
 
+_GREETING = {
+    "hub.mode": {"const": "subscribe"},
+    "hub.verify_token": {"type": "string"},
+    "hub.challenge": {"type": "string"},
+}
+
 
 class MetaProvider(Provider):
     """Handshake and signature of WhatsApp, Messenger and Instagram."""
 
     greets = frozenset({"GET"})
+    greeting_parameters = tuple(
+        {"name": name, "in": "query", "required": True, "schema": schema}
+        for name, schema in _GREETING.items()
+    )
+    form = MappingProxyType(
+        {
+            "type": "object",
+            "properties": {"entry": {"type": "array"}},
+            "required": ["entry"],
+        }
+    )
 
     def verify(self, request: WebhookRequest, secrets: Sequence[str]) -> bool:
         """Whether the body was signed with one of the app secrets, as lower-case hex SHA-256."""

@@ -35,6 +35,7 @@ from shared.providers import (
 from shared.providers.evidence import only_value
 from shared.providers.standard_auth import delivery_id, is_vouched_for
 from shared.providers.standard_event import Event, events_in, read_json, refusal
+from shared.providers.standard_form import FORM
 from shared.providers.standard_message import NAME, has_user, read_item
 from shared.providers.standard_send import send_text
 from shared.providers.values import object_of
@@ -57,7 +58,20 @@ class Standard(Provider):
         {"edit", "deletion", "receipt", "presence", "group", "other", "other_account", MALFORMED}
     )
     has_inline_media = True
+    form = MappingProxyType(FORM)
     greets = frozenset({"OPTIONS"})
+    greeting_parameters = (
+        {
+            "name": "WebHook-Request-Origin",
+            "in": "header",
+            "required": True,
+            "schema": {
+                "type": "string",
+                "pattern": "^[ -~]*[!-~][ -~]*$",
+                "maxLength": _ORIGIN_MAX_CHARS,
+            },
+        },
+    )
 
     def __init__(self, now_s: Callable[[], float] = time.time) -> None:
         self._now_s = now_s

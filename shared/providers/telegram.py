@@ -8,7 +8,8 @@ names its bot: the webhook's path does. See https://core.telegram.org/bots/api#u
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -19,6 +20,7 @@ from shared.model import Message
 from shared.providers import Address, Parsed, ParseOptions, Provider, SendResult, WebhookRequest
 from shared.providers.evidence import is_one_of, only_value
 from shared.providers.telegram_message import (
+    ID_DIGITS_MAX,
     MESSAGE_KINDS,
     NAME,
     id_of,
@@ -49,11 +51,30 @@ _IGNORED = {
     "poll_answer": "poll",
 }
 
+_UPDATE_ID: Mapping[str, Any] = {
+    "type": ["integer", "string"],
+    "pattern": f"^-?[0-9]{{1,{ID_DIGITS_MAX}}}$",
+    "minimum": -(2**63) + 1,
+    "maximum": 2**63 - 1,
+}
+
 
 class Telegram(Provider):
     """The provider ``telegram``."""
 
     name = NAME
+    form = MappingProxyType(
+        {
+            "type": "object",
+            "anyOf": [
+                {"required": ["update_id"], "properties": {"update_id": _UPDATE_ID}},
+                *(
+                    {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
+                    for name in ("message", "callback_query")
+                ),
+            ],
+        }
+    )
     ignored_kinds = frozenset({*_IGNORED.values(), *MESSAGE_KINDS, "other", "other_account"})
     text_max = 4096
     typing_s = 5.0

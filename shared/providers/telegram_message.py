@@ -30,7 +30,7 @@ MESSAGE_KINDS = frozenset({"group", "broadcast", "bot", "service", "malformed"})
 """Every kind that the readers here may count something as."""
 
 _SENT_MAX_S = 100_000_000_000
-_ID_DIGITS_MAX = 20
+ID_DIGITS_MAX = 20
 
 
 def read_message(
@@ -140,7 +140,7 @@ def id_of(value: Any) -> str:
         return ""
     text = str(value).strip() if isinstance(value, str) or abs(value) < 2**63 else ""
     digits = text.removeprefix("-")
-    readable = digits.isascii() and digits.isdigit() and len(digits) <= _ID_DIGITS_MAX
+    readable = digits.isascii() and digits.isdigit() and len(digits) <= ID_DIGITS_MAX
     return text if readable else ""
 
 

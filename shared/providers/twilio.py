@@ -26,9 +26,11 @@ from shared.providers import (
     SendResult,
     WebhookRequest,
 )
+from shared.providers.forms import with_any_of
 from shared.providers.twilio_auth import is_signed
 from shared.providers.twilio_form import read_fields
 from shared.providers.twilio_message import (
+    FIELDS,
     NAME,
     has_its_form,
     is_status,
@@ -54,6 +56,8 @@ class Twilio(Provider):
     needs_one_of = ("from_", "messaging_service_sid")
     account_settings = ("from_", "messaging_service_sid")
     ignored_kinds = frozenset({"receipt", "other_account", "malformed"})
+    form = with_any_of(FIELDS, {"type": "string"})
+    media_type = "application/x-www-form-urlencoded"
     takes_get = True
     signs_url = True
     acknowledgement = PlainAnswer(body=b"<Response/>", content_type="text/xml")

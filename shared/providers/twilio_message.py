@@ -22,7 +22,9 @@ from shared.providers.values import first_text, identifier_of, integer_of, text_
 NAME = "twilio"
 
 _SIDS = ("MessageSid", "SmsMessageSid", "SmsSid")
-_KNOWN = frozenset({"From", "To", "Body", "AccountSid", "MessageStatus", "SmsStatus", *_SIDS})
+FIELDS = frozenset({"From", "To", "Body", "AccountSid", "MessageStatus", "SmsStatus", *_SIDS})
+"""What has none of these is not Twilio's."""
+
 _WHATSAPP = "whatsapp:"
 _MEDIA_URL = re.compile(r"MediaUrl(\d{1,4})", re.ASCII)
 _CARDS = frozenset({"text/vcard", "text/x-vcard", "text/directory"})
@@ -43,7 +45,7 @@ _NAMED_KINDS = {
 
 def has_its_form(fields: dict[str, Any]) -> bool:
     """Whether anything in it is a field of Twilio's messages."""
-    return not _KNOWN.isdisjoint(fields)
+    return not FIELDS.isdisjoint(fields)
 
 
 def is_status(fields: dict[str, Any]) -> bool:

@@ -27,6 +27,7 @@ from shared.providers import (
     WebhookRequest,
 )
 from shared.providers.evidence import digests, is_one_of, offered_secrets, only_value
+from shared.providers.forms import EVENT
 from shared.providers.waha_message import MESSAGE_KINDS, NAME, read_message
 from shared.providers.waha_send import ask, send_text
 
@@ -67,6 +68,7 @@ class Waha(Provider):
     )
     needs_to_send = ("base_url", "token")
     account_settings = ("session",)
+    form = EVENT
     ignored_kinds = frozenset(
         {*_KINDS.values(), *_KINDS_OF_FAMILIES.values(), *MESSAGE_KINDS, "other", "other_account"}
     )

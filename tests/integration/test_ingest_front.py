@@ -20,7 +20,7 @@ from shared.settings import Settings
 from tests.support.evolution_payloads import INSTANCE, text_item, webhook
 from tests.support.ingest_server import IngestServer, MemoryAppender, serving
 
-OPEN = {"/healthz", "/readyz", "/metrics"}
+OPEN = {"/healthz", "/readyz", "/metrics", "/openapi.json"}
 API = "/api/v1/messages"
 PATH = f"/webhooks/evolution/{quote(INSTANCE)}"
 SETTINGS = Settings(api_token="s3cret")

@@ -184,9 +184,7 @@ async def test_what_is_no_message_is_answered_and_counted(server: IngestServer) 
         (b"", "invalid_json"),
         (b"not json", "invalid_json"),
         (b"[" * 3000, "json_too_deep"),
-        ([], "instance"),
         ({"instance": INSTANCE}, "event"),
-        ({"event": "messages.upsert", "data": {}}, "instance"),
         (webhook({"key": 5}), "data"),
     ],
 )
@@ -203,6 +201,16 @@ async def test_a_malformed_webhook_is_refused_by_field(
     assert server.appender.messages == []
     assert server.worst_logged() == []
     assert not [record for record in caplog.records if record.levelno > logging.WARNING]
+
+
+@pytest.mark.parametrize("body", [[], {"event": "messages.upsert", "data": {}}])
+async def test_a_webhook_that_names_no_instance_finds_none(server: IngestServer, body: Any) -> None:
+    """Neither the path nor the payload says whose it is: 404, which no provider sends again."""
+    answer = await server.post(HOOK, body, headers=with_key())
+
+    assert answer.status == 404
+    assert answer.error.startswith("unknown_instance")
+    assert server.appender.messages == []
 
 
 async def test_a_photo_of_ten_megabytes_is_a_message(server: IngestServer) -> None:
