@@ -17,12 +17,13 @@ from dataclasses import dataclass
 import structlog
 
 from consumer.alarm import Alarm
+from consumer.courtesy import Courtesy, Typing
 from consumer.membership import Membership
 from consumer.retry import Attempt, Decision, Finish, GiveUp, Postpone, RetryRules, decide
 from consumer.store import PartitionStore
 from shared.handlers import Call, Handler
 from shared.metrics import ConsumerMetrics
-from shared.model import Result, Retry, Token, Window, WorkerId
+from shared.model import Reply, Result, Retry, Token, Window, WorkerId
 from shared.probe import Point, reach
 from shared.record import Record
 from shared.wire import DeadLetter, OutboxReply, encode_dead_letter, encode_reply
@@ -70,6 +71,7 @@ class Running:
     finish_wait_s: float = 0.0
     may_be_done: bool = False
     mute_ms: int = 0
+    typing: Typing | None = None
 
     def record(self, worker: WorkerId) -> Record:
         """What stands in Redis once the start was answered."""
@@ -114,11 +116,13 @@ class Attempts:
         metrics: ConsumerMetrics,
         membership: Membership,
         decided: Callable[[Running, Decision], None],
+        courtesy: Courtesy | None = None,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
         self._membership = membership
         self._decided = decided
+        self._courtesy = courtesy
         self._calls: dict[asyncio.Task[Result], Running] = {}
         self._left_alone: set[asyncio.Task[Result]] = set()
         self._ended: list[asyncio.Task[Result]] = []
@@ -160,6 +164,8 @@ class Attempts:
         if running.late_s < self._late_s:
             self._late_s = running.late_s
             self._alarm.ring()
+        if self._courtesy is not None:
+            running.typing = self._courtesy.begin(window)
 
     def cut_short(self, running: Running) -> None:
         """Shutdown's end: a handler at work stops, and its attempt does not count."""
@@ -199,6 +205,8 @@ class Attempts:
         now_s = time.monotonic()
         outcome = "cut_short" if result is None else type(result).__name__.lower()
         self._metrics.handler_seconds.labels(outcome).observe(now_s - running.called_s)
+        if self._courtesy is not None and running.typing is not None:
+            self._courtesy.end(running.typing, text_follows=_has_text(result))
         if result is None:
             self._decided(running, _not_run("the worker shut down"))
             return
@@ -244,6 +252,10 @@ def _result_of(call: asyncio.Task[Result], running: Running) -> Result:
         raise error
     log.warning("handler.failed", window=running.window.id, error=type(error).__name__)
     return Retry(error=f"{type(error).__name__}: {error}")
+
+
+def _has_text(result: Result | None) -> bool:
+    return isinstance(result, Reply) and bool(result.texts)
 
 
 def _not_run(reason: str) -> Postpone:

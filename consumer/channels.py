@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from consumer.sends import Channel
 from shared.channel import channel_provider
+from shared.model import Message
 from shared.settings import Settings
 from shared.wire import OutboxReply
 
 
-def channel_of(settings: Settings, reply: OutboxReply) -> Channel | None:
-    """The channel, or None: then the reply is kept to be read through the API."""
+def channel_of(settings: Settings, reply: OutboxReply | Message) -> Channel | None:
+    """The channel of a reply, or of one to a message; None: it is kept to be read by the API."""
     provider = channel_provider(settings, reply)
     if provider is None:
         return None

@@ -19,6 +19,7 @@ from consumer.answers import StartAnswer, StartCode, StartRequest
 from consumer.attempt import Attempts, DispatchSettings, Running
 from consumer.bodies import BULKY_BYTES, HAND_BYTES, is_bare, load_windows
 from consumer.conversation import State
+from consumer.courtesy import Courtesy
 from consumer.membership import Membership
 from consumer.memory import Memory
 from consumer.mute import Mutes
@@ -47,6 +48,7 @@ class Dispatcher:
         metrics: ConsumerMetrics,
         tasks: asyncio.TaskGroup,
         owner_of: Callable[[int], Owner | None],
+        courtesy: Courtesy | None = None,
     ) -> None:
         self.running: dict[Token, Running] = {}
         self._worker = worker
@@ -54,7 +56,7 @@ class Dispatcher:
         self._membership = membership
         self._settler = Settler(tasks, settings.retention_ms, metrics, owner_of, self._settled)
         self._mutes = Mutes(tasks, settings.mute_ms_of, self._call, self._settler.settle)
-        self._attempts = Attempts(settings, metrics, membership, self._mutes.decided)
+        self._attempts = Attempts(settings, metrics, membership, self._mutes.decided, courtesy)
         self._metrics = metrics
         self._tasks = tasks
         self._owner_of = owner_of

@@ -20,6 +20,7 @@ import structlog
 from consumer.attempt import DispatchSettings, Say
 from consumer.bodies import HELD_BYTES
 from consumer.channels import channel_of
+from consumer.courtesy import Courtesy
 from consumer.dispatch import Dispatcher
 from consumer.keeper import LeaseKeeper
 from consumer.lease import TIMEOUT, Lease
@@ -162,16 +163,14 @@ class Worker:
             say=self._say,
             mute_ms_of=partial(mute_ms_of, settings) if mutes_anywhere(settings) else None,
         )
+        channel = partial(channel_of, settings)
+        # to send takes credentials, which only named instances have
+        courtesy = Courtesy(inner, session, channel, metrics) if settings.instances else None
         self._dispatcher = Dispatcher(
-            self.id,
-            self._membership,
-            dispatching,
-            metrics,
-            inner,
-            self._owner_of,
+            self.id, self._membership, dispatching, metrics, inner, self._owner_of, courtesy
         )
         sending = SendSettings(
-            channel_of=partial(channel_of, settings),
+            channel_of=channel,
             mute_ms_of=partial(mute_ms_of, settings),
             retention_ms=settings.retention_ms,
             loop_limit=settings.loop_limit,

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from shared.model import Message
 from shared.providers import Address, Provider
 from shared.providers.registry import provider_named
 from shared.settings import Settings
 from shared.wire import OutboxReply
 
 
-def channel_provider(settings: Settings, reply: OutboxReply) -> Provider | None:
+def channel_provider(settings: Settings, reply: OutboxReply | Message) -> Provider | None:
     """
-    The provider, or None: then the reply is kept to be read through the API.
+    The provider of a reply, or of one to a message; None: it is kept to be read through the API.
 
     ``echo`` reaches real users only when somebody wrote ``HANDLER=echo``: a bot that repeats
     its users must not be what happens when a setting was forgotten.

@@ -225,6 +225,9 @@ class ConsumerMetrics(StoreMetrics):
         self.send_failures_total = self._counter(
             "send_failures_total", "sends that a provider did not take", "provider"
         )
+        self.typing_failures_total = self._counter(
+            "typing_failures_total", 'times that "typing" was not shown', "provider", "reason"
+        )
 
     def _count_ownership(self) -> None:
         self.owned_partitions = self._gauge("owned_partitions", "partitions whose lease is ours")

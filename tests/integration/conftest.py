@@ -8,6 +8,8 @@ import pytest
 
 from shared.connect import Pipe
 from shared.keys import Keys
+from shared.providers import Provider
+from shared.providers.evolution import Evolution
 from shared.trace import Trace
 from tests.support.journey import Journey, begin_journey
 from tests.support.partition_scripts import Scripts, partition_scripts
@@ -44,3 +46,9 @@ async def journey(pipe: Pipe, keys: Keys) -> Journey:
 def trace(pipe: Pipe, keys: Keys) -> Trace:
     """Without settings: nobody knows of channels."""
     return Trace(pipe, keys)
+
+
+@pytest.fixture
+def no_typing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a test counts the calls of a provider: only what is sent is among them."""
+    monkeypatch.setattr(Evolution, "show_typing", Provider.show_typing)

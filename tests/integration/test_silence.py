@@ -18,6 +18,8 @@ from tests.support.deployment import Deployment, RunningWorker, deployment
 from tests.support.handler_server import Answer, HandlerServer
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.usefixtures("no_typing")
+
 LATER = "99999999999999-1"
 """An id that no ring of today reaches."""
 

@@ -22,6 +22,8 @@ from tests.support.partition_scripts import US, partition_scripts, reply_to
 from tests.support.replicated_redis import ReplicatedRedis
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.usefixtures("no_typing")
+
 S1 = Token("us:1:send-1")
 SENT = Answer.json({"key": {"id": "3EB0SENT"}}, status=201)
 

@@ -20,6 +20,8 @@ from tests.support.handler_server import Answer, HandlerCall, HandlerServer, Scr
 from tests.support.pipes import running_pipe
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.usefixtures("no_typing")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shop:

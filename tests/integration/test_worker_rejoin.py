@@ -14,6 +14,8 @@ from tests.support.deployment import deployment
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.usefixtures("no_typing")
+
 
 class Missed:
     """While the first answer of ``method`` is on its way, the others miss this worker."""

@@ -24,6 +24,8 @@ from tests.support.handler_server import Answer, HandlerCall, HandlerServer, Scr
 from tests.support.pipes import running_pipe
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.usefixtures("no_typing")
+
 SENT = Answer.json({"key": {"id": "3EB0SENT"}}, status=201)
 
 

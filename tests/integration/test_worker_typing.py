@@ -1,0 +1,113 @@
+"""A worker shows "typing" while a handler is at work, through the instance's provider."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from yarl import URL
+
+from shared.instance_settings import InstanceSettings, Secret
+from tests.support.deployment import Deployment, deployment
+from tests.support.handler_server import Answer, HandlerCall, HandlerServer, Script
+from tests.support.waiting import eventually
+
+
+def taken(call: HandlerCall) -> Answer:
+    """The provider takes everything."""
+    return Answer.json({"key": {"id": f"3EB0{len(call.path)}"}}, status=201)
+
+
+@asynccontextmanager
+async def shop_with(
+    redis_url: str, prefix: str, *, send: Script = taken, answer: Script
+) -> AsyncIterator[tuple[Deployment, HandlerServer]]:
+    """``send`` plays Evolution, ``answer`` the handler; each message is a window of its own."""
+    async with HandlerServer(send) as provider, HandlerServer(answer) as handler:
+        own = InstanceSettings(
+            provider="evolution",
+            base_url=str(URL(provider.url).origin()),
+            token=Secret("planted-token"),
+        )
+        async with deployment(
+            redis_url, prefix, instances={"shop": own}, handler=handler.url, mode="pass_through"
+        ) as made:
+            yield made, provider
+
+
+def asked(provider: HandlerServer, what: str) -> list[HandlerCall]:
+    """The calls of one kind."""
+    return [call for call in provider.calls if f"/{what}/" in call.path]
+
+
+async def test_the_user_sees_that_somebody_types(redis_url: str, prefix: str) -> None:
+    """Before there is an answer: what it answers is read, and somebody types. Then the text."""
+    release = asyncio.Event()
+
+    async def answer(_call: HandlerCall) -> Answer:
+        await release.wait()
+        return Answer.reply("yes")
+
+    async with (
+        shop_with(redis_url, prefix, answer=answer) as (shop, provider),
+        shop.worker(),
+    ):
+        fields = {"reply_to": "49170@s.whatsapp.net", "message_id": "M-1"}
+        await shop.say("49170", "open?", **fields)
+        await eventually(lambda: asked(provider, "sendPresence"), "typing is shown")
+        (read,) = asked(provider, "markMessageAsRead")
+        assert [one["id"] for one in read.json["readMessages"]] == ["M-1"]
+        assert asked(provider, "sendPresence")[0].json["presence"] == "composing"
+        assert asked(provider, "sendText") == []
+        release.set()
+        await eventually(lambda: asked(provider, "sendText"), "the reply")
+        assert len(asked(provider, "markMessageAsRead")) == 1
+
+
+async def test_silence_takes_it_back(redis_url: str, prefix: str) -> None:
+    """Nobody is about to answer."""
+    release = asyncio.Event()
+
+    async def answer(_call: HandlerCall) -> Answer:
+        await release.wait()
+        return Answer(status=204)
+
+    async with (
+        shop_with(redis_url, prefix, answer=answer) as (shop, provider),
+        shop.worker(),
+    ):
+        await shop.say("49170", "thanks", reply_to="49170@s.whatsapp.net")
+        await eventually(lambda: asked(provider, "sendPresence"), "typing is shown")
+        release.set()
+        await eventually(
+            lambda: asked(provider, "sendPresence")[-1].json["presence"] == "paused", "it ends"
+        )
+
+
+@pytest.mark.parametrize("status", [500, None], ids=["fails", "hangs"])
+async def test_a_provider_that_shows_nothing_delays_nobody(
+    redis_url: str, prefix: str, status: int | None
+) -> None:
+    """The reply leaves all the same, for it waits for no courtesy."""
+    never = asyncio.Event()
+
+    async def send(call: HandlerCall) -> Answer:
+        if "/sendText/" in call.path:
+            return taken(call)
+        if status is None:
+            await never.wait()
+        return Answer(status=status or 200)
+
+    def answer(_call: HandlerCall) -> Answer:
+        return Answer.reply("yes")
+
+    async with (
+        shop_with(redis_url, prefix, send=send, answer=answer) as (shop, provider),
+        shop.worker() as worker,
+    ):
+        await shop.say("49170", "open?", reply_to="49170@s.whatsapp.net")
+        sent = "replies_sent_total"
+        await eventually(lambda: worker.count(sent, provider="evolution") == 1, "the reply")
+        assert len(asked(provider, "sendText")) == 1
