@@ -38,7 +38,7 @@ from shared.providers.evidence import (
     only_value,
 )
 from shared.providers.forms import EVENT
-from shared.providers.values import object_of
+from shared.providers.values import first_text, object_of
 
 _CREATED = "message_created"
 _EVENT_KINDS = {
@@ -69,6 +69,7 @@ class Chatwoot(Provider):
             "edit",
             "deletion",
             "receipt",
+            "undelivered",
             "other",
             "other_account",
         }
@@ -150,9 +151,12 @@ def _refusal(message: str) -> RequestRefused:
 def _kind_of(event: str, payload: dict[str, Any]) -> str:
     """What an event without a new message is counted as."""
     if event == "message_updated":
-        if object_of(payload.get("content_attributes")).get("deleted"):
+        noted = object_of(payload.get("content_attributes"))
+        if noted.get("deleted"):
             return "deletion"
-        return "edit" if way_of(payload, {}) == "incoming" else "receipt"
+        if way_of(payload, {}) == "incoming":
+            return "edit"
+        return "undelivered" if first_text(noted.get("external_error")) else "receipt"
     if event in _EVENT_KINDS:
         return _EVENT_KINDS[event]
     families = (kind for start, kind in _EVENT_FAMILIES.items() if event.startswith(start))

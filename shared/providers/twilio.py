@@ -33,7 +33,9 @@ from shared.providers.twilio_message import (
     FIELDS,
     NAME,
     has_its_form,
+    is_reaction,
     is_status,
+    kind_of_status,
     read_message,
     spellings_of,
 )
@@ -55,7 +57,9 @@ class Twilio(Provider):
     needs_to_send = ("token", "account_sid")
     needs_one_of = ("from_", "messaging_service_sid")
     account_settings = ("from_", "messaging_service_sid")
-    ignored_kinds = frozenset({"receipt", "other_account", "malformed"})
+    ignored_kinds = frozenset(
+        {"receipt", "undelivered", "outside_window", "reaction", "other_account", "malformed"}
+    )
     form = with_any_of(FIELDS, {"type": "string"})
     media_type = "application/x-www-form-urlencoded"
     takes_get = True
@@ -96,7 +100,9 @@ class Twilio(Provider):
         if recipient is None:
             return Parsed(ignored={"other_account": 1})
         if is_status(payload):
-            return Parsed(ignored={"receipt": 1})
+            return Parsed(ignored={kind_of_status(payload): 1})
+        if is_reaction(payload):
+            return Parsed(ignored={"reaction": 1})
         messages = read_message(payload, recipient, options)
         return Parsed(messages=messages) if messages else Parsed(ignored={"malformed": 1})
 

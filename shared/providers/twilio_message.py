@@ -26,6 +26,9 @@ FIELDS = frozenset({"From", "To", "Body", "AccountSid", "MessageStatus", "SmsSta
 """What has none of these is not Twilio's."""
 
 _WHATSAPP = "whatsapp:"
+OUTSIDE_WINDOW = 63016
+"""Twilio's code for a free text more than 24 hours after the user's last message."""
+
 _MEDIA_URL = re.compile(r"MediaUrl(\d{1,4})", re.ASCII)
 _CARDS = frozenset({"text/vcard", "text/x-vcard", "text/directory"})
 _TOP_KINDS = {"image": Kind.IMAGE, "audio": Kind.AUDIO, "video": Kind.VIDEO}
@@ -39,7 +42,6 @@ _NAMED_KINDS = {
     "location": Kind.LOCATION,
     "contacts": Kind.CONTACT,
     "button": Kind.BUTTON,
-    "reaction": Kind.REACTION,
 }
 
 
@@ -50,8 +52,23 @@ def has_its_form(fields: dict[str, Any]) -> bool:
 
 def is_status(fields: dict[str, Any]) -> bool:
     """Whether it tells how a message fares that went out."""
-    status = first_text(fields.get("MessageStatus"), fields.get("SmsStatus")).strip().lower()
-    return status not in ("", "received")
+    return _status_of(fields) not in ("", "received")
+
+
+def kind_of_status(fields: dict[str, Any]) -> str:
+    """What it is counted as: Twilio finds out only later that a message cannot be delivered."""
+    if integer_of(fields.get("ErrorCode")) == OUTSIDE_WINDOW:
+        return "outside_window"
+    return "undelivered" if _status_of(fields) in ("failed", "undelivered") else "receipt"
+
+
+def _status_of(fields: dict[str, Any]) -> str:
+    return first_text(fields.get("MessageStatus"), fields.get("SmsStatus")).strip().lower()
+
+
+def is_reaction(fields: dict[str, Any]) -> bool:
+    """Whether it only reacts to a message: no answer is due. Most come as texts, and are texts."""
+    return text_of(fields.get("MessageType")).strip().lower() == "reaction"
 
 
 def spellings_of(number: str | None) -> list[str]:

@@ -17,6 +17,7 @@ from shared.instance_settings import InstanceSettings
 from shared.providers import Address, SendRefused, SendResult
 from shared.providers.calling import Answer, call, judge_status
 from shared.providers.evidence import octets
+from shared.providers.twilio_message import OUTSIDE_WINDOW
 from shared.providers.values import identifier_of, integer_of, object_of
 
 MESSAGES_URL = "https://api.twilio.com"
@@ -44,7 +45,7 @@ _REFUSALS = {
     63003: "the recipient cannot be reached on this channel",
     63007: "from is no sender of this channel",
     63015: "the recipient has not joined the sandbox",
-    63016: "outside the 24-hour window: only templates may be sent",
+    OUTSIDE_WINDOW: "outside the 24-hour window: only templates may be sent",
     63018: "the channel's rate limit is reached",
     63024: "the recipient is not valid",
     63038: "the account's limit of messages per day is reached",

@@ -171,6 +171,10 @@ def test_what_no_person_wrote_is_counted_as_a_bots(changes: dict[str, Any]) -> N
         (incoming(message_type=...), "other"),
         (incoming(event="message_updated"), "edit"),
         (outgoing(event="message_updated", status="read"), "receipt"),
+        (
+            outgoing(event="message_updated", content_attributes={"external_error": "470: late"}),
+            "undelivered",
+        ),
         (incoming(event="message_updated", content_attributes={"deleted": True}), "deletion"),
         ({**conversation(messages=[repeated()]), "event": "conversation_created"}, "conversation"),
         ({**conversation(), "event": "conversation_status_changed"}, "conversation"),

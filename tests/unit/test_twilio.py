@@ -189,7 +189,6 @@ def test_a_place_is_told_in_lines(changes: dict[str, str], text: str) -> None:
         (whatsapp("Friday", ListId="r5", ListTitle="Friday"), Kind.LIST, "Friday"),
         (whatsapp("", ListId="r5", ListTitle="Friday"), Kind.LIST, "Friday"),
         (whatsapp(None, ListId="r5"), Kind.LIST, "r5"),
-        (whatsapp("❤️", MessageType="reaction"), Kind.REACTION, "❤️"),
         (whatsapp("❤️", OriginalRepliedMessageSid=sid(7)), Kind.TEXT, "❤️"),
         (whatsapp("ok", MessageType="contacts"), Kind.CONTACT, "ok"),
         (whatsapp("ok", MessageType="Text"), Kind.TEXT, "ok"),
@@ -211,19 +210,29 @@ def test_a_kind_is_told_by_the_fields_that_are_there(
 
 
 @pytest.mark.parametrize(
-    "changes",
+    "changes, kind",
     [
-        {"MessageStatus": "sent", "SmsStatus": "sent"},
-        {"MessageStatus": "read", "SmsStatus": None, "Body": None, "EventType": "READ"},
-        {"SmsStatus": "delivered"},
-        {"MessageStatus": "failed", "ErrorCode": "63016"},
+        ({"MessageStatus": "sent", "SmsStatus": "sent"}, "receipt"),
+        ({"MessageStatus": "read", "SmsStatus": None, "EventType": "READ"}, "receipt"),
+        ({"SmsStatus": "delivered"}, "receipt"),
+        ({"MessageStatus": "failed"}, "undelivered"),
+        ({"MessageStatus": "Undelivered", "ErrorCode": "30003"}, "undelivered"),
+        ({"MessageStatus": "failed", "ErrorCode": "63016"}, "outside_window"),
+        ({"MessageStatus": "undelivered", "ErrorCode": ""}, "undelivered"),
     ],
 )
-def test_what_becomes_of_our_messages_is_counted(changes: dict[str, Any]) -> None:
+def test_what_becomes_of_our_messages_is_counted(changes: dict[str, Any], kind: str) -> None:
     """There the sender is the instance: that number is the account."""
     fields = whatsapp(**({"From": OWN_NUMBER, "To": f"whatsapp:+{PHONE}"} | changes))
     assert Twilio().account_of(fields) == OWN_NUMBER
-    assert parse(fields) == Parsed(ignored={"receipt": 1})
+    assert parse(fields) == Parsed(ignored={kind: 1})
+    assert kind in Twilio.ignored_kinds
+
+
+def test_a_reaction_is_counted() -> None:
+    """No answer is due to it; one that comes as a text is a text."""
+    fields = whatsapp("❤️", MessageType="reaction", OriginalRepliedMessageSid=sid(7))
+    assert parse(fields) == Parsed(ignored={"reaction": 1})
 
 
 @pytest.mark.parametrize("status", [None, "", "received", "Received"])
