@@ -18,6 +18,7 @@ MAGIC = b"\xff\xfe\xfd\xfc"
 
 _LENGTH = struct.Struct(">I")
 _CRC = struct.Struct(">I")
+_HEADER = struct.Struct(">4s4sI")
 HEADER_BYTES = len(MAGIC) + _LENGTH.size + _CRC.size
 
 
@@ -45,8 +46,7 @@ class Scan:
 def pack_record(payload: bytes) -> bytes:
     """The bytes that ``scan_records`` gives back as ``payload``."""
     length = _LENGTH.pack(len(payload))
-    crc = _CRC.pack(zlib.crc32(payload, zlib.crc32(length)))
-    return b"".join((MAGIC, length, crc, payload))
+    return _HEADER.pack(MAGIC, length, zlib.crc32(payload, zlib.crc32(length))) + payload
 
 
 def scan_records(data: bytes) -> Scan:

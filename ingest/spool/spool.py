@@ -107,7 +107,7 @@ class Spool:
         """
         at = self._now_ms()
         records = b"".join(
-            pack_record(encode_spooled(Spooled(message=message, at=at))) for message in messages
+            [pack_record(encode_spooled(Spooled(message=message, at=at))) for message in messages]
         )
         try:
             self.room.take(len(records))

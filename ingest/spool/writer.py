@@ -37,7 +37,6 @@ class _Work:
     messages: int
     at: int
     done: asyncio.Future[None]
-    error: SpoolUnavailable | None = None
 
 
 @dataclass(slots=True)
@@ -45,6 +44,8 @@ class _News:
     """What the thread tells the loop, at once for all that shared a sync."""
 
     done: list[_Work] = field(default_factory=list)
+    kept: int = 0
+    error: OSError | None = None
     sealed: list[Sealed] = field(default_factory=list)
 
 
@@ -109,7 +110,8 @@ class SpoolWriter:
             if self._stopping:
                 raise SpoolUnavailable("the spool is closed")
             self._queue.append(work)
-            self._wake.notify()
+            if len(self._queue) == 1:  # the thread waits for nothing but an empty queue
+                self._wake.notify()
         return work.done
 
     def _run(self) -> None:
@@ -154,10 +156,10 @@ class SpoolWriter:
             messages = sum(work.messages for work in news.done)
             self._segment.commit(data, messages, lambda: reach(Point.SPOOL))
         except OSError as error:
-            for work in news.done:
-                work.error = _unavailable(error)
+            news.error = error
             self._close_segment(news)
             return
+        news.kept = messages
         if self._segment.is_full:
             self._close_segment(news)
 
@@ -194,27 +196,24 @@ class SpoolWriter:
 
     def _hear(self, news: _News) -> None:
         """In the loop: count, then wake whoever waits."""
-        kept = 0
-        for work in news.done:
-            if work.error is None and work.messages:
-                kept += work.messages
-                self.unsealed_since = self.unsealed_since or work.at
-        self.unsealed_messages += kept
-        if kept:
-            self._on_kept(kept)
+        if news.kept:
+            first = next(work for work in news.done if work.messages)
+            self.unsealed_since = self.unsealed_since or first.at
+            self.unsealed_messages += news.kept
+            self._on_kept(news.kept)
         for sealed in news.sealed:
             self._folder.backlog.append(sealed)
             self.unsealed_messages -= sealed.messages
             self.unsealed_since = None
-        if any(work.records for work in news.done):
-            self._note_error(news.done[0].error)
+        if news.done and news.done[0].records:
+            self._note_error(None if news.error is None else _unavailable(news.error))
         for work in news.done:
             if work.done.done():
                 continue
-            if work.error is None:
+            if news.error is None:
                 work.done.set_result(None)
             else:
-                work.done.set_exception(work.error)
+                work.done.set_exception(_unavailable(news.error))
 
     def _note_error(self, error: SpoolUnavailable | None) -> None:
         """One line when writing begins to fail, and one when it works again."""
