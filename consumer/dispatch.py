@@ -64,6 +64,7 @@ class Dispatcher:
         self._bulk_in_hand = 0
         self._orphan_running = False
         self._hungry: dict[int, Owner] = {}
+        self._will_serve = False
         self._served: dict[int, int] = {}
         self._serial = 0
         self._at_work = 0
@@ -86,7 +87,7 @@ class Dispatcher:
             self._tasks.create_task(
                 self._start(owner, owner.epoch, owner.memory, begun), name=f"start-{owner.number}"
             )
-        if owner.memory.has_startable():
+        if owner.is_trusted() and owner.memory.has_startable():
             self._hungry[owner.number] = owner
 
     def runs_alone(self, instance: str, record: Record) -> bool:
@@ -120,18 +121,26 @@ class Dispatcher:
         return running
 
     def _end(self, running: Running) -> None:
-        """Give slot and token back; whoever waits for a slot turns."""
+        """Give slot and token back; who waits for one is served when all that end now have."""
         self.running.pop(running.token, None)
         self._free += 1
         self._bulk_in_hand -= running.bulk_bytes
         if running.orphaned:
             self._orphan_running = False
-        if not self._hungry:
-            return
+        if self._hungry and not self._will_serve:
+            self._will_serve = True
+            self._tasks.create_task(self._serve(), name="serve")
+
+    async def _serve(self) -> None:
+        """
+        Start for those who wait for a slot; who got one last comes last.
+
+        Else one partition's flood would take every slot that is free.
+        """
+        self._will_serve = False
         hungry, self._hungry = self._hungry, {}
-        # who got a slot last comes last: else one partition's flood takes every one that is free
         for number in sorted(hungry, key=lambda number: self._served.get(number, 0)):
-            hungry[number].wake()
+            self.dispatch(hungry[number])
 
     async def _start(
         self, owner: Owner, epoch: int, memory: Memory, begun: list[tuple[State, Running]]

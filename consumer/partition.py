@@ -93,7 +93,9 @@ class Partition:
 
     def is_trusted(self) -> bool:
         """Whether windows and sends may begin: the memory is whole and the lease holds."""
-        return self.loaded and not self.stopped and self.lease.trust.holds(time.monotonic())
+        if not self.loaded or self.stopped or self._restart_reason is not None:
+            return False
+        return self.lease.trust.holds(time.monotonic())
 
     def wake(self) -> None:
         """Turn soon: an attempt or a send has ended."""

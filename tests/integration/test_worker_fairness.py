@@ -52,3 +52,36 @@ async def test_a_flood_in_one_partition_takes_not_every_slot(
 
         called = [call.json["user"] for call in server.calls]
         assert called.index(users[1 - flooded][0]) <= 2
+
+
+async def test_a_free_slot_is_not_for_a_partition_that_must_be_rebuilt(
+    redis_url: str, prefix: str
+) -> None:
+    """What it knows is in doubt: its windows wait for the takeover, and then are handled once."""
+    held = asyncio.Event()
+
+    async def script(_call: HandlerCall) -> Answer:
+        await held.wait()
+        return Answer(status=204)
+
+    async with (
+        HandlerServer(script) as server,
+        deployment(
+            redis_url,
+            prefix,
+            handler=server.url,
+            max_messages=1,
+            partitions=1,
+            handler_concurrency=1,
+        ) as shop,
+        shop.worker() as worker,
+    ):
+        for user in ("alice", "bob"):
+            await shop.say(user, "hi")
+        await eventually(worker.partitions[0].memory.has_startable, "a window that waits")
+        worker.partitions[0].restart("in doubt")
+        assert not worker.partitions[0].is_trusted()
+        held.set()
+        await shop.finished()
+
+        assert sorted(call.json["user"] for call in server.calls) == ["alice", "bob"]
