@@ -17,6 +17,7 @@ from typing import Any
 
 import aiohttp
 from redis.asyncio import Redis
+from yarl import URL
 
 from ops.chaos.contents import leftovers, unsent
 from tests.support.door_server import instance_of, signed
@@ -54,7 +55,7 @@ class DoorSystem:
 
     async def send(self, hook: Hook, **headers: str) -> int:
         """Send a webhook as it is; the status."""
-        url = f"{self.ingest.url}{self.door.path(hook)}"
+        url = URL(f"{self.ingest.url}{self.door.path(hook)}", encoded=True)
         every = {**hook.headers, **headers}
         async with self.session.request(hook.method, url, data=hook.body, headers=every) as answer:
             await answer.read()

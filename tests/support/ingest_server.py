@@ -15,6 +15,7 @@ import aiohttp
 import structlog
 from aiohttp import web
 from structlog.typing import EventDict
+from yarl import URL
 
 from ingest.accepted import Accepted
 from ingest.app import build_app, make_runner
@@ -96,8 +97,8 @@ class IngestServer:
     async def request(
         self, method: str, path: str, *, headers: Any = None, **options: Any
     ) -> Answer:
-        """One request over a connection that may be reused."""
-        url = f"http://{self.host}:{self.port}{path}"
+        """One request over a connection that may be reused; ``path`` goes out as it is."""
+        url = URL(f"http://{self.host}:{self.port}{path}", encoded=True)
         async with self.session.request(method, url, headers=headers, **options) as answer:
             return Answer(status=answer.status, body=await answer.read(), headers=answer.headers)
 
