@@ -40,9 +40,6 @@ def domain_of(jid: Any) -> str:
 
 def person_in(key: Mapping[str, Any], fields: Sequence[str]) -> str | None:
     """The jid of the person that all ``fields`` speak of, without a device."""
-    plain = key.get(fields[0])
-    if isinstance(plain, str) and plain.endswith(PHONE) and plain[: -len(PHONE)].isdecimal():
-        return plain if len(plain) <= _MAX_CHARS else None
     found: str | None = None
     for name in fields:
         jid = without_device(key.get(name))
@@ -73,6 +70,8 @@ def without_device(value: Any) -> str | None:
     """A jid without the device that wrote; None: it is none, or no person's."""
     if not isinstance(value, str) or len(value) > _MAX_CHARS:
         return None
+    if value.endswith(PHONE) and value[: -len(PHONE)].isdecimal():
+        return value
     user, at, domain = value.strip().partition("@")
     user = user.partition(":")[0]
     if not user or domain in NO_PERSONS or "@" in domain:

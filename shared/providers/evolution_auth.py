@@ -36,7 +36,7 @@ def is_vouched_for(
     authorizations = request.headers.getall("authorization", ())
     if len(keys) > 1 or len(authorizations) > 1:
         return False
-    offered = list(map(octets, keys))
+    offered = [octets(key) for key in keys]
     bearer = bearer_of(request) if authorizations else None
     if bearer is not None:
         offered.append(octets(bearer))
