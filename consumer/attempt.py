@@ -91,13 +91,16 @@ class Running:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatchSettings:
-    """The settings' part that dispatching needs."""
+    """
+    The settings' part that dispatching needs. What is asked of an instance is asked with the
+    connection that its messages came through, if nobody names it.
+    """
 
     slots: int
     retention_ms: int
     retry: RetryRules
-    timeout_ms_of: Callable[[str], int]
-    handler_of: Callable[[str], Handler]
+    timeout_ms_of: Callable[[str, str | None], int]
+    handler_of: Callable[[str, str | None], Handler]
     say: Say
     mute_ms_of: Callable[[str, str | None], int] | None = None
 
@@ -154,13 +157,14 @@ class Attempts:
             self._decided(running, refusal)
             return
         window = running.window
-        handler = self._settings.handler_of(window.instance)
+        instance, connection = window.instance, window.entries[0].message.connection
+        handler = self._settings.handler_of(instance, connection)
         answer = handler.answer(Call(window=window, attempt=running.attempt))
         call = running.call = asyncio.create_task(answer, name=f"call-{window.id}")
         self._calls[call] = running
         call.add_done_callback(self._note)
         running.called_s = now_s
-        running.late_s = now_s + self._settings.timeout_ms_of(window.instance) / 1000
+        running.late_s = now_s + self._settings.timeout_ms_of(instance, connection) / 1000
         if running.late_s < self._late_s:
             self._late_s = running.late_s
             self._alarm.ring()

@@ -74,10 +74,17 @@ def strip(entry: Entry, neighbour: Entry | None = None) -> Entry:
     if entry.is_bare:
         return entry
     whose = entry.message
-    if neighbour is not None and neighbour.is_bare:
+    connection = whose.connection
+    if neighbour is not None and neighbour.is_bare and neighbour.message.connection == connection:
         message = neighbour.message
     else:
-        message = Message(instance=whose.instance, user=whose.user, message_id="", received_at=0)
+        message = Message(
+            instance=whose.instance,
+            user=whose.user,
+            message_id="",
+            received_at=0,
+            connection=connection,
+        )
     replayed = entry.replayed
     if replayed is not None:
         members = tuple(Entry(id=e.id, message=message, is_bare=True) for e in replayed.entries)

@@ -27,7 +27,7 @@ from consumer.owner import Owner
 from consumer.settle import Settler
 from shared.errors import BrokerRefused, BrokerUnavailable, Fenced
 from shared.metrics import ConsumerMetrics
-from shared.model import Token, WorkerId
+from shared.model import Message, Token, WorkerId
 from shared.probe import Point, reach
 from shared.record import Record
 
@@ -90,14 +90,15 @@ class Dispatcher:
         if owner.is_trusted() and owner.memory.has_startable():
             self._hungry[owner.number] = owner
 
-    def runs_alone(self, instance: str, record: Record) -> bool:
+    def runs_alone(self, first: Message, record: Record) -> bool:
         """
-        Whether a window whose worker died with it may have killed it, or may not die once more.
+        Whether a window whose worker died with it may have killed it, or may not die once more;
+        ``first`` is its first message, maybe bare.
 
         Such windows run one at a time, so that one poison does not take its neighbours along;
         all others at once, so that nobody waits for the handlers of everybody else.
         """
-        in_process = self._settings.handler_of(instance).in_process
+        in_process = self._settings.handler_of(first.instance, first.connection).in_process
         return in_process or record.attempt + 1 >= self._settings.retry.max_attempts
 
     def _begin(self, owner: Owner, state: State) -> Running:

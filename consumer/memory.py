@@ -14,7 +14,7 @@ from consumer.bodies import HELD_BYTES, cost_bytes, entry_cost_bytes, strip
 from consumer.conversation import Phase, State, StreamMemory, window_of
 from consumer.startable import Startable
 from consumer.timers import Timers
-from consumer.window import Rules, extend_cut, first_cut
+from consumer.window import Rules, RulesOf, extend_cut, first_cut
 from shared.model import ClosedBy, Conversation, Entry, EntryId, Window
 from shared.record import Record
 
@@ -26,7 +26,7 @@ class Memory:
     ``held_bytes``: what the entries that are not bare cost, at most ``limit_bytes``.
     """
 
-    def __init__(self, rules_of: Callable[[str], Rules], limit_bytes: int = HELD_BYTES) -> None:
+    def __init__(self, rules_of: RulesOf, limit_bytes: int = HELD_BYTES) -> None:
         self.held_bytes = 0
         self._limit_bytes = limit_bytes
         self.states: dict[Conversation, State] = {}
@@ -259,11 +259,14 @@ class Memory:
         state.cut = extend_cut(cut, len(state.entries) - 1, entry, rules)
         return state.cut is not cut
 
+    def _rules_for(self, state: State) -> Rules:
+        return self._rules_of(state.key[0], state.entries[0].message.connection)
+
     def _look(self, state: State, watermark_ms: int) -> bool:
         """Cut an open conversation's first window, if it is not; queue it if it is closed."""
         cut = state.cut
         if cut is None:
-            rules = state.rules = state.rules or self._rules_of(state.key[0])
+            rules = state.rules = state.rules or self._rules_for(state)
             cut = state.cut = first_cut(state.entries, rules)
             self.open[state.key] = state
         if (closed_by := cut.closes_at(watermark_ms)) is not None:

@@ -26,7 +26,7 @@ from consumer.reader import Reader
 from consumer.sender import PartitionSender
 from consumer.store import PartitionStore
 from consumer.takeover import judge, rebuild_memory
-from consumer.window import Rules
+from consumer.window import RulesOf
 from shared.errors import BrokerRefused, BrokerUnavailable, Fenced
 from shared.metrics import ConsumerMetrics
 from shared.model import Conversation, Entry, WorkerId
@@ -57,7 +57,7 @@ class Partition:
         read_ahead: int,
         held_bytes: int,
         retention_ms: int,
-        rules_of: Callable[[str], Rules],
+        rules_of: RulesOf,
         acquire: Callable[[int], Awaitable[Lease | None]],
         on_lost: Callable[[Partition], None],
         on_opened: Callable[[Entry], None],

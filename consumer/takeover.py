@@ -22,7 +22,7 @@ from consumer.reader import decode_or_bury
 from consumer.store import PartitionStore
 from shared.errors import BrokerRefused
 from shared.metrics import ConsumerMetrics
-from shared.model import Conversation, Entry, EntryId, Token, WorkerId
+from shared.model import Conversation, Entry, EntryId, Message, Token, WorkerId
 from shared.probe import Point, reach
 from shared.record import Record
 
@@ -156,7 +156,7 @@ def judge(
     live: Collection[WorkerId],
     in_hand: Collection[Token],
     now: tuple[int, float],
-    runs_alone: Callable[[str, Record], bool],
+    runs_alone: Callable[[Message, Record], bool],
 ) -> None:
     """
     Decide what becomes of a record that this memory did not start.
@@ -179,4 +179,6 @@ def judge(
     elif record.worker in live:
         memory.watch(state)
     else:
-        memory.adopt(state, orphaned=runs_alone(state.key[0], record))
+        assert state.window is not None
+        first = state.window.entries[0].message
+        memory.adopt(state, orphaned=runs_alone(first, record))

@@ -11,7 +11,7 @@ same windows, after any crash, on any worker.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from msgspec import Struct
@@ -31,9 +31,13 @@ class Rules:
     pass_through: bool = False
 
 
-def rules_for(settings: Settings, instance: str) -> Rules:
-    """The general settings, with the instance's own over them."""
-    own = settings.instance(instance)
+RulesOf = Callable[[str, str | None], Rules]
+"""The rules of an instance, whose messages came through a connection if nobody names it."""
+
+
+def rules_for(settings: Settings, instance: str, connection: str | None = None) -> Rules:
+    """The general settings, with the instance's own over them, or its connection's."""
+    own = settings.instance(instance, connection)
     max_wait_ms = own.max_wait_ms or settings.max_wait_ms
     quiet_ms = settings.quiet_ms if own.quiet_ms is None else own.quiet_ms
     return Rules(

@@ -154,6 +154,7 @@ class Worker:
     def _wire(self, inner: asyncio.TaskGroup, session: aiohttp.ClientSession) -> None:
         settings, metrics = self._settings, self._metrics
         self._inner = inner
+        mute_ms = lru_cache(maxsize=RULES_CACHED)(partial(mute_ms_of, settings))
         dispatching = DispatchSettings(
             slots=settings.handler_concurrency,
             retention_ms=settings.retention_ms,
@@ -161,7 +162,7 @@ class Worker:
             timeout_ms_of=self._handlers.timeout_ms,
             handler_of=self._handlers.handler,
             say=self._say,
-            mute_ms_of=partial(mute_ms_of, settings) if mutes_anywhere(settings) else None,
+            mute_ms_of=mute_ms if mutes_anywhere(settings) else None,
         )
         channel = partial(channel_of, settings)
         # to send takes credentials, which only named instances have
@@ -171,7 +172,7 @@ class Worker:
         )
         sending = SendSettings(
             channel_of=channel,
-            mute_ms_of=partial(mute_ms_of, settings),
+            mute_ms_of=mute_ms,
             retention_ms=settings.retention_ms,
             loop_limit=settings.loop_limit,
             retry=retry_rules(settings),
@@ -197,7 +198,7 @@ class Worker:
             reclaim_idle_ms=self._settings.reclaim_idle_ms,
             dedupe_ms=self._settings.dedupe_ms,
             foreign_limit_ms=lambda instance: (
-                self._handlers.timeout_ms(instance) + self._settings.lease_ms
+                self._handlers.longest_timeout_ms(instance) + self._settings.lease_ms
             ),
         )
         inner.create_task(self._dispatcher.run(), name="attempts")

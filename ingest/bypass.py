@@ -244,8 +244,9 @@ class Bypass:
 
         The call is a task of its own: one that ignores its cancellation is waited for by nobody.
         """
-        handler = self._handlers.handler(window.instance)
-        timeout_s = self._handlers.timeout_ms(window.instance) / 1000
+        connection = window.entries[0].message.connection
+        handler = self._handlers.handler(window.instance, connection)
+        timeout_s = self._handlers.timeout_ms(window.instance, connection) / 1000
         answer = handler.answer(Call(window=window, attempt=1))
         call = asyncio.create_task(answer, name=f"call-{window.id}")
         self._calls.add(call)

@@ -138,7 +138,8 @@ class Entry(Struct, frozen=True, kw_only=True, gc=False):
 
     An entry of a replay carries the dead window whole in ``replayed``; ``message`` is then its
     first member. ``size_bytes`` is what its value takes in the stream; 0: not known. Of one that
-    ``is_bare`` only id, size, conversation and replay are true: the rest stands in the stream.
+    ``is_bare`` only id, size, conversation, connection and replay are true: the rest stands in the
+    stream.
     """
 
     id: EntryId

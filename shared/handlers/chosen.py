@@ -20,6 +20,10 @@ class Handlers:
         self._settings = settings
         self._by_setting: dict[tuple[str, str | None, int], Handler] = {}
         self._by_instance: dict[str, Handler] = {}
+        self._timeouts_ms = {
+            name: own.handler_timeout_ms or settings.handler_timeout_ms
+            for name, own in settings.instances.items()
+        }
         problems: list[str] = []
         self._general = self._make(None, problems)
         for name in settings.instances:
@@ -29,16 +33,26 @@ class Handlers:
         if problems:
             raise StartRefused(problems)
 
-    def handler(self, instance: str) -> Handler:
-        """The handler of an instance's windows."""
-        handler = self._by_instance.get(instance, self._general)
+    def handler(self, instance: str, connection: str | None = None) -> Handler:
+        """The handler of an instance's windows; of one that nobody names, its connection's."""
+        handler = self._by_instance.get(instance)
+        if handler is None and connection is not None:
+            handler = self._by_instance.get(connection)
+        handler = handler or self._general
         assert handler is not None
         return handler
 
-    def timeout_ms(self, instance: str) -> int:
-        """How long one attempt may take."""
-        own = self._settings.instance(instance).handler_timeout_ms
-        return own or self._settings.handler_timeout_ms
+    def timeout_ms(self, instance: str, connection: str | None = None) -> int:
+        """How long one attempt may take; of an instance that nobody names as its connection's."""
+        found = self._timeouts_ms.get(instance)
+        if found is None and connection is not None:
+            found = self._timeouts_ms.get(connection)
+        return found or self._settings.handler_timeout_ms
+
+    def longest_timeout_ms(self, instance: str) -> int:
+        """The same where its connection is not known."""
+        longest = max((self._settings.handler_timeout_ms, *self._timeouts_ms.values()))
+        return self._timeouts_ms.get(instance, longest)
 
     async def close(self) -> None:
         """Release every handler's connections."""

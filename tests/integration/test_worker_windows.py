@@ -213,6 +213,22 @@ async def test_instances_have_settings_of_their_own(redis_url: str, prefix: str)
         await shop.finished()
 
 
+async def test_an_instance_that_nobody_names_follows_its_connection(
+    redis_url: str, prefix: str
+) -> None:
+    """One of many accounts behind a connection: its windows, and its handler."""
+    async with HandlerServer() as general, HandlerServer() as theirs:
+        own = InstanceSettings(serves_several=True, handler=theirs.url, max_messages=2)
+        changes = {"handler": general.url, "instances": {"line": own}, "max_wait_ms": 60_000}
+        async with deployment(redis_url, prefix, **changes) as shop, shop.worker():
+            await shop.say("alice", "1", "2", instance="account 7", connection="line")
+            (call,) = await theirs.wait_for_calls(1)
+            assert (call.json["instance"], call.json["text"]) == ("account 7", "1\n2")
+            assert call.json["closed_by"] == "max_messages"
+            await shop.finished()
+            assert general.calls == []
+
+
 async def test_pass_through_hands_over_each_message(redis_url: str, prefix: str) -> None:
     """In the mode ``pass_through`` every message is a window at once, still in order."""
     async with (

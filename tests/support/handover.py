@@ -286,7 +286,7 @@ class HandoverMachine(RuleBasedStateMachine):
         self.worker_count += 1
         worker = WorkerId(f"worker-{self.worker_count}")
         store = self.make_store(worker)
-        return Owner(worker, store, lambda _: self.cutting, self.read_ahead, self.held_bytes)
+        return Owner(worker, store, lambda _, __: self.cutting, self.read_ahead, self.held_bytes)
 
     def live(self) -> set[WorkerId]:
         """Who has a worker key."""

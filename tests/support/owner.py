@@ -6,7 +6,7 @@ Memory, reader and takeover are the product's own; a state machine decides what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any
 
 from consumer.answers import FinishCode, FinishRequest, StartAnswer, StartCode, StartRequest
@@ -15,7 +15,7 @@ from consumer.conversation import Phase, State
 from consumer.memory import Memory
 from consumer.reader import Reader
 from consumer.takeover import judge, rebuild_memory
-from consumer.window import Rules, first_cut
+from consumer.window import RulesOf, first_cut
 from shared.errors import Fenced
 from shared.metrics import ConsumerMetrics
 from shared.model import Token, Window, WorkerId
@@ -32,7 +32,7 @@ class Owner:
         self,
         worker: WorkerId,
         store: Any,
-        rules_of: Callable[[str], Rules],
+        rules_of: RulesOf,
         read_ahead: int,
         held_bytes: int,
     ) -> None:

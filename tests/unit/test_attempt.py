@@ -59,8 +59,8 @@ class Bench:
             slots=1,
             retention_ms=1,
             retry=RULES,
-            timeout_ms_of=lambda instance: self.timeout_ms.get(instance, 60_000),
-            handler_of=lambda _instance: Handler(self._answer),
+            timeout_ms_of=lambda instance, _connection: self.timeout_ms.get(instance, 60_000),
+            handler_of=lambda _instance, _connection: Handler(self._answer),
             say=lambda *_args, **_rest: None,
         )
         self.attempts = Attempts(settings, self.metrics, self.membership, self._decide)

@@ -45,7 +45,7 @@ def stored(*texts: str) -> tuple[list[Entry], Stream]:
 
 def memory_of(entries: Sequence[Entry], limit_bytes: int) -> Memory:
     """A memory that has learned these."""
-    memory = Memory(lambda _instance: RULES, limit_bytes)
+    memory = Memory(lambda _instance, _connection: RULES, limit_bytes)
     for entry in entries:
         memory.learn(entry, 100.0)
     return memory
@@ -125,9 +125,32 @@ async def test_a_window_whose_entry_is_gone_is_not_loaded() -> None:
     assert await load_windows(stream, [window, other]) == [None, whole]
 
 
+def test_a_bare_entry_keeps_its_connection() -> None:
+    """Whose rules and whose handler are its own does not hang on how much memory there was."""
+    first, second, third = (
+        replace(entry, message=replace(entry.message, connection=connection))
+        for entry, connection in zip(
+            make_window(["1", "2", "3"]).entries, ("a", "a", "b"), strict=True
+        )
+    )
+    bare = strip(first)
+    assert strip(second, bare).message is bare.message
+    assert strip(third, bare).message.connection == "b"
+
+    asked = []
+
+    def rules_of(instance: str, connection: str | None) -> Rules:
+        asked.append((instance, connection))
+        return RULES
+
+    memory = Memory(rules_of, 0)
+    memory.learn(third, 100.0)
+    assert asked == [("shop", "b")]
+
+
 def test_bulky_windows_wait_for_room_and_others_do_not() -> None:
     """Nobody's photographs keep a short message waiting; one bulky window always may start."""
-    memory = Memory(lambda _instance: RULES, 0)
+    memory = Memory(lambda _instance, _connection: RULES, 0)
     big = BULKY_BYTES + 1
     for number, size in enumerate((big, big, 10, 10)):
         (entry,) = make_window(["x"], user=f"user-{number}").entries
@@ -141,7 +164,7 @@ def test_bulky_windows_wait_for_room_and_others_do_not() -> None:
 
 def test_neither_kind_of_window_waits_for_the_end_of_the_other() -> None:
     """With room and few slots they come by turns."""
-    memory = Memory(lambda _instance: RULES, 0)
+    memory = Memory(lambda _instance, _connection: RULES, 0)
     for number in range(8):
         (entry,) = make_window(["x"], user=f"user-{number}").entries
         memory.learn(replace(entry, size_bytes=BULKY_BYTES + 1 if number < 4 else 10), 100.0)

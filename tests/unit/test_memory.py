@@ -28,7 +28,7 @@ def make_entry(at_ms: int, who: Conversation = ANN) -> Entry:
 
 def make_memory(*entries: Entry, at_s: float = 100.0) -> Memory:
     """A memory that has learned these at monotonic ``at_s``."""
-    memory = Memory(lambda _instance: RULES)
+    memory = Memory(lambda _instance, _connection: RULES)
     for entry in entries:
         memory.learn(entry, at_s)
     return memory
@@ -93,7 +93,7 @@ def test_next_window_waits_for_the_one_in_hand() -> None:
 
 def test_next_window_of_a_record_waits_although_it_is_full() -> None:
     """Entries claimed behind a record are not cut before the record was judged."""
-    memory = Memory(lambda _instance: RULES)
+    memory = Memory(lambda _instance, _connection: RULES)
     started = make_memory(make_entry(0), make_entry(1), make_entry(2))
     _, window = start_one(started)
     memory.place_record(ANN, make_record(window, worker="w2"))
@@ -206,7 +206,7 @@ def test_postponed_record_starts_again_when_its_time_has_come() -> None:
 
 def test_orphan_is_taken_alone_and_only_when_allowed() -> None:
     """A window whose last attempt died with its worker takes no other such window along."""
-    memory = Memory(lambda _instance: RULES)
+    memory = Memory(lambda _instance, _connection: RULES)
     for who in (ANN, BOB):
         lone = make_memory(make_entry(0, who))
         observe(lone, 9000)
@@ -236,7 +236,7 @@ def test_limit_of_free_slots_is_kept() -> None:
 def test_settings_change_applies_to_windows_opened_later() -> None:
     """An open window keeps the rules that it was opened under."""
     rules = [RULES, replace(RULES, max_wait_ms=1000)]
-    memory = Memory(lambda _instance: rules[0])
+    memory = Memory(lambda _instance, _connection: rules[0])
     memory.learn(make_entry(0), 100.0)
     rules.pop(0)
     memory.learn(make_entry(500, BOB), 100.0)
@@ -251,7 +251,7 @@ def test_next_wake_is_the_next_due_time() -> None:
     memory = make_memory(make_entry(0), make_entry(500, BOB))
     observe(memory, 7000, at_s=100.0)
     assert memory.next_wake_s(100.0, idle_s=4.0) == 101.0
-    memory = Memory(lambda _instance: RULES)
+    memory = Memory(lambda _instance, _connection: RULES)
     assert memory.next_wake_s(100.0, idle_s=4.0) == 104.0
 
 

@@ -47,7 +47,7 @@ class Turns:
         self.partition = ModelPartition(START_MS)
         self.epoch = self.partition.acquire(US)
         self.store = NotedStore(self.partition)
-        self.memory = Memory(lambda _instance: RULES)
+        self.memory = Memory(lambda _instance, _connection: RULES)
         store: object = self.store
         self.reader = Reader(store, self.memory, read_ahead, ConsumerMetrics())  # type: ignore[arg-type]
 
