@@ -78,9 +78,12 @@ async def test_a_free_slot_is_not_for_a_partition_that_must_be_rebuilt(
     ):
         for user in ("alice", "bob"):
             await shop.say(user, "hi")
-        await eventually(worker.partitions[0].memory.has_startable, "a window that waits")
-        worker.partitions[0].restart("in doubt")
-        assert not worker.partitions[0].is_trusted()
+        owner = worker.partitions[0]
+        await eventually(
+            lambda: owner.loaded and owner.memory.has_startable(), "a window that waits"
+        )
+        owner.restart("in doubt")
+        assert not owner.is_trusted()
         held.set()
         await shop.finished()
 
