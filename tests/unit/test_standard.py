@@ -13,6 +13,7 @@ from shared.instance_settings import InstanceSettings
 from shared.providers import Echo, Parsed, Recipient
 from shared.providers.registry import provider_named
 from shared.providers.standard import Standard
+from shared.wire import decode_message, encode_message
 from tests.support.parsing import INSTANCE, webhook_request
 from tests.support.standard_payloads import (
     CLOUD_EVENT,
@@ -73,6 +74,15 @@ def test_of_two_names_the_signed_one_is_the_webhooks() -> None:
     """An unsigned id beside the signed one names nothing, or a stranger could choose it."""
     headers = {"webhook-id": "unsigned", "svix-id": "signed", "svix-signature": "v1,x"}
     assert only_message({"user": "u", "text": "hi"}, headers).message_id == "signed"
+
+
+def test_an_id_that_is_no_utf_8_can_be_stored() -> None:
+    """A header's stray bytes come as surrogates, which no JSON can hold."""
+    said = {"user": "u", "text": "hi"}
+    assert only_message(said, {"webhook-id": "msg\udcff"}).message_id == "msg\ufffd"
+    event = {"ce-specversion": "1.0", "ce-id": "e\udcff", "ce-source": "/%ED%A0%80"}
+    message = only_message(said, event)
+    assert decode_message(message.instance, encode_message(message)) == message
 
 
 def test_several_messages_of_one_webhook_are_told_apart() -> None:
