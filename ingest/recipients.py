@@ -44,16 +44,18 @@ class Recipients:
         """
         if not self._settings or (account is None and not others):
             return self._own
-        first = setting or self._settings[0]
-        named = [(first, account), *((setting, other) for other, setting in others)]
-        known = [(where, each) for where, each in named if each is not None]
+        known = [] if account is None else [(setting or self._settings[0], account)]
+        if others:
+            known += [(where, other) for other, where in others if other is not None]
         for each in known:
             found = self._written_down.get(each)
             if found is not None:
                 return found
         if account is not None and self._several:
             return self._unnamed(account)
-        return None if any(setting in self._accounts for setting, _ in known) else self._own
+        if self._accounts and any(where in self._accounts for where, _ in known):
+            return None
+        return self._own
 
     def _unnamed(self, account: str) -> Recipient | None:
         own = self._own
