@@ -10,7 +10,6 @@ that send's echo, and mutes nobody until the send has ended.
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 from collections.abc import Callable, Mapping
 
@@ -101,15 +100,9 @@ def muted_until(known: Mapping[bytes, bytes], mute_ms: int) -> int:
     """
     Until when, in Redis's ms, a conversation is muted; 0: nobody has written.
 
-    ``known``: the hash of a person's message -> when it came; and ``since`` when a send of ours is
-    on its way, if one is: what came later may be its echo.
+    ``known``: the hash of a person's message -> when it came. One with a minus came while a send
+    of ours was on its way, and may be its echo; what else is no number somebody else wrote.
     """
-    since = _ms(known.get(b"since")) or math.inf
-    came = [_ms(value) for field, value in known.items() if len(field) == HASH_BYTES]
-    newest = max((ms for ms in came if ms < since), default=0)
+    came = (value for field, value in known.items() if len(field) == HASH_BYTES)
+    newest = max((int(value) for value in came if value.isdigit() and len(value) < 20), default=0)
     return newest + mute_ms if newest else 0
-
-
-def _ms(value: bytes | None) -> int:
-    """0 also for what is no number: somebody else wrote it."""
-    return int(value) if value and value.isdigit() else 0

@@ -1,8 +1,8 @@
 -- echo: tell what inturn sent from what a person wrote by hand, of messages that left an account.
 --
--- KEYS 1.. three per message: human, HASH of its conversation (id hash -> ms when it came; and
---          token, since, unsure, doubt: see send and note_sent); the HASH of ids that were sent, of
---          even and of odd generations
+-- KEYS 1.. three per message: human, HASH of its conversation (id hash -> ms when it came, with a
+--          minus while a send is on its way; and token, since, unsure, doubt: see send and
+--          note_sent); the HASH of ids that were sent, of even and of odd generations
 -- ARGV 1 causes_max: so many persons' messages of a conversation are kept, the newest
 --      2.. two per message: its id's hash, 12 bytes; keep_ms: how long to keep that a person wrote,
 --          or 0 where nobody asks
@@ -18,10 +18,11 @@ local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local function forget_oldest(human)
   local known, oldest, oldest_ms, count = redis.call('HGETALL', human), nil, math.huge, 0
   for i = 1, #known, 2 do
-    if #known[i] == 12 then
+    local came_ms = #known[i] == 12 and math.abs(tonumber(known[i + 1]) or 0)
+    if came_ms then
       count = count + 1
-      if tonumber(known[i + 1]) < oldest_ms then
-        oldest, oldest_ms = known[i], tonumber(known[i + 1])
+      if came_ms < oldest_ms then
+        oldest, oldest_ms = known[i], came_ms
       end
     end
   end
@@ -42,7 +43,8 @@ for i = 1, #KEYS, 3 do
       code = 0
     else
       redis.call('PEXPIRE', human, keep_ms)
-      redis.call('HSETNX', human, hash, string.format('%.0f', now_ms))
+      local came_ms = redis.call('HEXISTS', human, 'since') == 1 and -now_ms or now_ms
+      redis.call('HSETNX', human, hash, string.format('%.0f', came_ms))
       redis.call('PEXPIRE', human, keep_ms)
       forget_oldest(human)
     end

@@ -11,8 +11,8 @@
 --      6.. one per id: its hash, 12 bytes
 -- Returns 0 NOTED
 --
--- What came while a send was on its way, and is none of its ids, is a person's; but where not all
--- of its ids are known, nobody knows whose, and it mutes nobody. A repeated call (a lost answer)
+-- What came while a send was on its way (it has a minus), and is none of its ids, is a person's; but
+-- where not all of its ids are known, nobody knows whose, and it is forgotten. A repeated call
 -- changes nothing. PEXPIRE is a write that is allowed while Redis is out of memory. A key that
 -- somebody else wrote, with another type, holds no reply up.
 
@@ -30,17 +30,22 @@ for i = 2, #KEYS, 2 do
   redis.pcall('HDEL', human, hash)
 end
 
-local flight = redis.pcall('HMGET', human, 'token', 'since', 'unsure')
+local flight = redis.pcall('HMGET', human, 'token', 'unsure')
 if token == '' or flight[1] ~= token then
   return 0
 end
-if ARGV[4] == '1' or flight[3] then
-  local known = redis.call('HGETALL', human)
-  for i = 1, #known, 2 do
-    if #known[i] == 12 and tonumber(known[i + 1]) >= tonumber(flight[2]) then
-      redis.call('HDEL', human, known[i])
+local unsure, known = ARGV[4] == '1' or flight[2], redis.call('HGETALL', human)
+for i = 1, #known, 2 do
+  local field, came = known[i], known[i + 1]
+  if #field == 12 and string.sub(came, 1, 1) == '-' then
+    if unsure then
+      redis.call('HDEL', human, field)
+    else
+      redis.call('HSET', human, field, string.sub(came, 2))
     end
   end
+end
+if unsure then
   redis.call('HSET', human, 'doubt', string.format('%.0f', now_ms + doubt_ms))
 end
 redis.call('HDEL', human, 'token', 'since', 'unsure')
