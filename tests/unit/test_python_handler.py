@@ -203,8 +203,8 @@ async def test_calls_that_hang_leave_room_for_others() -> None:
 
         def is_one_left() -> bool:
             # asyncio's own threads, which wait for the semaphore here, may be several
-            new = {thread.name for thread in set(threading.enumerate()) - before}
-            return sum(not name.startswith("asyncio") for name in new) <= 1
+            new = set(threading.enumerate()) - before
+            return sum(not thread.name.startswith("asyncio") for thread in new) <= 1
 
         await eventually(is_one_left, "an end of the hung threads")
         assert await handler.answer(make_call(["quick"])) == Reply(texts=("quick",))
