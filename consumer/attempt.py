@@ -22,6 +22,7 @@ from consumer.membership import Membership
 from consumer.retry import Attempt, Decision, Finish, GiveUp, Postpone, RetryRules, decide
 from consumer.store import PartitionStore
 from shared.handlers import Call, Handler
+from shared.handlers.unread import count_unread
 from shared.metrics import ConsumerMetrics
 from shared.model import Reply, Result, Retry, Token, Window, WorkerId
 from shared.probe import Point, reach
@@ -211,6 +212,7 @@ class Attempts:
         self._metrics.handler_seconds.labels(outcome).observe(now_s - running.called_s)
         if self._courtesy is not None and running.typing is not None:
             self._courtesy.end(running.typing, text_follows=_has_text(result))
+        count_unread(result, running.window, self._metrics.answers_without_reply_total)
         if result is None:
             self._decided(running, _not_run("the worker shut down"))
             return
@@ -289,6 +291,7 @@ def encode_outcome(running: Running, decision: Finish | GiveUp) -> tuple[str, by
         reply_to=last.reply_to,
         message_ids=tuple(entry.message.message_id for entry in window.members),
         connection=last.connection,
+        metadata=decision.metadata,
     )
     return "answered", encode_reply(reply)
 

@@ -9,6 +9,7 @@ delay is sure, half is drawn.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from msgspec import Struct
 
@@ -55,10 +56,15 @@ class Attempt(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Finish(Struct, frozen=True, kw_only=True, gc=False):
-    """The window is done: with texts to send, or in silence (none), which has a reason."""
+    """
+    The window is done: with texts to send, or in silence (none), which has a reason.
+
+    ``metadata``: what else the answer held.
+    """
 
     texts: tuple[str, ...]
     silence: str = "silent"
+    metadata: dict[str, Any] = {}
 
 
 class GiveUp(Struct, frozen=True, kw_only=True, gc=False):
@@ -87,8 +93,8 @@ def decide(result: Result, attempt: Attempt, rules: RetryRules, draw: float) -> 
     which no connection and no dead letter could take.
     """
     match result:
-        case Reply(texts=texts):
-            return Finish(texts=texts)
+        case Reply(texts=texts, metadata=metadata):
+            return Finish(texts=texts, metadata=metadata)
         case Silence():
             return Finish(texts=())
         case Rejected(error=error):

@@ -79,7 +79,7 @@ class PartitionSender:
                 if reply is None:
                     log.error("reply.undecodable", reply=str(reply_id))
                     continue
-                bare = replace(reply, texts=(), message_ids=())
+                bare = replace(reply, texts=(), message_ids=(), metadata={})
                 is_unsure = str(reply_id).encode() in unsure
                 outbox.add(Item(reply_id, bare, records.get(reply_id), fresh, is_unsure))
 

@@ -29,6 +29,7 @@ from ingest.spool.spool import Spool
 from shared.errors import EntryUndecodable, SpoolUnavailable
 from shared.handlers import Call
 from shared.handlers.chosen import Handlers
+from shared.handlers.unread import count_unread
 from shared.metrics import IngestMetrics
 from shared.model import (
     ClosedBy,
@@ -212,8 +213,9 @@ class Bypass:
         window = self._window_of(message)
         entry_id = window.entries[0].id
         result = Silence() if message.with_human else await self._call(window)
+        count_unread(result, window, self._metrics.answers_without_reply_total)
         if isinstance(result, Reply) and result.texts:
-            left = await self._replies.send(_reply_to(window, result.texts))
+            left = await self._replies.send(_reply_to(window, result))
             return Outcome(
                 key=key_of(message),
                 entry_id=entry_id,
@@ -263,13 +265,14 @@ class Bypass:
             call.cancel()
 
 
-def _reply_to(window: Window, texts: tuple[str, ...]) -> OutboxReply:
+def _reply_to(window: Window, reply: Reply) -> OutboxReply:
     message = window.entries[0].message
     return OutboxReply(
         window_id=window.id,
         instance=window.instance,
         user=window.user,
-        texts=texts,
+        texts=reply.texts,
+        metadata=reply.metadata,
         provider=message.provider,
         reply_to=message.reply_to,
         message_ids=(message.message_id,),

@@ -129,6 +129,7 @@ _REPLY = _object(
         "window_id": {"type": "string", "pattern": _WINDOW_ID},
         "state": {"enum": [state.value for state in ReplyState]},
         "texts": {"type": "array", "items": {"type": "string"}},
+        "metadata": {"type": "object"},
         "held": {"type": "string", "description": "why it waits for a person"},
         "attempt": {"type": "integer"},
         "retry_at": {"type": "integer", "description": "ms since 1970"},

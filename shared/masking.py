@@ -33,7 +33,19 @@ _SECRET_NAME = re.compile(
 
 # Names of values that hold what people wrote, or requests whole.
 _CONTENT_NAMES = frozenset(
-    {"body", "caption", "data", "headers", "media", "payload", "quoted", "raw", "text", "texts"}
+    {
+        "body",
+        "caption",
+        "data",
+        "headers",
+        "media",
+        "metadata",
+        "payload",
+        "quoted",
+        "raw",
+        "text",
+        "texts",
+    }
 )
 
 # Ids of our own making: random letters and digits, where a run of digits is no phone number.

@@ -21,6 +21,12 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 OTHER = "other"
 """The label of every instance beyond ``METRICS_INSTANCES``."""
 
+ANSWERS_WITHOUT_REPLY = (
+    "answers_without_reply_total",
+    "handler answers in which no reply was found, which are silence",
+)
+"""On both services: ingest calls handlers, too, where ``ON_OUTAGE`` says so."""
+
 _PREFIX = "inturn_"
 _UNKNOWN = float("nan")
 
@@ -172,6 +178,7 @@ class IngestMetrics(StoreMetrics):
         self.direct_handled_total = self._counter(
             "direct_handled_total", "messages handled while Redis was away", "outcome"
         )
+        self.answers_without_reply_total = self._counter(*ANSWERS_WITHOUT_REPLY)
         self.direct_replies_sent_total = self._counter(
             "direct_replies_sent_total", "replies to them that a provider took", "provider"
         )
@@ -213,6 +220,7 @@ class ConsumerMetrics(StoreMetrics):
         self.messages_finished_total = self._counter(
             "messages_finished_total", "messages whose window is finished", "outcome"
         )
+        self.answers_without_reply_total = self._counter(*ANSWERS_WITHOUT_REPLY)
         self.dead_letters_total = self._counter("dead_letters_total", "windows given up")
 
     def _count_replies(self) -> None:

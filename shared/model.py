@@ -206,15 +206,28 @@ def window_id(instance: str, user: str, first: EntryId) -> WindowId:
 
 
 class Reply(Struct, frozen=True, kw_only=True, gc=False):
-    """A handler's answer: ``texts`` go to the user in order, as separate messages."""
+    """
+    A handler's answer: ``texts`` go to the user in order, as separate messages.
+
+    ``metadata`` is what else the answer held: a JSON object that is kept with the reply, and shown.
+    """
 
     texts: tuple[str, ...]
+    metadata: dict[str, Any] = {}
+
+    def __hash__(self) -> int:
+        return hash(self.texts)
 
 
 class Silence(Struct, frozen=True, kw_only=True, gc=False):
-    """The handler answered that nothing is to be sent. ``reason`` is for the log."""
+    """
+    The handler answered that nothing is to be sent. ``reason`` is for the log.
+
+    ``unread``: it answered something in which no reply was found.
+    """
 
     reason: str = "no reply"
+    unread: bool = False
 
 
 class Retry(Struct, frozen=True, kw_only=True, gc=False):

@@ -7,7 +7,8 @@ what no version explains raises ``EntryUndecodable``, and that entry alone becom
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 from msgspec import Raw, ValidationError
@@ -242,7 +243,7 @@ def decode_dead_letter(value: bytes) -> DeadLetter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxReply:
-    """A reply that waits in the outbox: what to say, to whom, for which window."""
+    """A reply in the outbox: what to say, to whom, for which window; ``metadata`` is not sent."""
 
     window_id: WindowId
     instance: str
@@ -252,6 +253,7 @@ class OutboxReply:
     reply_to: str | None
     message_ids: tuple[str, ...]
     connection: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
 
 
 def encode_reply(reply: OutboxReply) -> bytes:
@@ -267,6 +269,7 @@ def encode_reply(reply: OutboxReply) -> bytes:
             reply_to=reply.reply_to,
             message_ids=reply.message_ids,
             connection=reply.connection,
+            metadata=reply.metadata,
         )
     )
 
@@ -291,4 +294,5 @@ def decode_reply(value: bytes) -> OutboxReply:
         reply_to=body.reply_to,
         message_ids=body.message_ids,
         connection=body.connection,
+        metadata=body.metadata,
     )

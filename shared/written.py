@@ -86,7 +86,7 @@ class LetterBody(Written, kw_only=True):
 
 
 class ReplyBody(Written, kw_only=True, omit_defaults=True):
-    """A reply in the outbox."""
+    """A reply in the outbox; ``metadata`` is what else the handler's answer held."""
 
     v: Literal[1]
     window_id: str
@@ -97,6 +97,7 @@ class ReplyBody(Written, kw_only=True, omit_defaults=True):
     reply_to: str | None
     message_ids: tuple[str, ...]
     connection: str | None = None
+    metadata: dict[str, Any] = {}
 
 
 class Outline(Struct):

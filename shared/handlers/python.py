@@ -4,9 +4,9 @@
 It is called with the handler request of DESIGN's faces as a dict, and gives back one of:
 
     None                             silence
-    a str, or a list of them         the reply's texts
-    a dict                           as a JSON answer: ``reply`` or ``replies``
-    a Result of ``shared.model``     itself
+    a str, or a list of them         the reply's texts, read as a model's: see ``reply_fields``
+    a dict                           as a JSON answer: its reply field
+    a Result of ``shared.model``     itself: a ``Reply``'s texts are sent as they are
 
 Raising ``RetryLater`` or ``Reject`` (of ``shared.errors``) does what they say; any other exception
 is an attempt that failed.
@@ -28,7 +28,7 @@ import structlog
 
 from shared.errors import Reject, RetryLater
 from shared.handlers import Call, call_to_dict
-from shared.handlers.replies import read_object, reply_of
+from shared.handlers.replies import read_json, read_text, reply_of
 from shared.handlers.threads import ABANDONED_MAX, DaemonThreads
 from shared.model import Rejected, Reply, Result, Retry, Silence, Unavailable
 
@@ -123,17 +123,17 @@ def judge_answer(answer: Any) -> Result:
         case None:
             return Silence(reason="returned None")
         case str():
-            return reply_of([answer])
+            return read_text(answer)
         case Reply():
-            return _reply_of_all(answer.texts)
+            return _checked(answer)
         case Silence():
             return answer
         case Retry() | Unavailable() | Rejected():
             return _sound(answer)
         case Mapping():
-            return read_object(answer)
+            return read_json(answer)
         case list() | tuple():
-            return _reply_of_all(answer)
+            return read_json({"replies": answer})
         case _:
             kind = type(answer).__name__
             return Retry(error=f"the function returned {kind}, which is no answer")
@@ -194,5 +194,14 @@ def _is_being_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _reply_of_all(texts: list[Any] | tuple[Any, ...]) -> Result:
-    return read_object({"replies": texts})
+def _checked(reply: Reply) -> Result:
+    """A reply of the function's own making: its texts as they are, if they are texts."""
+    texts, metadata = reply.texts, reply.metadata
+    if not isinstance(texts, list | tuple):
+        return Retry(error=f"replies must be a list of texts, not {type(texts).__name__}")
+    for text in texts:
+        if not isinstance(text, str):
+            return Retry(error=f"replies must hold texts only, not {type(text).__name__}")
+    if not isinstance(metadata, dict):
+        return Retry(error=f"metadata must be a dict, not {type(metadata).__name__}")
+    return reply_of(texts, metadata)

@@ -1,8 +1,9 @@
 """
-The texts in what a handler gave back: pure, and never raises.
+The reply in what a handler gave back: pure, and never raises.
 
-An answer is an HTTP body (``read_body``), a JSON object (``read_object``) or plain texts
-(``reply_of``). What does not hold to the contract is a ``Retry``: the attempt failed. Errors
+An answer is an HTTP body (``read_body``), a JSON value (``read_json``), a text as a model wrote
+it (``read_text``) or texts that are sent as they are (``reply_of``). ``reply_fields`` says where
+in them the reply is. What does not hold to the contract is a ``Retry``: the attempt failed. Errors
 and reasons name types and fields, never a text.
 """
 
@@ -10,16 +11,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import orjson
 
+from shared.handlers.answer_path import NOTHING, AnswerPath, follow_path, starts_with_index
+from shared.handlers.metadata import bounded_metadata, without_surrogates
+from shared.handlers.reply_fields import (
+    Said,
+    WrongType,
+    said_in_elements,
+    said_in_object,
+    said_in_text,
+    said_in_value,
+    together,
+)
 from shared.model import Reply, Retry, Silence
 
 Answer = Reply | Silence | Retry
-
-REPLY_FIELDS = ("reply", "replies")
-"""Where a JSON object may hold its texts; the first one that has any gives them."""
 
 MAX_FIELDS_NAMED = 10
 
@@ -29,7 +39,7 @@ _CHARSET = re.compile(r";\s*charset\s*=\s*\"?([A-Za-z0-9_.:+-]+)", re.IGNORECASE
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
 
 
-def read_body(content_type: str, body: bytes) -> Answer:
+def read_body(content_type: str, body: bytes, path: AnswerPath | None = None) -> Answer:
     """
     What an HTTP answer says; ``content_type`` is the header as it came, or empty.
 
@@ -41,7 +51,11 @@ def read_body(content_type: str, body: bytes) -> Answer:
     if media_type == "text/plain":
         return _read_plain(content_type, body)
     if media_type == "application/json" or media_type.endswith("+json"):
-        return _read_json(body)
+        try:
+            answer = orjson.loads(body.removeprefix(_BOM))
+        except orjson.JSONDecodeError:
+            return Retry(error="the answer is not valid JSON")
+        return read_json(answer, path)
     if not media_type:
         return Retry(error="the answer has no content type")
     if not _MEDIA_TYPE.fullmatch(media_type):
@@ -49,80 +63,87 @@ def read_body(content_type: str, body: bytes) -> Answer:
     return Retry(error=f"the answer is {media_type}, not text/plain or application/json")
 
 
-def read_object(answer: Mapping[Any, Any]) -> Answer:
+def read_json(answer: Any, path: AnswerPath | None = None) -> Answer:
     """
-    ``{"reply": "..."}`` or ``{"replies": ["...", ...]}``.
+    What a JSON answer says: at the path, if there is one, else in its reply field; a list's
+    elements each by themselves.
 
-    An object without them is silence, so that a status message of the endpoint's own, such as
-    ``{"message": "Workflow was started"}``, never reaches a user.
+    An answer without a reply is silence, and ``unread``, so that a status message of the
+    endpoint's own, such as ``{"message": "Workflow was started"}``, never reaches a user.
     """
-    present = [name for name in REPLY_FIELDS if name in answer]
-    if not present:
-        return Silence(reason=f"no reply field; fields: {_names_of(answer)}")
-    result: Answer = Silence(reason="empty text")
-    for name in present:
-        result = _read_field(name, answer[name])
-        if not isinstance(result, Silence):
-            return result
-    return result
+    try:
+        said = _said_at(answer, path) if path else _said_in_fields(answer)
+    except WrongType as error:
+        return Retry(error=str(error))
+    if said is None:
+        what = "nothing at answer_path" if path else "no reply field"
+        return Silence(reason=f"{what}; {_outline(answer)}", unread=True)
+    return _reply_from(said)
 
 
-def reply_of(texts: Sequence[str]) -> Reply | Silence:
+def read_text(text: str) -> Reply | Silence:
+    """What a model's text says: the text as it is, or the reply of a JSON object in it."""
+    return _reply_from(said_in_text(text))
+
+
+def reply_of(texts: Sequence[str], metadata: Mapping[str, Any] | None = None) -> Reply | Silence:
     """
-    The texts as a reply, in their order; those that are empty or white space are left out.
+    The texts as a reply, as they are and in their order, but for those that are blank.
 
     Halves of surrogate pairs, which a ``str`` may hold and UTF-8 may not, are joined, or
     replaced where they stand alone: Redis could not take them otherwise.
     """
-    kept = tuple(_without_surrogates(text) for text in texts if text.strip())
-    return Reply(texts=kept) if kept else Silence(reason="empty text")
+    kept = tuple([without_surrogates(text) for text in texts if text.strip()])
+    if not kept:
+        return Silence(reason="empty text")
+    return Reply(texts=kept, metadata=bounded_metadata(metadata)) if metadata else Reply(texts=kept)
+
+
+def _reply_from(said: Said) -> Reply | Silence:
+    return reply_of(said.texts, said.metadata)
+
+
+def _said_in_fields(answer: Any) -> Said | None:
+    if isinstance(answer, Mapping):
+        return said_in_object(answer)
+    return said_in_elements(answer) if isinstance(answer, list | tuple) else None
+
+
+def _said_at(answer: Any, path: AnswerPath) -> Said | None:
+    if isinstance(answer, list | tuple) and not starts_with_index(path):
+        return together([_said_at_end(element, path) for element in answer])
+    return _said_at_end(answer, path)
+
+
+def _said_at_end(answer: Any, path: AnswerPath) -> Said | None:
+    value = follow_path(answer, path)
+    return None if value is NOTHING else said_in_value(value)
 
 
 def _read_plain(content_type: str, body: bytes) -> Answer:
     named = _CHARSET.search(content_type)
     charset = named[1] if named else "utf-8"
     try:
-        return reply_of([body.removeprefix(_BOM).decode(charset)])
+        return read_text(body.removeprefix(_BOM).decode(charset))
     except (UnicodeError, LookupError):
         # The name is the endpoint's own; a codec that is no text encoding is a LookupError.
         return Retry(error="the answer's text cannot be decoded by its charset")
 
 
-def _read_json(body: bytes) -> Answer:
-    try:
-        answer = orjson.loads(body.removeprefix(_BOM))
-    except orjson.JSONDecodeError:
-        return Retry(error="the answer is not valid JSON")
-    if isinstance(answer, dict):
-        return read_object(answer)
-    return Silence(reason=f"no reply field; a JSON {type(answer).__name__}")
-
-
-def _read_field(name: str, value: Any) -> Answer:
-    if value is None:
-        return Silence(reason=f"{name} is null")
-    if name == "reply":
-        if isinstance(value, str):
-            return reply_of([value])
-        return Retry(error=f"reply must be a text, not {type(value).__name__}")
-    if not isinstance(value, list | tuple):
-        return Retry(error=f"{name} must be a list of texts, not {type(value).__name__}")
-    for item in value:
-        if not isinstance(item, str):
-            return Retry(error=f"{name} must hold texts only, not {type(item).__name__}")
-    return reply_of(value)
-
-
-def _names_of(answer: Mapping[Any, Any]) -> str:
+def _outline(answer: Any) -> str:
     """For the log: a name that is not a plain word may be data (a phone number), so is hidden."""
-    names = [str(name) if _PLAIN_NAME.fullmatch(str(name)) else "?" for name in answer]
+    if isinstance(answer, Mapping):
+        return f"fields: {_names(answer)}"
+    kind = f"a JSON {type(answer).__name__}"
+    if not isinstance(answer, list | tuple):
+        return kind
+    objects = [one for one in answer if isinstance(one, Mapping)]
+    return f"{kind} with fields: {_names(dict.fromkeys(chain(*objects)))}" if objects else kind
+
+
+def _names(fields: Mapping[Any, Any]) -> str:
+    names = [str(name) if _PLAIN_NAME.fullmatch(str(name)) else "?" for name in fields]
     shown = names[:MAX_FIELDS_NAMED]
     if len(names) > len(shown):
         shown.append(f"and {len(names) - len(shown)} more")
     return ", ".join(shown) or "none"
-
-
-def _without_surrogates(text: str) -> str:
-    if text.isascii():
-        return text
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -225,6 +225,7 @@ def _reply_in_outbox(reply_id: EntryId, found: OutboxFound) -> ReplyTrace:
         window_id=found.reply.window_id,
         state=state,
         texts=found.reply.texts,
+        metadata=found.reply.metadata or None,
         held=held,
         attempt=attempt,
         retry_at=retry_at,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from shared.dead_letters import LetterId
 from shared.model import EntryId, WindowId
@@ -56,12 +57,16 @@ class ReplyState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyTrace:
-    """A reply; ``texts`` are None when it is not in the outbox any more."""
+    """
+    A reply; ``texts`` are None when it is not in the outbox any more, and ``metadata``, what else
+    the handler's answer held, is None then, or where there was nothing.
+    """
 
     reply_id: EntryId
     window_id: WindowId
     state: ReplyState
     texts: tuple[str, ...] | None = None
+    metadata: dict[str, Any] | None = None
     held: str | None = None
     attempt: int | None = None
     retry_at: int | None = None

@@ -103,7 +103,7 @@ async def test_a_message_shows_its_reply(server: IngestServer, journey: Journey)
     [entry_id] = await journey.say("m1")
     await journey.read()
     window = await journey.start(1)
-    reply = await journey.answer("hello")
+    reply = await journey.answer("hello", requestedFields=["name"])
 
     answer = await server.request("GET", f"{API}/{INSTANCE}/{USER}/messages/m1")
 
@@ -123,6 +123,7 @@ async def test_a_message_shows_its_reply(server: IngestServer, journey: Journey)
             "window_id": window.id,
             "state": "kept",
             "texts": ["hello"],
+            "metadata": {"requestedFields": ["name"]},
         },
     }
 

@@ -23,7 +23,7 @@ ANSWERS: list[tuple[Answer, Result]] = [
     (Answer.json({"reply": "made"}, status=201), Reply(texts=("made",))),
     (
         Answer.json({"message": "Workflow was started"}),
-        Silence(reason="no reply field; fields: message"),
+        Silence(reason="no reply field; fields: message", unread=True),
     ),
     (
         Answer(body=b"<html>", content_type="text/html; charset=utf-8"),

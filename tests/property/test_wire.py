@@ -105,6 +105,7 @@ replies = st.builds(
     provider=maybe_text,
     reply_to=maybe_text,
     message_ids=st.lists(texts, max_size=3).map(tuple),
+    metadata=st.dictionaries(texts, json_values, max_size=2),
 )
 
 
@@ -141,8 +142,19 @@ def test_dead_letter_comes_back_as_it_was(letter: DeadLetter) -> None:
 @settings(max_examples=100, deadline=None)
 @given(reply=replies)
 def test_reply_comes_back_as_it_was(reply: OutboxReply) -> None:
-    """Texts in their order, whom it goes to, for which messages."""
+    """Texts in their order, whom it goes to, for which messages, and what was said besides."""
     assert decode_reply(encode_reply(reply)) == reply
+
+
+def test_a_reply_of_an_older_version_has_no_metadata() -> None:
+    """What waits in the outbox while services are replaced by newer ones is sent."""
+    value = (
+        b'{"v":1,"window_id":"w_1","instance":"shop","user":"u","texts":["hi"],'
+        b'"provider":null,"reply_to":null,"message_ids":["m1"]}'
+    )
+    reply = decode_reply(value)
+    assert (reply.texts, reply.metadata) == (("hi",), {})
+    assert encode_reply(reply) == value
 
 
 @settings(max_examples=200, deadline=None)

@@ -11,6 +11,7 @@ One user's messages, taken step by step through the real scripts: appended, read
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from consumer.answers import FinishCode, FinishRequest, StartCode, StartRequest
 from consumer.outbox import OutboxStore, SendCode
@@ -111,8 +112,8 @@ class Journey:
             (self.instance, self.user), self.token, delay_ms, counts=True, error=error
         )
 
-    async def answer(self, *texts: str) -> EntryId:
-        """Finish the window with a reply; its id in the outbox."""
+    async def answer(self, *texts: str, **metadata: Any) -> EntryId:
+        """Finish the window with a reply, and what was answered besides; its id in the outbox."""
         assert self.window is not None
         reply = OutboxReply(
             window_id=self.window.id,
@@ -122,6 +123,7 @@ class Journey:
             provider=None,
             reply_to=None,
             message_ids=tuple(entry.message.message_id for entry in self.window.members),
+            metadata=metadata,
         )
         await self._finish("answered", encode_reply(reply))
         return (await self.outbox.page(None))[-1][0]

@@ -98,6 +98,7 @@ def in_outbox(send_record: SendRecord | None = None, **found: Any) -> dict[Entry
         provider=None,
         reply_to=None,
         message_ids=("m1", "m2"),
+        metadata={"needsDataCollection": True},
     )
     return {REPLY: OutboxFound(reply=reply, record=send_record, **found)}
 
@@ -127,7 +128,7 @@ def test_a_sent_reply_counts_more_than_the_outbox() -> None:
 
     assert found.state is State.SENT
     [reply] = locate_conversation(evidence(outbox=in_outbox(), journal=journal)).replies
-    assert reply.state is ReplyState.SENT
+    assert (reply.state, reply.texts, reply.metadata) == (ReplyState.SENT, None, None)
 
 
 def test_a_reply_that_nobody_tells_of_leaves_the_message_finished() -> None:
@@ -236,6 +237,7 @@ def test_each_way_a_reply_stands() -> None:
     for expected, outbox in ways.items():
         [reply] = locate_conversation(evidence(outbox=outbox)).replies
         assert (reply.state, reply.texts) == (expected, ("hello",))
+        assert reply.metadata == {"needsDataCollection": True}
         assert reply.retry_at == (77 if expected is ReplyState.RETRYING else None)
         assert reply.held == ("loop limit" if expected is ReplyState.HELD else None)
 

@@ -56,7 +56,7 @@ ANSWERS = [
     ([], Silence(reason="empty text")),
     ({"reply": "a"}, Reply(texts=("a",))),
     ({"replies": ["a", "b"]}, Reply(texts=("a", "b"))),
-    ({"ok": True}, Silence(reason="no reply field; fields: ok")),
+    ({"ok": True}, Silence(reason="no reply field; fields: ok", unread=True)),
     (Reply(texts=("a",)), Reply(texts=("a",))),
     (Silence(reason="asleep"), Silence(reason="asleep")),
     (Retry(error="e", after_ms=5), Retry(error="e", after_ms=5)),

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.handlers.replies import read_body, read_object, reply_of
+from shared.handlers.answer_path import parse_answer_path
+from shared.handlers.replies import read_body, read_json, reply_of
 from shared.model import Reply, Retry, Silence
 
 JSON = "application/json"
@@ -18,14 +19,22 @@ REPLIES = [
     ("text/plain; charset=utf-8", "hé\nllo ".encode(), ("hé\nllo ",)),
     ('Text/Plain; format=flowed; charset="iso-8859-1"', b"h\xe9llo", ("héllo",)),
     ("text/plain", b"\xef\xbb\xbfhello", ("hello",)),
-    ("text/plain", b'{"reply": "as it stands"}', ('{"reply": "as it stands"}',)),
+    ("text/plain", b'{"reply": "from a model"}', ("from a model",)),
     (JSON, b'{"reply": "hello"}', ("hello",)),
     (JSON, b'\xef\xbb\xbf{"reply": "hello"}', ("hello",)),
-    ("application/json; charset=utf-8", b'{"reply": "hello", "cost": 3}', ("hello",)),
+    ("application/json; charset=utf-8", b'{"reply": "hello"}', ("hello",)),
     ("application/vnd.bot+json", b'{"reply": "hello"}', ("hello",)),
     (JSON, b'{"replies": ["a", "", "b", "  "]}', ("a", "b")),
-    (JSON, b'{"reply": null, "replies": ["a"]}', ("a",)),
-    (JSON, b'{"reply": "a", "replies": ["b"]}', ("a",)),
+    (JSON, b'{"answer": "hello"}', ("hello",)),
+    (JSON, b'{"response": "hello"}', ("hello",)),
+    (JSON, b'{"output": "hello"}', ("hello",)),
+    (JSON, b'{"text": "hello"}', ("hello",)),
+    (JSON, b'[{"output": "hello"}]', ("hello",)),
+    (JSON, b'[{"output": "a"}, {"status": "ok"}, 7, {"reply": "b"}]', ("a", "b")),
+    (JSON, b'{"output": {"response": "hello"}}', ("hello",)),
+    (JSON, b'{"output": [{"text": "a"}, "b"]}', ("a", "b")),
+    (JSON, b'{"replies": ["a", {"text": "b"}]}', ("a", "b")),
+    (JSON, b'{"text": "```json\\n{\\"response\\": \\"hello\\"}\\n```"}', ("hello",)),
 ]
 
 SILENCES = [
@@ -34,15 +43,33 @@ SILENCES = [
     ("", b"", "empty answer"),
     ("text/plain", "\u00a0\n".encode(), "empty text"),
     (JSON, b'{"reply": " "}', "empty text"),
-    (JSON, b'{"reply": null}', "reply is null"),
+    (JSON, b'{"reply": null}', "empty text"),
     (JSON, b'{"replies": []}', "empty text"),
-    (JSON, b'{"message": "Workflow was started"}', "no reply field; fields: message"),
-    (JSON, b'{"Reply": "a", "ok": true}', "no reply field; fields: Reply, ok"),
-    (JSON, b'{"+49170000": 1, "ok": true}', "no reply field; fields: ?, ok"),
-    (JSON, b"{}", "no reply field; fields: none"),
-    (JSON, b'"hello"', "no reply field; a JSON str"),
-    (JSON, b'[{"output": "hello"}]', "no reply field; a JSON list"),
-    (JSON, b"null", "no reply field; a JSON NoneType"),
+    (JSON, b'[{"output": ""}]', "empty text"),
+]
+
+UNREAD = [
+    (b'{"message": "Workflow was started"}', "no reply field; fields: message"),
+    (b'{"Reply": "a", "ok": true}', "no reply field; fields: Reply, ok"),
+    (b'{"+49170000": 1, "ok": true}', "no reply field; fields: ?, ok"),
+    (b'{"response": 200, "text": {"type": "a"}}', "no reply field; fields: response, text"),
+    (b"{}", "no reply field; fields: none"),
+    (b'"hello"', "no reply field; a JSON str"),
+    (b'["hello"]', "no reply field; a JSON list"),
+    (b"[]", "no reply field; a JSON list"),
+    (b'[{"a": 1}, {"b": 2, "a": 3}]', "no reply field; a JSON list with fields: a, b"),
+    (b"null", "no reply field; a JSON NoneType"),
+]
+
+AT_PATH = [
+    ("data.outputs.text", b'{"data": {"outputs": {"text": "hello"}}}', ("hello",)),
+    ("choices.0.text", b'{"choices": [{"text": "a"}, {"text": "b"}]}', ("a",)),
+    ("choices[-1].text", b'{"choices": [{"text": "a"}, {"text": "b"}]}', ("b",)),
+    ("said", b'{"said": ["a", "b"], "reply": "not this"}', ("a", "b")),
+    ("said", b'{"said": {"response": "hello"}}', ("hello",)),
+    ("json.said", b'[{"json": {"said": "a"}}, {}, {"json": {"said": "b"}}]', ("a", "b")),
+    ("1.said", b'[{"said": "a"}, {"said": "b"}]', ("b",)),
+    ("said", b'{"said": "{\\"reply\\": \\"hello\\"}"}', ("hello",)),
 ]
 
 FAILURES = [
@@ -55,6 +82,7 @@ FAILURES = [
     (JSON, b'{"reply": ["a"]}', "reply must be a text, not list"),
     (JSON, b'{"replies": "a"}', "replies must be a list of texts, not str"),
     (JSON, b'{"replies": ["a", 1]}', "replies must hold texts only, not int"),
+    (JSON, b'[{"output": "a"}, {"reply": 1}]', "reply must be a text, not int"),
     ("text/plain", b"h\xe9llo", "the answer's text cannot be decoded by its charset"),
     ("text/plain; charset=klingon", b"a", "the answer's text cannot be decoded by its charset"),
     ("text/plain; charset=base64", b"a", "the answer's text cannot be decoded by its charset"),
@@ -75,6 +103,38 @@ def test_an_answer_without_a_reply_is_silence(content_type: str, body: bytes, re
     assert read_body(content_type, body) == Silence(reason=reason)
 
 
+@pytest.mark.parametrize("body, reason", UNREAD)
+def test_json_in_which_no_reply_is_found_is_silence_and_says_so(body: bytes, reason: str) -> None:
+    """A status message never reaches a user, and is told apart from a handler that said nothing."""
+    assert read_body(JSON, body) == Silence(reason=reason, unread=True)
+
+
+@pytest.mark.parametrize("path, body, texts", AT_PATH)
+def test_a_configured_path_says_where_the_reply_is(
+    path: str, body: bytes, texts: tuple[str, ...]
+) -> None:
+    """Whatever a service's answers look like, the reply is read where the settings say."""
+    assert read_body(JSON, body, parse_answer_path(path)) == Reply(texts=texts)
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"reply": "a"}', b'{"data": []}', b'{"data": "text"}', b"[]", b"7"]
+)
+def test_nothing_at_the_path_is_silence_and_says_so(body: bytes) -> None:
+    """With a path, no other field is read instead."""
+    answer = read_body(JSON, body, parse_answer_path("data.text"))
+    assert isinstance(answer, Silence)
+    assert answer.unread
+    assert answer.reason.startswith("nothing at answer_path; ")
+
+
+@pytest.mark.parametrize("path", ["", "a..b", ".", "a.", "a[b]", "a[0", ".".join("x" * 40)])
+def test_a_path_that_is_none_is_refused(path: str) -> None:
+    """A wrong path is found at the start, not with the first answer."""
+    with pytest.raises(ValueError, match="not a path of the form"):
+        parse_answer_path(path)
+
+
 @pytest.mark.parametrize("content_type, body, error", FAILURES)
 def test_what_breaks_the_contract_is_a_failed_attempt(
     content_type: str, body: bytes, error: str
@@ -85,7 +145,7 @@ def test_what_breaks_the_contract_is_a_failed_attempt(
 
 def test_the_reason_stays_short() -> None:
     """An object with many fields names ten of them."""
-    answer = read_object({f"f{number}": 0 for number in range(40)})
+    answer = read_json({f"f{number}": 0 for number in range(40)})
     assert isinstance(answer, Silence)
     assert answer.reason.endswith("f9, and 30 more")
 
@@ -104,7 +164,7 @@ def test_no_body_raises(content_type: str, body: bytes) -> None:
         assert all(text.strip() and text.encode() for text in answer.texts)
 
 
-@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))))
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="{"))))
 def test_texts_come_through_json_unchanged(texts: list[str]) -> None:
     """Every non-empty text of ``replies`` arrives as it was written, in its place."""
     kept = tuple(text for text in texts if text.strip())

@@ -1,0 +1,45 @@
+"""What handlers answer, through a worker: one reply to the user, and all of it in the status."""
+
+from __future__ import annotations
+
+import json
+
+from structlog.testing import capture_logs
+
+from tests.support.deployment import deployment
+from tests.support.handler_server import Answer, HandlerServer
+
+PROSE = "مرحباً! نحتاج إلى رقم الحجز قبل أن نكمل."
+BOOKED = {"response": PROSE, "needsDataCollection": True, "requestedFields": ["booking"]}
+
+
+async def test_prose_and_the_same_in_json_is_said_once(redis_url: str, prefix: str) -> None:
+    """What a model says twice the user reads once; its other fields are in the status."""
+    text = f"{PROSE}\n\n```json\n{json.dumps(BOOKED, ensure_ascii=False)}\n```"
+    answer = Answer(body=text.encode(), content_type="text/plain; charset=utf-8")
+    async with HandlerServer([answer]) as handler:
+        changes = {"handler": handler.url, "mode": "pass_through"}
+        async with deployment(redis_url, prefix, **changes) as shop, shop.worker():
+            await shop.say("alice", "hello")
+            await shop.finished()
+            [reply] = await shop.outbox()
+    assert reply.texts == (PROSE,)
+    assert reply.metadata == {"needsDataCollection": True, "requestedFields": ["booking"]}
+
+
+async def test_an_answer_without_a_reply_is_counted_and_told(redis_url: str, prefix: str) -> None:
+    """A workflow's status message reaches no user, and whoever runs it sees why."""
+    answers = [Answer.json({"message": "Workflow was started"}), Answer(status=204)]
+    async with HandlerServer(answers) as handler:
+        changes = {"handler": handler.url, "mode": "pass_through"}
+        async with deployment(redis_url, prefix, **changes) as shop, shop.worker() as worker:
+            with capture_logs() as lines:
+                await shop.say("alice", "one", "two")
+                await handler.wait_for_calls(2)
+                await shop.finished()
+            assert [row["what"] for row in await shop.journal()] == ["silent", "silent"]
+            assert await shop.outbox() == []
+            assert worker.count("answers_without_reply_total") == 1
+    [told] = [line for line in lines if line["event"] == "answer.no_reply"]
+    assert told["reason"] == "no reply field; fields: message"
+    assert (told["log_level"], told["instance"]) == ("warning", "shop")
