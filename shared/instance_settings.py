@@ -79,8 +79,15 @@ def _check_on_human(value: str) -> str:
     return value
 
 
+def _check_http_url(value: str) -> str:
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("must begin with http:// or https://")
+    return value.rstrip("/")
+
+
 FollowedSecret = Annotated[Secret, AfterValidator(_follow_secret)]
 FollowedText = Annotated[str, AfterValidator(follow_reference), Field(min_length=1)]
+HttpUrl = Annotated[str, AfterValidator(_check_http_url)]
 HandlerName = Annotated[str, AfterValidator(_check_handler)]
 HumanPolicy = Annotated[str, AfterValidator(_check_on_human)]
 ProviderName = Annotated[str, AfterValidator(_check_provider)]
@@ -111,7 +118,20 @@ class ProviderSettings(BaseModel):
     messaging_service_sid: FollowedText | None = None
 
 
-class InstanceSettings(WindowSettings, ProviderSettings):
+class ModelSettings(BaseModel):
+    """How a handler asks a model (``openai:``, ``dify:``); may be set for all, and per instance."""
+
+    handler_base_url: HttpUrl | None = None
+    handler_key: FollowedSecret | None = None
+    handler_images: bool | None = None
+    system_prompt: FollowedText | None = None
+    temperature: float | None = Field(None, ge=0, le=2)
+    max_tokens: int | None = Field(None, ge=1)
+    history_messages: int | None = Field(None, ge=0, le=1000)
+    history_ms: int | None = Field(None, gt=0)
+
+
+class InstanceSettings(WindowSettings, ModelSettings, ProviderSettings):
     """
     ``token`` is what we send with, ``secret`` what the provider signs or sends with: several
     while they rotate. ``serves_several``: webhooks of accounts that no instance names are taken
@@ -123,7 +143,7 @@ class InstanceSettings(WindowSettings, ProviderSettings):
     provider: ProviderName | None = None
     connection: str | None = None
     serves_several: bool = False
-    base_url: str | None = None
+    base_url: HttpUrl | None = None
     token: FollowedSecret | None = None
     secret: list[FollowedSecret] = Field(default_factory=list)
     handler: HandlerName | None = None
@@ -138,13 +158,6 @@ class InstanceSettings(WindowSettings, ProviderSettings):
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
-
-    @field_validator("base_url")
-    @classmethod
-    def _http_url(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("http://", "https://")):
-            raise ValueError("must begin with http:// or https://")
-        return value.rstrip("/") if value else value
 
     @model_validator(mode="after")
     def _what_the_provider_needs(self) -> Self:

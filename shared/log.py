@@ -100,6 +100,10 @@ def hash_users_with(user_key: bytes) -> None:
         _masking.hash_users_with(user_key)
 
 
+_TELLTALES = ("openai", "httpx", "httpx2", "httpcore", "httpcore2")
+"""The openai package and the HTTP client under it tell URLs at info, texts and headers at debug."""
+
+
 def _route_standard_logging(number: int, stream: _Unfailing, chain: list[Processor]) -> None:
     """Libraries (aiohttp, asyncio, redis) and warnings leave through the same formatter."""
     handler = logging.StreamHandler(stream)
@@ -112,6 +116,8 @@ def _route_standard_logging(number: int, stream: _Unfailing, chain: list[Process
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(number)
+    for name in _TELLTALES:
+        logging.getLogger(name).setLevel(max(number, logging.WARNING))
     logging.captureWarnings(capture=True)
 
 

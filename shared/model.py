@@ -205,15 +205,29 @@ def window_id(instance: str, user: str, first: EntryId) -> WindowId:
     return WindowId("w_" + "".join([_BASE32_PAIRS[bits >> at & 1023] for at in _PAIR_SHIFTS]))
 
 
+class Memory(Struct, frozen=True, kw_only=True, gc=False):
+    """
+    What a handler is to be told again at the user's next window: ``items``, the last of ``keep``.
+
+    All of it is forgotten ``keep_ms`` after the last of it came.
+    """
+
+    items: tuple[bytes, ...]
+    keep: int
+    keep_ms: int
+
+
 class Reply(Struct, frozen=True, kw_only=True, gc=False):
     """
     A handler's answer: ``texts`` go to the user in order, as separate messages.
 
     ``metadata`` is what else the answer held: a JSON object that is kept with the reply, and shown.
+    ``memory`` is kept in the same moment as the reply, or not at all.
     """
 
     texts: tuple[str, ...]
     metadata: dict[str, Any] = {}
+    memory: Memory | None = None
 
     def __hash__(self) -> int:
         return hash(self.texts)

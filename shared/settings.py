@@ -35,8 +35,10 @@ from shared.errors import StartRefused
 from shared.instance_settings import (
     FollowedSecret,
     HandlerName,
+    HttpUrl,
     HumanPolicy,
     InstanceSettings,
+    ModelSettings,
     Secret,
 )
 from shared.keys import is_instance_name
@@ -61,7 +63,7 @@ Ms = Annotated[int, Field(ge=0)]
 PositiveMs = Annotated[int, Field(gt=0)]
 
 
-class Settings(BaseSettings):
+class Settings(ModelSettings, BaseSettings):
     """One class for all services: ``inturn up`` runs them in one process from one file."""
 
     model_config = SettingsConfigDict(
@@ -76,7 +78,7 @@ class Settings(BaseSettings):
     port: int = Field(8420, ge=0, le=65535)
     consumer_port: int = Field(8421, ge=0, le=65535)
     api_token: FollowedSecret | None = None
-    public_url: str | None = None
+    public_url: HttpUrl | None = None
 
     max_wait_ms: int = Field(8000, ge=1, le=3_600_000)
     max_messages: int = Field(5, ge=1, le=1000)
@@ -88,6 +90,9 @@ class Settings(BaseSettings):
     handler_secret: FollowedSecret | None = None
     handler_timeout_ms: PositiveMs = 60_000
     handler_concurrency: int = Field(256, ge=1, le=100_000)
+    handler_images: bool = True
+    history_messages: int = Field(20, ge=0, le=1000)
+    history_ms: PositiveMs = 86_400_000
     max_attempts: int = Field(3, ge=1, le=100)
     retry_base_ms: PositiveMs = 1000
     retry_max_ms: PositiveMs = Field(300_000, validate_default=True)
@@ -127,13 +132,6 @@ class Settings(BaseSettings):
         if bad:
             raise ValueError(f"not an instance name: {bad}")
         return {name: _behind_its_connection(name, own, value) for name, own in value.items()}
-
-    @field_validator("public_url")
-    @classmethod
-    def _http_url(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("http://", "https://")):
-            raise ValueError("must begin with http:// or https://")
-        return value.rstrip("/") if value else value
 
     # Relations stand at the later of two fields, where a wrong value elsewhere does not hide
     # them; a value that is itself wrong is not in ``data``.

@@ -2,7 +2,8 @@
 Ways to answer a window: one file each, all behind ``Handler``.
 
 ``factory.handler_for`` reads the setting: ``echo``, ``python:module:function``,
-``http(s)://...``. ``replies`` finds the texts in what a handler gave back.
+``http(s)://...``, ``openai:<model>``, ``dify:<base url>``. ``replies`` finds the texts in what a
+handler gave back; ``transcript`` puts a window in words, ``history`` what was said before it.
 """
 
 from __future__ import annotations
@@ -16,10 +17,16 @@ from shared.model import Entry, Result, Window
 
 
 class Call(Struct, frozen=True, kw_only=True, gc=False):
-    """One attempt: the window and which attempt this is (from 1)."""
+    """
+    One attempt: the window and which attempt this is (from 1).
+
+    ``history``: what earlier replies to this user gave as their ``memory``, oldest first; only
+    for a handler that ``remembers``.
+    """
 
     window: Window
     attempt: int
+    history: tuple[bytes, ...] = ()
 
 
 class Handler(Protocol):
@@ -28,9 +35,11 @@ class Handler(Protocol):
 
     ``answer`` maps every failure it knows to a ``Result``; an exception counts as ``Retry``.
     ``in_process``: its code runs inside the worker, so that a window may take the worker along.
+    ``remembers``: it is told what its earlier replies gave as their ``memory``.
     """
 
     in_process: bool
+    remembers: bool
 
     async def answer(self, call: Call) -> Result:
         """Answer one window."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from shared.errors import StartRefused
 from shared.handlers import Handler
 from shared.handlers.factory import handler_for
+from shared.handlers.model_options import ModelOptions
+from shared.instance_settings import InstanceSettings
 from shared.settings import Settings
 
 
@@ -18,7 +20,7 @@ class Handlers:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._by_setting: dict[tuple[str, str | None, int], Handler] = {}
+        self._by_setting: dict[tuple[str, str | None, int, ModelOptions], Handler] = {}
         self._by_instance: dict[str, Handler] = {}
         self._timeouts_ms = {
             name: own.handler_timeout_ms or settings.handler_timeout_ms
@@ -66,7 +68,8 @@ class Handlers:
         secret = (own and own.handler_secret) or settings.handler_secret
         timeout_ms = (own and own.handler_timeout_ms) or settings.handler_timeout_ms
         text = secret.get_secret_value() if secret else None
-        key = (setting, text, timeout_ms)
+        model = ModelOptions.of(settings, own or InstanceSettings())
+        key = (setting, text, timeout_ms, model)
         if key not in self._by_setting:
             named = "INTURN_HANDLER" if instance is None else f"[instances.{instance}] handler"
             try:
@@ -76,6 +79,7 @@ class Handlers:
                     timeout_ms=timeout_ms,
                     concurrency=settings.handler_concurrency,
                     named=named,
+                    model=model,
                 )
             except StartRefused as error:
                 problems.extend(error.problems)

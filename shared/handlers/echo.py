@@ -11,6 +11,7 @@ class EchoHandler:
     """Replies with the window's texts joined; a window without text is counted instead."""
 
     in_process = False
+    remembers = False
 
     async def answer(self, call: Call) -> Result:
         """One reply text, at once."""

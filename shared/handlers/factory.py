@@ -1,12 +1,15 @@
-"""From the setting ``HANDLER`` to the handler: ``echo``, ``python:module:function``, a URL."""
+"""From the setting ``HANDLER`` to the handler; ``kinds`` tells which there are."""
 
 from __future__ import annotations
 
 from shared.errors import StartRefused
 from shared.handlers import Handler
+from shared.handlers.dify import DifyHandler
 from shared.handlers.echo import EchoHandler
 from shared.handlers.http import HttpHandler
 from shared.handlers.kinds import handler_kind
+from shared.handlers.model_options import ModelOptions
+from shared.handlers.openai import OpenAIHandler
 from shared.handlers.python import PythonHandler
 from shared.handlers.signature import signing_key
 
@@ -18,17 +21,20 @@ def handler_for(
     timeout_ms: int,
     concurrency: int = 256,
     named: str = "INTURN_HANDLER",
+    model: ModelOptions | None = None,
 ) -> Handler:
     """
     The handler that ``setting`` names; the caller closes it.
 
     ``concurrency`` is how many calls may run at once: no more threads are kept for a function
-    that blocks. ``named`` is what problems call the setting, for one that stands elsewhere
-    (``[instances.shop] handler``); its secret's name is the same with ``_secret`` added.
+    that blocks. ``model`` is for those that ask one. ``named`` is what problems call the setting,
+    for one that stands elsewhere (``[instances.shop] handler``); its secret's name is the same
+    with ``_secret`` added.
     Opens no connection and needs no running loop; ``python:`` imports the module.
 
     Raises:
-        StartRefused: unknown kind, unreadable URL or secret, or the function cannot be imported.
+        StartRefused: unknown kind, unreadable URL or secret, no key, or the function or package
+            that it needs cannot be imported.
     """
     try:
         match handler_kind(setting):
@@ -38,6 +44,12 @@ def handler_for(
                 return PythonHandler.load(setting.removeprefix("python:"), threads=concurrency)
             case "http":
                 return _http_handler(setting, secret=secret, timeout_ms=timeout_ms, named=named)
+            case "openai":
+                name, options = setting.removeprefix("openai:"), model or ModelOptions()
+                return OpenAIHandler(name, options, timeout_ms=timeout_ms)
+            case "dify":
+                url, options = setting.removeprefix("dify:"), model or ModelOptions()
+                return DifyHandler(url, options, timeout_ms=timeout_ms)
     except ValueError as error:
         raise StartRefused([f"{named}: {error}"]) from error
 

@@ -80,6 +80,7 @@ class HttpHandler:
     """
 
     in_process = False
+    remembers = False
 
     def __init__(self, url: str, *, key: bytes | None, timeout_ms: int) -> None:
         """
@@ -88,7 +89,7 @@ class HttpHandler:
         Raises:
             ValueError: ``url`` is no URL of a host.
         """
-        self._url = _parse_url(url)
+        self._url = parse_url(url)
         self._key = key
         connect_ms = min(CONNECT_TIMEOUT_MS, timeout_ms / 2)
         self._timeout = aiohttp.ClientTimeout(total=timeout_ms / 1000, connect=connect_ms / 1000)
@@ -159,7 +160,13 @@ async def _read_answer(response: aiohttp.ClientResponse) -> Answer:
     return read_body(response.headers.get("Content-Type", ""), bytes(body))
 
 
-def _parse_url(text: str) -> URL:
+def parse_url(text: str) -> URL:
+    """
+    The URL of an endpoint.
+
+    Raises:
+        ValueError: it is none, in words that do not repeat it.
+    """
     try:
         url = URL(text)
     except ValueError:

@@ -52,6 +52,7 @@ class PythonHandler:
     """
 
     in_process = True
+    remembers = False
 
     def __init__(self, function: Function, *, threads: int) -> None:
         self._function = function

@@ -27,7 +27,10 @@ BODY_MAX_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandlerCall:
-    """One request as it came: its bytes, their JSON, headers (case-insensitive), monotonic time."""
+    """
+    One request as it came: its bytes, their JSON (None of a form), headers (case-insensitive),
+    monotonic time.
+    """
 
     body: bytes
     json: Any
@@ -150,7 +153,7 @@ class HandlerServer:
         body = await request.read()
         call = HandlerCall(
             body=body,
-            json=orjson.loads(body),
+            json=None if request.content_type.startswith("multipart/") else orjson.loads(body),
             headers=request.headers,
             path=request.path,
             peer_port=request.transport.get_extra_info("peername")[1] if request.transport else 0,

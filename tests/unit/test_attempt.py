@@ -32,6 +32,7 @@ class Handler:
     """Answers as it is told to."""
 
     in_process = True
+    remembers = False
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer

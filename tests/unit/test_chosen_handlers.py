@@ -7,9 +7,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from consumer.window import rules_for
+from shared.errors import StartRefused
 from shared.handlers.chosen import Handlers
+from shared.handlers.dify import DifyHandler
 from shared.handlers.echo import EchoHandler
 from shared.handlers.http import HttpHandler
+from shared.handlers.model_options import ModelOptions
+from shared.handlers.openai import OpenAIHandler
 from shared.settings import Settings
 
 SETTINGS = Settings(
@@ -68,3 +72,61 @@ async def test_where_the_connection_is_not_known_the_longest_time_counts(
 def test_windows_follow_the_same_rule(instance: str, connection: str | None, count: int) -> None:
     """Its own settings, its connection's where nobody names it, the general ones."""
     assert rules_for(SETTINGS, instance, connection).max_messages == count
+
+
+async def test_a_model_is_asked_as_the_instance_says() -> None:
+    """Its own settings before the general ones, one by one; equal ones share a handler."""
+    settings = Settings(
+        handler="openai:small-one",
+        handler_base_url="http://127.0.0.1:1/v1",
+        handler_key="sk-general",
+        system_prompt="Be brief.",
+        temperature=0.5,
+        instances={
+            "own": {
+                "handler_key": "sk-own",
+                "system_prompt": "Be kind.",
+                "temperature": 0,
+                "max_tokens": 50,
+                "handler_images": False,
+                "history_messages": 0,
+                "history_ms": 1000,
+            },
+            "plain": {},
+            "other": {"handler": "dify:http://127.0.0.1:1"},
+        },
+    )
+    assert ModelOptions.of(settings, settings.instance("own")) == ModelOptions(
+        base_url="http://127.0.0.1:1/v1",
+        key="sk-own",
+        system_prompt="Be kind.",
+        temperature=0,
+        max_tokens=50,
+        images=False,
+        history_messages=0,
+        history_ms=1000,
+    )
+    assert ModelOptions.of(settings, settings.instance("plain")) == ModelOptions(
+        base_url="http://127.0.0.1:1/v1",
+        key="sk-general",
+        system_prompt="Be brief.",
+        temperature=0.5,
+    )
+    assert "sk-" not in repr(ModelOptions.of(settings, settings.instance("own")))
+    made = Handlers(settings)
+    assert made.handler("plain") is made.handler("unnamed")
+    assert isinstance(made.handler("own"), OpenAIHandler)
+    assert made.handler("own") is not made.handler("plain")
+    assert isinstance(made.handler("other"), DifyHandler)
+    await made.close()
+
+
+def test_every_model_without_a_key_is_named() -> None:
+    """One start tells of all of them."""
+    settings = Settings(
+        handler="openai:small-one", instances={"own": {"handler": "dify:http://127.0.0.1:1"}}
+    )
+    with pytest.raises(StartRefused) as refused:
+        Handlers(settings)
+    named = [problem.partition(": ")[0] for problem in refused.value.problems]
+    assert named == ["INTURN_HANDLER", "[instances.own] handler"]

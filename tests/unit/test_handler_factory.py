@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from shared.errors import StartRefused
 from shared.handlers import Handler
+from shared.handlers.dify import DifyHandler
 from shared.handlers.echo import EchoHandler
 from shared.handlers.factory import handler_for
 from shared.handlers.http import HttpHandler
+from shared.handlers.model_options import ModelOptions
+from shared.handlers.openai import OpenAIHandler
 from shared.handlers.python import PythonHandler
 from shared.model import Reply
 from tests.support.windows import make_call
@@ -16,7 +23,8 @@ from tests.support.windows import make_call
 
 def make_handler(setting: str, secret: str | None = None) -> Handler:
     """The handler of a setting whose other values do not matter."""
-    return handler_for(setting, secret=secret, timeout_ms=1000)
+    model = ModelOptions(key="sk-4711")
+    return handler_for(setting, secret=secret, timeout_ms=1000, model=model)
 
 
 @pytest.mark.parametrize(
@@ -27,6 +35,9 @@ def make_handler(setting: str, secret: str | None = None) -> Handler:
         ("http://127.0.0.1:5678/webhook/x?key=1", HttpHandler),
         ("HTTPS://bot.example/answer", HttpHandler),
         ("http://[::1]:80", HttpHandler),
+        ("openai:gpt-4.1-mini", OpenAIHandler),
+        ("openai:ft:small:shop::1", OpenAIHandler),
+        ("dify:https://api.dify.ai/v1", DifyHandler),
     ],
 )
 def test_each_kind_has_a_setting(setting: str, kind: type) -> None:
@@ -41,6 +52,10 @@ def test_each_kind_has_a_setting(setting: str, kind: type) -> None:
         ("echo:x", "no handler 'echo'"),
         ("", "not a handler; possible are"),
         ("user-4711@host:1/x", "not a handler; possible are"),
+        ("openai", "no handler 'openai'"),
+        ("openai:", "does not have the form openai:<model>"),
+        ("dify:", "not a URL of the form http(s)://host[:port]/path"),
+        ("dify:user-4711@host", "not a URL of the form"),
         ("http://", "not a URL of the form http(s)://host[:port]/path"),
         ("https:/bot.example", "not a URL of the form"),
         ("http://host:99999/", "not a URL of the form"),
@@ -60,6 +75,39 @@ def test_a_wrong_setting_is_refused_by_name(setting: str, problem: str) -> None:
     assert line.startswith("INTURN_HANDLER: ")
     assert problem in line
     assert "4711" not in line
+
+
+@pytest.mark.parametrize(
+    "setting, problem",
+    [
+        ("openai:small-one", "needs handler_key, or the handler_base_url of another server"),
+        ("dify:http://127.0.0.1", "needs handler_key, the app's API key"),
+    ],
+)
+def test_a_model_without_a_key_is_refused(setting: str, problem: str) -> None:
+    """Nobody finds out by a 401 in the middle of the night."""
+    with pytest.raises(StartRefused, match=problem):
+        handler_for(setting, secret=None, timeout_ms=1000)
+
+
+async def test_a_server_of_ones_own_may_want_no_key() -> None:
+    """A model on the same machine needs a base URL alone."""
+    model = ModelOptions(base_url="http://127.0.0.1:11434/v1")
+    handler = handler_for("openai:small-one", secret=None, timeout_ms=1000, model=model)
+    await handler.close()
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who sets openai: without the extra is told what to install."""
+    monkeypatch.setitem(sys.modules, "openai", None)
+    with pytest.raises(StartRefused, match=r"INTURN_HANDLER: the package openai is not installed"):
+        make_handler("openai:small-one")
+
+
+def test_nobody_else_needs_the_package() -> None:
+    """The other handlers start without it, and half a second sooner."""
+    code = "import sys, shared.handlers.chosen; assert 'openai' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
 
 
 def test_a_wrong_secret_is_refused_by_name() -> None:

@@ -319,3 +319,14 @@ def test_users_are_hashed_with_a_key_that_comes_later(stream: io.StringIO) -> No
     log.info("message.spooled", user=PHONE)
     hashes = [json.loads(line)["user"] for line in stream.getvalue().splitlines()]
     assert hashes[0] != hashes[1] == UserHash(b"a test's key")(PHONE)
+
+
+@pytest.mark.parametrize("name", ["openai", "openai._base_client", "httpx2", "httpcore2.http11"])
+def test_what_a_model_is_asked_is_not_told(stream: io.StringIO, name: str) -> None:
+    """The openai package tells its requests at debug, its HTTP client their URLs at info."""
+    start_log(stream, level="debug")
+
+    logging.getLogger(name).debug("options: %s", "hello")
+    logging.getLogger(name).info("POST %s", "https://models.example.org/secret-path")
+
+    assert stream.getvalue() == ""

@@ -41,7 +41,7 @@ def test_environment_stands_above_the_file(config: Path, monkeypatch: pytest.Mon
     assert (settings.max_wait_ms, settings.max_messages) == (4000, 7)
 
 
-@pytest.mark.parametrize("name", ["max_wait", "history_ms"])
+@pytest.mark.parametrize("name", ["max_wait", "history_days"])
 def test_a_setting_without_effect_is_refused(
     name: str, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
