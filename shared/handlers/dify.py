@@ -25,6 +25,7 @@ from typing import Any
 
 import aiohttp
 import orjson
+from msgspec.structs import replace
 
 from shared.handlers import Call
 from shared.handlers.dify_answer import (
@@ -43,7 +44,7 @@ from shared.handlers.http import (
     parse_url,
 )
 from shared.handlers.model_options import ModelOptions
-from shared.handlers.replies import reply_of
+from shared.handlers.replies import read_text
 from shared.handlers.transcript import Picture, pictures_of, words_of
 from shared.model import Reply, Result, Retry, Unavailable
 
@@ -102,10 +103,10 @@ class DifyHandler:
             await session.close()
 
     def _judge(self, answer: DifyAnswer) -> Result:
-        reply = reply_of([answer.text])
+        reply = read_text(answer.text)
         if isinstance(reply, Reply) and self.remembers and answer.conversation_id:
             memory = thread(answer.conversation_id, self._options.history_ms)
-            return Reply(texts=reply.texts, memory=memory)
+            return replace(reply, memory=memory)
         return reply
 
     async def _ask_as_it_can(self, call: Call) -> DifyAnswer:

@@ -21,13 +21,14 @@ import asyncio
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from shared.handlers import Call
 from shared.handlers.history import exchange, said_in
 from shared.handlers.http import ANSWER_MAX_BYTES
 from shared.handlers.model_options import ModelOptions
 from shared.handlers.openai_client import judge_error, make_client, read_up_to, refusal_in
-from shared.handlers.replies import reply_of
+from shared.handlers.replies import read_text
 from shared.handlers.transcript import Picture, pictures_of, words_of
 from shared.model import Reply, Result, Retry, Silence
 
@@ -101,7 +102,7 @@ class OpenAIHandler:
             return answer
         options = self._options
         memory = exchange(said, answer.texts, options.history_messages, options.history_ms)
-        return Reply(texts=answer.texts, memory=memory)
+        return replace(answer, memory=memory)
 
     def _request(self, call: Call, said: str, pictures: list[Picture]) -> dict[str, Any]:
         options = self._options
@@ -139,7 +140,7 @@ def read_completion(body: bytes) -> Reply | Silence | Retry:
         return Retry(error="the answer ended before the model had thought it through")
     if not spoken.strip() and finish == "length":
         return Retry(error="the answer ended before its first word: max_tokens is too low")
-    return reply_of([spoken])
+    return read_text(spoken)
 
 
 def _without_thoughts(text: str) -> str | None:

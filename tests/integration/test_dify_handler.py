@@ -272,6 +272,14 @@ async def test_an_upload_that_gives_no_id_is_tried_again() -> None:
     assert limited == Retry(error="answered 429 Too Many Requests")
 
 
+async def test_json_in_an_apps_text_is_read_out() -> None:
+    """A flow that ends in JSON sends its reply alone."""
+    found, _ = await ask([chat_message('{"reply": "yes", "asked": ["name"]}')])
+    assert isinstance(found, Reply)
+    assert (found.texts, found.metadata) == (("yes",), {"asked": ["name"]})
+    assert found.memory == thread(CONVERSATION, DAY_MS)
+
+
 async def test_empty_text_is_silence() -> None:
     """A flow that ends without an answer sends nothing."""
     found, _ = await ask([chat_message(" ")])

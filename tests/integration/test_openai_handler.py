@@ -218,6 +218,15 @@ async def test_only_what_is_said_to_the_user_reaches_him(answer: Answer, result:
     assert (found.texts[0] if isinstance(found, Reply) else found) == result
 
 
+async def test_json_in_a_models_text_is_read_out() -> None:
+    """The user and the memory get the reply alone; what stands beside it is kept with it."""
+    found = await result_of(completion('Yes!\n```json\n{"response": "Yes!", "asked": []}\n```'))
+    assert isinstance(found, Reply)
+    assert found.texts == ("Yes!",)
+    assert found.metadata == {"asked": []}
+    assert found.memory == exchange("hello", ["Yes!"], 20, 86_400_000)
+
+
 async def test_no_connection_is_unavailable() -> None:
     """A server that is away costs no attempt."""
     async with model_at(f"http://127.0.0.1:{unused_port()}") as handler:
