@@ -33,6 +33,7 @@ from bench.drain import (
     whole_users,
     windows_consumer,
 )
+from bench.floor import add_floor
 from bench.load import Webhooks, choose_client
 from bench.payloads import INSTANCES_SETTING
 from bench.report import Report, Void, run_bench
@@ -141,6 +142,7 @@ async def measure(report: Report, arguments: argparse.Namespace) -> None:
     }
     _add_rows(report, least)
     add_counting(report)
+    add_floor(report)
 
 
 def _add_rows(report: Report, costs: Mapping[str, Cost]) -> None:

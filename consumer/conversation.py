@@ -32,7 +32,7 @@ class Phase(Enum):
     """A live other worker has it."""
 
 
-class State(Struct, eq=False):
+class State(Struct, eq=False, gc=False):
     """
     One conversation. ``entries`` are those that no record holds, in stream order.
 
