@@ -87,7 +87,7 @@ class Group(
     author: str
 
 
-class Message(Struct, frozen=True, kw_only=True, gc=False):
+class Message(Struct, frozen=True, gc=False):
     """
     One thing a user sent, as every provider's payload is normalised.
 
@@ -101,10 +101,10 @@ class Message(Struct, frozen=True, kw_only=True, gc=False):
     instance: str
     user: str
     message_id: str
+    received_at: int
     text: str = ""
     kind: Kind = Kind.TEXT
     sent_at: int | None = None
-    received_at: int
     media: Media | None = None
     quoted: str | None = None
     name: str | None = None

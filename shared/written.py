@@ -23,15 +23,19 @@ class Written(Struct, gc=False, forbid_unknown_fields=True):
     """What stands in Redis as JSON; nothing but the fields of its class may stand there."""
 
 
-class MessageBody(Written, kw_only=True, omit_defaults=True):
-    """A message but for its instance, which the stream's name tells; ``raw`` is read by orjson."""
+class MessageBody(Written, omit_defaults=True):
+    """
+    A message but for its instance, which the stream's name tells; ``raw`` is read by orjson.
+
+    The fields stand in the order that ``Message`` has them in, ``raw`` last.
+    """
 
     user: str
     message_id: str
+    received_at: Int64
     text: str = ""
     kind: Kind = Kind.TEXT
     sent_at: Int64 | None = None
-    received_at: Int64
     media: Media | None = None
     quoted: str | None = None
     name: str | None = None
