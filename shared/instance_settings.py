@@ -22,6 +22,8 @@ from pydantic import (
 )
 from typing_extensions import Annotated, Self
 
+from shared.handlers.answer_path import parse_answer_path
+from shared.handlers.headers import check_header_name, check_header_value
 from shared.handlers.kinds import handler_kind
 from shared.on_human import parse_mute_ms
 
@@ -85,9 +87,24 @@ def _check_http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _check_answer_path(value: str) -> str:
+    parse_answer_path(value)
+    return value
+
+
+def _check_header(value: Secret) -> Secret:
+    check_header_value(value.get_secret_value())
+    return value
+
+
 FollowedSecret = Annotated[Secret, AfterValidator(_follow_secret)]
 FollowedText = Annotated[str, AfterValidator(follow_reference), Field(min_length=1)]
 HttpUrl = Annotated[str, AfterValidator(_check_http_url)]
+AnswerPathText = Annotated[str, AfterValidator(_check_answer_path)]
+HandlerHeaders = dict[
+    Annotated[str, AfterValidator(check_header_name)],
+    Annotated[FollowedSecret, AfterValidator(_check_header)],
+]
 HandlerName = Annotated[str, AfterValidator(_check_handler)]
 HumanPolicy = Annotated[str, AfterValidator(_check_on_human)]
 ProviderName = Annotated[str, AfterValidator(_check_provider)]
@@ -149,6 +166,8 @@ class InstanceSettings(WindowSettings, ModelSettings, ProviderSettings):
     handler: HandlerName | None = None
     handler_secret: FollowedSecret | None = None
     handler_timeout_ms: int | None = Field(None, gt=0)
+    handler_headers: HandlerHeaders = Field(default_factory=dict)
+    answer_path: AnswerPathText | None = None
     outbox_policy: Literal["resend", "hold"] | None = None
     on_human: HumanPolicy | None = None
     store_raw: bool | None = None

@@ -33,7 +33,9 @@ from typing_extensions import Annotated
 from shared.durability import Durability
 from shared.errors import StartRefused
 from shared.instance_settings import (
+    AnswerPathText,
     FollowedSecret,
+    HandlerHeaders,
     HandlerName,
     HttpUrl,
     HumanPolicy,
@@ -93,6 +95,8 @@ class Settings(ModelSettings, BaseSettings):
     handler_images: bool = True
     history_messages: int = Field(20, ge=0, le=1000)
     history_ms: PositiveMs = 86_400_000
+    handler_headers: HandlerHeaders = Field(default_factory=dict)
+    answer_path: AnswerPathText | None = None
     max_attempts: int = Field(3, ge=1, le=100)
     retry_base_ms: PositiveMs = 1000
     retry_max_ms: PositiveMs = Field(300_000, validate_default=True)
@@ -227,8 +231,8 @@ def load_settings() -> Settings:
         settings = Settings(**from_file)
     except ValidationError as error:
         problems += [_explain(dict(detail)) for detail in error.errors(include_url=False)]
-    except SettingsError:
-        problems.append("INTURN_INSTANCES: is not JSON; better write it into INTURN_CONFIG's file")
+    except SettingsError as error:
+        problems.append(f"{_unreadable(error)}: is not JSON; better write it into a file")
     if problems:
         raise StartRefused(problems)
     return settings
@@ -243,14 +247,20 @@ def _unknown_names(environ: Mapping[str, str]) -> list[str]:
     ]
 
 
+def _unreadable(error: SettingsError) -> str:
+    """The variable that cannot be read: of those that are JSON the one that the error names."""
+    names = (name for name in ("handler_headers", "instances") if f'"{name}"' in str(error))
+    return f"INTURN_{next(names, 'CONFIG').upper()}"
+
+
 def _explain(detail: dict[str, Any]) -> str:
     message = str(detail["msg"]).removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
         message = _NO_SUCH_SETTING
-    where = [str(part) for part in detail["loc"]]
+    where = [str(part) for part in detail["loc"] if part != "[key]"]
     if not where:
         return message
     if where[0] == "instances":
         name = f"[{'.'.join(where[:2])}] {'.'.join(where[2:])}".rstrip()
         return f"{name}: {message}"
-    return f"INTURN_{where[0].upper()}: {message}"
+    return ".".join([f"INTURN_{where[0].upper()}", *where[1:]]) + f": {message}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from shared.errors import StartRefused
 from shared.handlers import Handler
 from shared.handlers.factory import handler_for
+from shared.handlers.http_options import HttpOptions
 from shared.handlers.model_options import ModelOptions
 from shared.instance_settings import InstanceSettings
 from shared.settings import Settings
@@ -20,7 +21,7 @@ class Handlers:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._by_setting: dict[tuple[str, str | None, int, ModelOptions], Handler] = {}
+        self._by_setting: dict[tuple[str, str | None, int, ModelOptions, HttpOptions], Handler] = {}
         self._by_instance: dict[str, Handler] = {}
         self._timeouts_ms = {
             name: own.handler_timeout_ms or settings.handler_timeout_ms
@@ -69,7 +70,8 @@ class Handlers:
         timeout_ms = (own and own.handler_timeout_ms) or settings.handler_timeout_ms
         text = secret.get_secret_value() if secret else None
         model = ModelOptions.of(settings, own or InstanceSettings())
-        key = (setting, text, timeout_ms, model)
+        http = HttpOptions.of(settings, own)
+        key = (setting, text, timeout_ms, model, http)
         if key not in self._by_setting:
             named = "INTURN_HANDLER" if instance is None else f"[instances.{instance}] handler"
             try:
@@ -80,6 +82,7 @@ class Handlers:
                     concurrency=settings.handler_concurrency,
                     named=named,
                     model=model,
+                    http=http,
                 )
             except StartRefused as error:
                 problems.extend(error.problems)

@@ -7,6 +7,7 @@ from shared.handlers import Handler
 from shared.handlers.dify import DifyHandler
 from shared.handlers.echo import EchoHandler
 from shared.handlers.http import HttpHandler
+from shared.handlers.http_options import HttpOptions
 from shared.handlers.kinds import handler_kind
 from shared.handlers.model_options import ModelOptions
 from shared.handlers.openai import OpenAIHandler
@@ -22,14 +23,15 @@ def handler_for(
     concurrency: int = 256,
     named: str = "INTURN_HANDLER",
     model: ModelOptions | None = None,
+    http: HttpOptions | None = None,
 ) -> Handler:
     """
     The handler that ``setting`` names; the caller closes it.
 
     ``concurrency`` is how many calls may run at once: no more threads are kept for a function
-    that blocks. ``model`` is for those that ask one. ``named`` is what problems call the setting,
-    for one that stands elsewhere (``[instances.shop] handler``); its secret's name is the same
-    with ``_secret`` added.
+    that blocks. ``model`` is for those that ask one, ``http`` for endpoints. ``named`` is what
+    problems call the setting, for one that stands elsewhere (``[instances.shop] handler``); its
+    secret's name is the same with ``_secret`` added.
     Opens no connection and needs no running loop; ``python:`` imports the module.
 
     Raises:
@@ -43,7 +45,8 @@ def handler_for(
             case "python":
                 return PythonHandler.load(setting.removeprefix("python:"), threads=concurrency)
             case "http":
-                return _http_handler(setting, secret=secret, timeout_ms=timeout_ms, named=named)
+                key = _key(secret, named)
+                return HttpHandler(setting, key=key, timeout_ms=timeout_ms, options=http)
             case "openai":
                 name, options = setting.removeprefix("openai:"), model or ModelOptions()
                 return OpenAIHandler(name, options, timeout_ms=timeout_ms)
@@ -54,10 +57,9 @@ def handler_for(
         raise StartRefused([f"{named}: {error}"]) from error
 
 
-def _http_handler(url: str, *, secret: str | None, timeout_ms: int, named: str) -> HttpHandler:
+def _key(secret: str | None, named: str) -> bytes | None:
     try:
-        key = signing_key(secret) if secret else None
+        return signing_key(secret) if secret else None
     except ValueError as error:
         name = named + ("_SECRET" if named.isupper() else "_secret")
         raise StartRefused([f"{name}: {error}"]) from error
-    return HttpHandler(url, key=key, timeout_ms=timeout_ms)

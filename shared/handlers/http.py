@@ -26,11 +26,15 @@ from http import HTTPStatus
 
 import aiohttp
 import orjson
+from multidict import CIMultiDict
 from yarl import URL
 
 from shared.handlers import Call, call_to_dict
+from shared.handlers.answer_path import AnswerPath
+from shared.handlers.http_options import HttpOptions
 from shared.handlers.replies import Answer, read_body
 from shared.handlers.signature import signature_headers
+from shared.handlers.traceparent import traceparent_of
 from shared.model import Rejected, Result, Retry, Silence, Unavailable
 from shared.retry_after import retry_after_ms
 
@@ -49,6 +53,13 @@ KEEP_ALIVE_S = 1.5
 An idle connection is not used again after this: a server that closes it just then would cost the
 window an attempt. gunicorn closes after 2 s, Node.js and uvicorn after 5 s.
 """
+
+_BASE_HEADERS = {
+    "Content-Type": "application/json",
+    "Accept": "application/json, text/plain",
+    "User-Agent": "inturn",
+}
+"""With those of the settings, which may replace the last two."""
 
 _REJECTED = frozenset({400, 413, 422})
 # 521 to 523 and 530 are Cloudflare's own for "no connection to the origin".
@@ -82,7 +93,9 @@ class HttpHandler:
     in_process = False
     remembers = False
 
-    def __init__(self, url: str, *, key: bytes | None, timeout_ms: int) -> None:
+    def __init__(
+        self, url: str, *, key: bytes | None, timeout_ms: int, options: HttpOptions | None = None
+    ) -> None:
         """
         Needs no running loop.
 
@@ -91,6 +104,10 @@ class HttpHandler:
         """
         self._url = parse_url(url)
         self._key = key
+        options = options or HttpOptions()
+        self._path = options.answer_path
+        self._base_headers = CIMultiDict(_BASE_HEADERS)
+        self._base_headers.update(options.headers)
         connect_ms = min(CONNECT_TIMEOUT_MS, timeout_ms / 2)
         self._timeout = aiohttp.ClientTimeout(total=timeout_ms / 1000, connect=connect_ms / 1000)
         self._session: aiohttp.ClientSession | None = None
@@ -101,7 +118,7 @@ class HttpHandler:
         if len(body) >= COPIED_BYTES:
             body = bytes(memoryview(body))
         try:
-            return await self._post(body, self._headers(call.window.id, body))
+            return await self._post(body, self._headers(call, body))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             return Unavailable(error=f"no connection: {type(error).__name__}")
         except TimeoutError:
@@ -115,7 +132,7 @@ class HttpHandler:
         if session is not None:
             await session.close()
 
-    async def _post(self, body: bytes, headers: dict[str, str]) -> Result:
+    async def _post(self, body: bytes, headers: CIMultiDict[str]) -> Result:
         # Bytes of more than 1 MiB, which inline media come to, would be written in one go.
         async with self._open_session().post(
             self._url, data=io.BytesIO(body), headers=headers, allow_redirects=False
@@ -125,18 +142,14 @@ class HttpHandler:
                 return judged
             if response.status == HTTPStatus.NO_CONTENT:
                 return Silence(reason="answered 204")
-            return await _read_answer(response)
+            return await _read_answer(response, self._path)
 
-    def _headers(self, window_id: str, body: bytes) -> dict[str, str]:
-        headers = {
-            "Content-Type": "application/json",
-            "Accept": "application/json, text/plain",
-            "User-Agent": "inturn",
-            "webhook-id": window_id,
-            "Idempotency-Key": window_id,
-        }
+    def _headers(self, call: Call, body: bytes) -> CIMultiDict[str]:
+        headers, window_id = self._base_headers.copy(), call.window.id
+        headers["webhook-id"] = headers["Idempotency-Key"] = window_id
+        headers["traceparent"] = traceparent_of(window_id, call.attempt)
         if self._key is not None:
-            headers |= signature_headers(self._key, window_id, int(time.time()), body)
+            headers.update(signature_headers(self._key, window_id, int(time.time()), body))
         return headers
 
     def _open_session(self) -> aiohttp.ClientSession:
@@ -150,14 +163,14 @@ class HttpHandler:
         return self._session
 
 
-async def _read_answer(response: aiohttp.ClientResponse) -> Answer:
+async def _read_answer(response: aiohttp.ClientResponse, path: AnswerPath | None) -> Answer:
     """The body up to the limit, counted after decompression; the rest is never read."""
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > ANSWER_MAX_BYTES:
             return Retry(error=f"the answer is larger than {ANSWER_MAX_BYTES} bytes")
-    return read_body(response.headers.get("Content-Type", ""), bytes(body))
+    return read_body(response.headers.get("Content-Type", ""), bytes(body), path)
 
 
 def parse_url(text: str) -> URL:

@@ -6,12 +6,15 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from shared.handlers.http_options import HttpOptions
 from shared.model import Group, Media, Reply, Silence
 from tests.support.handler_server import (
     Answer,
@@ -82,6 +85,63 @@ async def test_the_request_is_signed(secret: str, key: bytes) -> None:
     assert not is_signed(request.headers, request.body + b" ", key)
     assert not is_signed(request.headers, request.body, key + b"x")
     assert abs(int(request.headers["webhook-timestamp"]) - time.time()) < 60
+
+
+async def test_the_specifications_own_package_verifies_the_request() -> None:
+    """Whoever follows Standard Webhooks with its library accepts a call, and no changed one."""
+    receiver = Webhook(WHSEC)
+    async with HandlerServer() as server:
+        async with handler_to(server.url, WHSEC) as handler:
+            await handler.answer(make_call(["grüß dich"]))
+        (request,) = server.calls
+    headers = dict(request.headers)
+    assert receiver.verify(request.body, headers) == request.json
+    for changed in ({"webhook-id": "w_other"}, {"webhook-timestamp": "1700000000"}):
+        with pytest.raises(WebhookVerificationError):
+            receiver.verify(request.body, {**headers, **changed})
+    with pytest.raises(WebhookVerificationError):
+        receiver.verify(request.body.replace(b"dich", b"euch"), headers)
+
+
+async def test_configured_headers_go_out() -> None:
+    """What an endpoint asks for is sent with every call, and replaces only what it may."""
+    options = HttpOptions(headers=(("X-API-Key", "k-4711"), ("user-agent", "shop")))
+    assert "k-4711" not in repr(options)
+    async with HandlerServer() as server:
+        async with handler_to(server.url, options=options) as handler:
+            await handler.answer(make_call())
+            await handler.answer(make_call())
+        for request in server.calls:
+            assert request.headers["X-API-Key"] == "k-4711"
+            assert request.headers["User-Agent"] == "shop"
+            assert request.headers["Content-Type"] == "application/json"
+
+
+async def test_a_window_is_one_trace_and_each_attempt_a_span() -> None:
+    """The header has the form of W3C, and is made of the window's id and the attempt alone."""
+    window_id = make_call().window.id
+    async with HandlerServer() as server, handler_to(server.url) as handler:
+        for attempt in (1, 2, 2):
+            await handler.answer(make_call(attempt=attempt))
+        await handler.answer(make_call(user="another"))
+        found = [request.headers["traceparent"] for request in server.calls]
+    forms = [re.fullmatch(r"00-([0-9a-f]{32})-([0-9a-f]{16})-01", one) for one in found]
+    traces, spans = zip(*(form.groups() for form in forms if form), strict=True)
+    assert traces[0] == hashlib.sha256(window_id.encode()).hexdigest()[:32]
+    assert traces[:3] == (traces[0],) * 3
+    assert traces[3] != traces[0]
+    assert spans[0] != spans[1] == spans[2]
+
+
+async def test_the_answer_is_read_at_the_configured_path() -> None:
+    """A service's own form of answers needs no other program between."""
+    answer = Answer.json({"data": {"outputs": {"text": "hello"}, "cost": 3}})
+    options = HttpOptions(answer_path=("data", "outputs", "text"))
+    async with (
+        HandlerServer([answer]) as server,
+        handler_to(server.url, options=options) as handler,
+    ):
+        assert await handler.answer(make_call()) == Reply(texts=("hello",))
 
 
 async def test_connections_are_reused() -> None:

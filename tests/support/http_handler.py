@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 from shared.handlers import Handler
 from shared.handlers.factory import handler_for
+from shared.handlers.http_options import HttpOptions
 from shared.model import Result
 from tests.support.handler_server import Answer, HandlerServer
 from tests.support.windows import make_call
@@ -16,10 +17,13 @@ from tests.support.windows import make_call
 
 @asynccontextmanager
 async def handler_to(
-    url: str, secret: str | None = None, timeout_ms: int = 10_000
+    url: str,
+    secret: str | None = None,
+    timeout_ms: int = 10_000,
+    options: HttpOptions | None = None,
 ) -> AsyncIterator[Handler]:
     """The handler that the setting ``url`` gives, closed at the end."""
-    handler = handler_for(url, secret=secret, timeout_ms=timeout_ms)
+    handler = handler_for(url, secret=secret, timeout_ms=timeout_ms, http=options)
     try:
         yield handler
     finally:

@@ -194,10 +194,20 @@ def test_a_file_that_cannot_be_read_is_refused(content: bytes, config: Path) -> 
 
 
 def test_instances_that_are_no_json_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one setting that the environment gives as JSON."""
+    """One of the two settings that the environment gives as JSON."""
     monkeypatch.setenv("INTURN_INSTANCES", "{")
 
     assert [one.partition(": ")[0] for one in problems()] == ["INTURN_INSTANCES"]
+
+
+def test_headers_that_are_no_json_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one; what stands in it is not repeated."""
+    monkeypatch.setenv("INTURN_HANDLER_HEADERS", "X-Key: k-4711")
+
+    (found,) = problems()
+
+    assert found.startswith("INTURN_HANDLER_HEADERS: is not JSON")
+    assert "4711" not in found
 
 
 def test_secrets_come_by_reference_and_are_not_shown(

@@ -1,0 +1,35 @@
+"""What the settings say of an HTTP handler besides its URL, its secret and its time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from shared.handlers.answer_path import AnswerPath, parse_answer_path
+from shared.instance_settings import InstanceSettings
+from shared.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpOptions:
+    """Headers that go out with every call, and where in a JSON answer the reply stands."""
+
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    answer_path: AnswerPath | None = None
+
+    @classmethod
+    def of(cls, settings: Settings, own: InstanceSettings | None) -> HttpOptions:
+        """
+        What holds for an instance; ``own`` is None for the general handler.
+
+        What is set for all belongs to the general handler: an instance with a handler of its own
+        has only its own, for one service's API key is nothing to send to another.
+        """
+        headers, path = settings.handler_headers, settings.answer_path
+        if own is not None:
+            is_general = own.handler is None
+            headers = {**(headers if is_general else {}), **own.handler_headers}
+            path = own.answer_path or (path if is_general else None)
+        return cls(
+            headers=tuple((name, value.get_secret_value()) for name, value in headers.items()),
+            answer_path=parse_answer_path(path) if path else None,
+        )
