@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from consumer.bodies import size_bytes
 from consumer.window import Cut, Rules, freeze
@@ -73,11 +74,14 @@ class State(Struct, eq=False, gc=False):
         return freeze(self.entries[: self.cut.size], self.closed_by, self.cut.due_ms)
 
     def size_window(self) -> None:
-        """Measure the window that may start."""
+        """Fix and measure the window that may start: what comes from now on is the next one's."""
+        cut = self.cut
         if self.window is not None:
             self.window_bytes = size_bytes(self.window.entries)
-        elif self.cut is not None:
-            self.window_bytes = size_bytes(self.entries[: self.cut.size])
+        elif cut is not None:
+            if cut.size is None:
+                self.cut = replace(cut, size=len(self.entries))
+            self.window_bytes = size_bytes(self.entries[: cut.size])
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from msgspec import structs
 
 from consumer.conversation import Phase, State
@@ -75,6 +76,23 @@ def test_window_starts_at_its_due_time_and_not_before() -> None:
     observe(memory, 8000)
     _, window = start_one(memory)
     assert (len(window.entries), window.closed_by) == (2, ClosedBy.MAX_WAIT)
+
+
+@pytest.mark.parametrize("closed_by", [ClosedBy.MAX_WAIT, ClosedBy.CLOCK])
+def test_what_comes_while_a_closed_window_waits_for_a_slot_is_the_next_ones(
+    closed_by: ClosedBy,
+) -> None:
+    """Its extent is what it was when it closed, however long it waits to start."""
+    memory = make_memory(make_entry(0), make_entry(5))
+    if closed_by is ClosedBy.CLOCK:
+        observe(memory, 100, at_s=111.0)
+    else:
+        observe(memory, 8000)
+    assert memory.has_startable()
+    memory.learn(make_entry(8001), 111.0)
+    state, window = start_one(memory)
+    assert (len(window.entries), window.closed_by) == (2, closed_by)
+    assert [entry.id.ms - START_MS for entry in state.entries] == [8001]
 
 
 def test_next_window_waits_for_the_one_in_hand() -> None:
