@@ -142,7 +142,7 @@ async def measure(report: Report, arguments: argparse.Namespace) -> None:
     }
     _add_rows(report, least)
     add_counting(report)
-    add_floor(report)
+    await add_floor(report)
 
 
 def _add_rows(report: Report, costs: Mapping[str, Cost]) -> None:
