@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession
 
-from tests.support.door_system import POISON, REPLY, door_system
+from ops.chaos.processes import free_port
+from shared.providers.registry import PROVIDERS
+from tests.support.door_server import instance_of, signed
+from tests.support.door_system import POISON, REPLY, as_toml, door_system
 from tests.support.doors import INSTANCE, Door, Hook, doors
+from tests.support.service_process import ServiceProcess
 from tests.support.waiting import eventually
 
 each_door = pytest.mark.parametrize("door", doors(), ids=lambda door: str(door.provider))
@@ -73,6 +78,7 @@ async def test_secrets_are_left_nowhere(
         await eventually(lambda: made.provider.that_say(REPLY), "a reply")
         await made.handled()
         await knock_as_strangers(made.send, door)
+        await shake_hands(made.send, door)
         made.consumer.pause()
         for hook in (*door.burst()[0], *door.others()):
             await made.knock(hook)
@@ -97,3 +103,34 @@ async def knock_as_strangers(send: Any, door: Door) -> None:
     stranger = Hook(body=hook.body, headers=hook.headers, query=query, method=hook.method)
     assert await send(stranger) == 401
     assert await send(Hook(body=b'{"apikey": "planted-in-a-body"')) == 401
+
+
+async def shake_hands(send: Any, door: Door) -> None:
+    """Meta's handshake, with the right token and with another."""
+    if "GET" not in PROVIDERS[door.provider].greets:
+        return
+    right = door.settings["verify_token"]
+    assert right.startswith("planted-")
+    for token, status in ((right, 200), ("planted-by-a-stranger", 403)):
+        query = f"hub.mode=subscribe&hub.challenge=1158&hub.verify_token={token}"
+        assert await send(Hook(body=b"", method="GET", query=query)) == status
+
+
+async def test_secrets_are_not_in_the_spool(prefix: str, tmp_path: Path) -> None:
+    """While there is no Redis messages go to disk, raw and all, and secrets do not."""
+    (door,) = (door for door in doors() if door.provider == "evolution")
+    config = tmp_path / "inturn.toml"
+    own = instance_of(door, base_url="http://127.0.0.1:9")
+    config.write_text(f"[instances.{INSTANCE}]\n" + as_toml(own))
+    settings = {"redis_url": f"redis://127.0.0.1:{free_port()}", "prefix": prefix}
+    settings |= {"config": str(config), "store_raw": "true", "log_level": "debug"}
+    async with ServiceProcess("ingest", tmp_path, settings) as ingest, ClientSession() as session:
+        hook = signed(door, door.text("hello on disk", 1))
+        url = f"{ingest.url}{door.path(hook)}"
+        async with session.post(url, data=hook.body, headers=hook.headers) as answer:
+            assert answer.status == 200
+            assert (await answer.json())["accepted"][0]["spooled"]
+        files = [path for path in (tmp_path / "spool").rglob("*") if path.is_file()]
+        kept = b"".join(path.read_bytes() for path in files) + ingest.log.read_bytes()
+        assert b"hello on disk" in kept
+        assert b"planted" not in kept
