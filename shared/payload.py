@@ -6,6 +6,7 @@ Who sends may have proven nothing yet, and values cost more than their bytes.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import orjson
@@ -18,10 +19,19 @@ JSON_DEPTH_MAX = 64
 JSON_VALUES_MAX = 1_000_000
 """Lists of empty lists take 50 times their bytes in memory; real payloads hold some thousands."""
 
+_HALVES = re.compile(
+    rb"\\(?:(\\|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
+"""Half a surrogate pair; an escaped backslash and a whole pair are matched to be passed over."""
+
 
 def parse_json(body: bytes) -> Any:
     """
     The JSON value in ``body``.
+
+    Half a surrogate pair in a text, which JavaScript writes of an emoji that it cut through,
+    becomes U+FFFD: no message is refused for it.
 
     Raises:
         RequestRefused: 400, it is none, nests too deep or holds too many values.
@@ -31,7 +41,7 @@ def parse_json(body: bytes) -> Any:
     if len(body) > JSON_VALUES_MAX and containers + body.count(b",") > JSON_VALUES_MAX:
         raise RequestRefused(400, "json_too_large", "the body holds too many JSON values")
     try:
-        value = orjson.loads(body)
+        value = _loads(body)
     except orjson.JSONDecodeError as error:
         # orjson has a limit of 1024 levels of its own.
         if "depth limit" in error.msg:
@@ -41,6 +51,15 @@ def parse_json(body: bytes) -> Any:
     if containers > JSON_DEPTH_MAX and not _is_shallow(value):
         raise _too_deep()
     return value
+
+
+def _loads(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        if "surrogate" not in error.msg or body.count(rb"\u") > JSON_VALUES_MAX:
+            raise
+    return orjson.loads(_HALVES.sub(lambda each: each[0] if each[1] else rb"\ufffd", body))
 
 
 def count_containers(body: bytes) -> int:

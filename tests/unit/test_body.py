@@ -42,6 +42,21 @@ def test_objects_nest_as_lists_do() -> None:
         parse_json(b'{"a": [' * 40 + b"1" + b"]}" * 40)
 
 
+@pytest.mark.parametrize(
+    "written, read",
+    [
+        (rb"Ana \ud83d", "Ana \ufffd"),
+        (rb"\uDE00 Ana", "\ufffd Ana"),
+        (rb"\ud83d\ud83d\ude00", "\ufffd\U0001f600"),
+        (rb"\ud83d\u0041", "\ufffdA"),
+        (rb"\\ud83d \ud83d", "\\ud83d \ufffd"),
+    ],
+)
+def test_half_an_emoji_costs_no_message(written: bytes, read: str) -> None:
+    """JavaScript cuts names through an emoji, and writes the half that is left."""
+    assert parse_json(b'{"name": "' + written + b'"}') == {"name": read}
+
+
 def test_json_of_too_many_values_is_refused() -> None:
     """A million values are read, one more is 400, however few bytes each of them has."""
     assert len(parse_json(b"[" + b"1," * (JSON_VALUES_MAX - 1) + b"1]")) == JSON_VALUES_MAX
