@@ -302,6 +302,38 @@ async def test_a_mute_holds_for_another_worker(redis_url: str, prefix: str) -> N
         assert shop.handler.calls == []
 
 
+async def test_an_echo_mutes_nobody_while_another_worker_still_sends(
+    redis_url: str, prefix: str
+) -> None:
+    """The partition has moved on, and the send of its last owner has not ended yet."""
+    release = asyncio.Event()
+
+    async def send(call: HandlerCall) -> Answer:
+        if call.json["text"] == "to 1":
+            await release.wait()
+        return taken(call)
+
+    async with (
+        shop_with(redis_url, prefix, send=send, drain_ms=20_000) as shop,
+        shop.deployment.worker() as first,
+    ):
+        await shop.deployment.say("ann", "1")
+        await shop.provider.wait_for_calls(1)
+        async with shop.deployment.worker() as second:
+            first.stopping.set()
+            await second.owns(4)
+            assert await shop.hears_echo("id of to 1") == "human"
+            await shop.deployment.say("ann", "2")
+            await shop.handler.wait_for_calls(2)
+            await shop.hears_echo("by hand", user="bob")
+            await shop.deployment.say("bob", "hi")
+            await shop.deployment.finished()
+            release.set()
+            await shop.sent(2)
+            assert await shop.hears_echo("id of to 1") == "echo"
+            assert sorted(await shop.outcomes()) == ["answered", "answered", "muted"]
+
+
 async def test_a_conversation_with_a_person_is_finished_without_a_call(
     redis_url: str, prefix: str
 ) -> None:
