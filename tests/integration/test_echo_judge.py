@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -63,6 +64,20 @@ async def dead_pipe() -> AsyncIterator[Pipe]:
 async def test_without_redis_nobody_knows_whose_it_is(dead_pipe: Pipe, keys: Keys) -> None:
     """It is counted as what it certainly is, and nothing is raised."""
     judge = EchoJudge(dead_pipe, keys, SETTINGS).judge
+    assert await judge("own", [echo("ann", "A"), echo("bob", "B")]) == {"from_me": 2}
+
+
+async def test_a_redis_that_does_not_answer_delays_nobody_for_long(
+    pipe: Pipe, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The webhook's own answer waits for it, so the wait is short."""
+    monkeypatch.setattr("ingest.echoes.LIMIT_S", 0.01)
+
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(pipe, "script", never)
+    judge = EchoJudge(pipe, keys, SETTINGS).judge
     assert await judge("own", [echo("ann", "A"), echo("bob", "B")]) == {"from_me": 2}
 
 
