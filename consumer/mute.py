@@ -18,6 +18,7 @@ import structlog
 from consumer.attempt import Running
 from consumer.retry import Decision, Finish
 from shared.errors import BrokerRefused, BrokerUnavailable
+from shared.model import Window
 
 PAUSE_S = 0.1
 PAUSE_MAX_S = 2.0
@@ -53,15 +54,16 @@ class Mutes:
 
     def begin(self, running: Running) -> None:
         """Have a started window's handler called, unless a person has its user."""
-        last = running.window.in_sent_order()[-1].message
-        if last.with_human:
+        window = running.window
+        if _is_with_human(window):
             self._settle(running, WITH_HUMAN)
             return
         if self._mute_ms_of is not None:
-            running.mute_ms = self._mute_ms_of(last.instance, last.connection)
+            connection = window.entries[0].message.connection
+            running.mute_ms = self._mute_ms_of(window.instance, connection)
             if running.mute_ms:
                 asking = self._call_unless_muted(running)
-                self._tasks.create_task(asking, name=f"mute-{running.window.id}")
+                self._tasks.create_task(asking, name=f"mute-{window.id}")
                 return
         self._call(running)
 
@@ -94,6 +96,14 @@ class Mutes:
                 log.warning("mute.unknown", window=running.window.id, error=str(error))
             await asyncio.sleep(pause_s * (0.5 + random.random()))
             pause_s = min(2 * pause_s, PAUSE_MAX_S)
+
+
+def _is_with_human(window: Window) -> bool:
+    """Whether the user's last message was; to look for any spares most windows their order."""
+    for entry in window.members:
+        if entry.message.with_human:
+            return window.in_sent_order()[-1].message.with_human
+    return False
 
 
 def muted_until(known: Mapping[bytes, bytes], mute_ms: int) -> int:
