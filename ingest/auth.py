@@ -124,6 +124,7 @@ class WebhookGuard:
 
     def __init__(self, settings: Settings) -> None:
         self._secrets = {name: secrets_of(settings, name) for name in settings.instances}
+        self._providers = {name: own.provider for name, own in settings.instances.items()}
 
     def check(
         self,
@@ -139,7 +140,9 @@ class WebhookGuard:
             RequestRefused: 401, for whatever reason.
         """
         secrets = self._secrets.get(instance or "")
-        if not secrets:
+        if self._providers.get(instance or "") not in (None, provider.name):
+            allowed = False  # its secrets are to be proven in its own provider's way
+        elif not secrets:
             allowed = is_local(request)
         elif OPEN_SECRET in secrets:
             allowed = True

@@ -16,17 +16,21 @@ from shared.settings import Settings
 
 
 class Recipients:
-    """The instances behind one connection."""
+    """The instances behind the connection of ``path``, which is the instance that a path names."""
 
-    def __init__(self, connection: str, provider: Provider, settings: Settings) -> None:
-        own = settings.instance(connection)
-        self._own = _recipient(connection, own, settings)
+    def __init__(self, path: str, provider: Provider, settings: Settings) -> None:
+        own = settings.instance(path)
+        self._connection = own.connection or path
+        connection = settings.instance(self._connection)
+        self._own = _recipient(path, settings)
         self._settings = provider.account_settings
         self._accounts = dict(_accounts_of(own, provider))
-        self._several = own.serves_several
+        self._through = _recipient(self._connection, settings)
+        self._several = connection.serves_several
+        self._named = settings.instances.keys()
         self._written_down = {
-            **_accounts_behind(connection, provider, settings),
-            **dict.fromkeys(self._accounts.items(), self._own),
+            **_accounts_behind(self._connection, provider, settings),
+            **dict.fromkeys(_known_as(self._connection, connection, provider), self._through),
         }
 
     def of(
@@ -38,9 +42,9 @@ class Recipients:
         """
         The instance that messages for ``account`` are for; None: it is not one of these.
 
-        A payload that names no account speaks for the connection itself, and so does one whose
-        account nobody has written down, unless the connection's own, in the same ``setting``, is
-        another. Of several accounts the first that is written down counts.
+        A payload that names no account speaks for the path's instance itself, and so does one
+        whose account nobody has written down, unless the instance's own, in the same ``setting``,
+        is another. Of several accounts the first that is written down counts.
         """
         if not self._settings or (account is None and not others):
             return self._own
@@ -58,16 +62,17 @@ class Recipients:
         return self._own
 
     def _unnamed(self, account: str) -> Recipient | None:
-        own = self._own
-        if account == own.instance:
-            return own
-        if not is_instance_name(account):
+        """An account under its own name, which no instance of the settings may have."""
+        through = self._through
+        if account == through.instance:
+            return through
+        if account in self._named or not is_instance_name(account):
             return None
         return Recipient(
             instance=account,
-            connection=own.instance,
-            store_raw=own.store_raw,
-            groups=own.groups,
+            connection=through.instance,
+            store_raw=through.store_raw,
+            groups=through.groups,
         )
 
 
@@ -92,10 +97,14 @@ def _accounts_behind(
     found: dict[tuple[str, str], Recipient] = {}
     for name, own in settings.instances.items():
         if own.connection == connection:
-            recipient = _recipient(name, own, settings)
-            accounts = _accounts_of(own, provider) or [(provider.account_settings[0], name)]
-            found |= dict.fromkeys(accounts, recipient)
+            recipient = _recipient(name, settings)
+            found |= dict.fromkeys(_known_as(name, own, provider), recipient)
     return found
+
+
+def _known_as(name: str, own: InstanceSettings, provider: Provider) -> list[tuple[str, str]]:
+    """An instance's accounts; where its settings name none, its own name."""
+    return _accounts_of(own, provider) or [(each, name) for each in provider.account_settings[:1]]
 
 
 def _accounts_of(own: InstanceSettings, provider: Provider) -> list[tuple[str, str]]:
@@ -104,7 +113,8 @@ def _accounts_of(own: InstanceSettings, provider: Provider) -> list[tuple[str, s
     return [(setting, account) for setting, account in named if account is not None]
 
 
-def _recipient(name: str, own: InstanceSettings, settings: Settings) -> Recipient:
+def _recipient(name: str, settings: Settings) -> Recipient:
+    own = settings.instance(name)
     return Recipient(
         instance=name,
         store_raw=settings.store_raw if own.store_raw is None else own.store_raw,

@@ -147,7 +147,7 @@ class Webhooks:
         with await self._bodies.read(request, limit) as body:
             evidence = self._evidence(request, body)
             connection, payload = self._verified(request, provider, evidence, path_instance)
-            recipients = to or Recipients(connection, provider, self._settings)
+            recipients = to or Recipients(path_instance or connection, provider, self._settings)
             parsed = provider.parse(payload, self._options(evidence, recipients))
             kept = await self._intake.take(parsed.messages, provider.messages_max)
         ignored = await self._count_ignored(provider.name, connection, parsed)

@@ -165,6 +165,38 @@ async def test_a_written_none_opens_an_instance_and_warns(server: IngestServer) 
     assert [line["instance"] for line in warnings] == ["Open"]
 
 
+@pytest.mark.parametrize("given", [with_key(), {"Authorization": f"Bearer {SECRET}"}])
+async def test_a_secret_is_no_proof_at_another_providers_door(
+    server: IngestServer, given: dict[str, str]
+) -> None:
+    """An instance's secret vouches in its provider's way only, not as a token elsewhere."""
+    message = {"user": "u", "text": "hi", "message_id": "m"}
+
+    answer = await server.post("/webhooks/standard/Front%20Desk", message, headers=given)
+
+    assert (answer.status, answer.error) == (401, "unauthorized: unauthorized")
+    assert server.appender.messages == []
+
+
+@pytest.mark.parametrize("query", ["", "?secret=s3cret"])
+async def test_the_path_of_an_instance_behind_a_connection_is_its_own(query: str) -> None:
+    """Whichever way the path is looked up, the connection's secret counts, and the path names."""
+    instances: dict[str, Any] = {
+        "main": {"provider": "evolution", "secret": SECRET},
+        "second": {"connection": "main"},
+    }
+    headers = {} if query else with_key()
+    async with serving(Settings(instances=instances)) as server:
+        path = f"{HOOK}/second{query}"
+        for named in ("Somebody", "main"):
+            payload = webhook(text_item(), instance=named)
+            assert (await server.post(path, payload, headers=headers)).status == 200
+        wrong = path.replace(SECRET, "wrong")
+        assert (await server.post(wrong, TEXT, headers=with_key("wrong"))).status == 401
+
+        assert [message.instance for message in server.appender.messages] == ["second", "main"]
+
+
 async def test_what_is_no_message_is_answered_and_counted(server: IngestServer) -> None:
     """Other events are 200, or Evolution would send them again, and are counted by kind."""
     event = webhook({"state": "open"}, event="connection.update")

@@ -9,6 +9,7 @@ import pytest
 from ingest.recipients import Recipients, connection_of
 from shared.providers import Recipient
 from shared.providers.evolution import Evolution
+from shared.providers.telegram import Telegram
 from shared.providers.twilio import Twilio
 from shared.settings import Settings
 
@@ -65,6 +66,65 @@ def test_accounts_that_nobody_wrote_down_stand_for_themselves_where_that_is_allo
     assert recipients.of("shop 17") == Recipient(instance="shop 17", connection="main", groups=True)
     assert recipients.of(None) == Recipient(instance="main", groups=True)
     assert recipients.of("line\nbreak") is None
+
+
+def test_an_unnamed_account_cannot_take_an_instances_name() -> None:
+    """Who may speak for any account of one connection does not speak for another's instance."""
+    recipients = behind("main", main={"serves_several": True}, victim={"secret": "x"})
+
+    assert recipients.of("victim") is None
+
+
+@pytest.mark.parametrize(
+    "account, found",
+    [
+        (None, "second"),
+        ("anything", "second"),
+        ("second", "second"),
+        ("Desk 1", "main"),
+        ("Desk 3", "third"),
+    ],
+)
+def test_the_path_of_an_instance_behind_a_connection_names_it(
+    account: str | None, found: str
+) -> None:
+    """Where the payload says nothing that is written down, the path does."""
+    recipients = behind(
+        "second",
+        main={"instance_name": "Desk 1"},
+        second={"connection": "main"},
+        third={"connection": "main", "instance_name": "Desk 3"},
+    )
+
+    assert recipients.of(account) == Recipient(instance=found)
+
+
+def test_a_named_path_of_another_account_takes_no_others() -> None:
+    """The instance's own account counts, not its connection's."""
+    recipients = behind(
+        "second",
+        main={},
+        second={"connection": "main", "instance_name": "Desk 2"},
+    )
+
+    assert recipients.of("Desk 2") == Recipient(instance="second")
+    assert recipients.of("Desk 9") is None
+
+
+def test_a_path_behind_a_connection_of_several_takes_their_names() -> None:
+    """An account that nobody wrote down is its own, under the connection that vouched for it."""
+    recipients = behind("second", main={"serves_several": True}, second={"connection": "main"})
+
+    assert recipients.of("shop 17") == Recipient(instance="shop 17", connection="main")
+    assert recipients.of("main") == Recipient(instance="main")
+
+
+def test_payloads_that_name_no_account_are_the_paths() -> None:
+    """Telegram's updates never say which bot they are for."""
+    known = Settings(instances={"main": {}, "second": {"connection": "main"}})
+
+    for name in ("main", "second"):
+        assert Recipients(name, Telegram(), known).of(None) == Recipient(instance=name)
 
 
 NUMBER = "whatsapp:+4930555000001"
