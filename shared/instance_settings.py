@@ -189,7 +189,20 @@ class InstanceSettings(WindowSettings, ModelSettings, ProviderSettings):
         if self.provider is None:
             return []
         provider = _known_providers()[self.provider]
-        return [*self._foreign(provider), *self._missing(provider), *provider.problems_of(self)]
+        return [
+            *self._foreign(provider),
+            *self._missing(provider),
+            *self._unreachable(provider),
+            *provider.problems_of(self),
+        ]
+
+    def _unreachable(self, provider: Provider) -> list[str]:
+        """What asks for accounts where payloads name none."""
+        if provider.account_settings:
+            return []
+        asked = [name for name in ("connection", "serves_several") if getattr(self, name)]
+        why = "does not say which account a message is for: each instance has a path of its own"
+        return [f"{name} is not possible: provider {provider.name} {why}" for name in asked]
 
     def _foreign(self, provider: Provider) -> list[str]:
         own = provider.settings_of_its_own

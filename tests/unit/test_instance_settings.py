@@ -116,6 +116,7 @@ def test_a_connection_must_be_one(connection: str) -> None:
     [
         ({"account_sid": "AC1"}, "second: account_sid is no setting of provider evolution"),
         ({"token": "t"}, "second: base_url is missing"),
+        ({"secret": "x"}, "second: secret is its connection's, main"),
     ],
 )
 def test_behind_a_connection_the_same_is_refused(own: dict[str, Any], wrong: str) -> None:
@@ -123,6 +124,15 @@ def test_behind_a_connection_the_same_is_refused(own: dict[str, Any], wrong: str
     instances = {"main": {"provider": "evolution"}, "second": {"connection": "main"} | own}
     with pytest.raises(ValidationError, match=wrong):
         Settings(instances=instances)
+
+
+def test_several_accounts_need_a_provider_that_names_them() -> None:
+    """A bot of Telegram has its own path: behind another's, nothing would ever reach it."""
+    main = {"provider": "telegram"}
+
+    with pytest.raises(ValidationError, match="second: connection is not possible: provider tele"):
+        Settings(instances={"main": main, "second": {"connection": "main"}})
+    assert "serves_several is not possible" in problem(**main, serves_several=True)
 
 
 def test_an_instance_has_its_connections_provider() -> None:
