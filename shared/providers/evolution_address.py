@@ -76,4 +76,6 @@ def without_device(value: Any) -> str | None:
     user = user.partition(":")[0]
     if not user or domain in NO_PERSONS or "@" in domain:
         return None
+    if not at and user.isascii() and user.isdigit():
+        return f"{user}{PHONE}"
     return f"{user}{at}{_DOMAINS.get(domain, domain)}"

@@ -27,6 +27,9 @@ from shared.providers.values import first_text, object_of, text_of
 _CLOUD_EVENTS = "application/cloudevents"
 _ATTRIBUTES = ("specversion", "id", "source", "type", "time")
 
+REPLY = "message.reply"
+"""The type of what we send, which may come back as what it is."""
+
 _SIGNALS = {
     "updated": "edit",
     "edited": "edit",
@@ -40,7 +43,7 @@ _SIGNALS = {
 }
 """What a type's last word makes of an event, whatever it holds."""
 
-_OF_THE_ACCOUNT = frozenset({"sent", "reply", "replied"})
+_OF_THE_ACCOUNT = "sent"
 """A type's last word where a message is not the user's, but goes to the user."""
 
 
@@ -114,7 +117,8 @@ def events_in(payload: Any, delivery_id: str | None) -> list[Event]:
 
 def _event_of(payload: Mapping[str, Any], delivery_id: str | None) -> Event:
     if payload.get("specversion") is not None:
-        return _enveloped(payload, _cloud_data(payload), _cloud_id(payload), payload.get("time"))
+        event_id = _cloud_id(payload) or delivery_id
+        return _enveloped(payload, _cloud_data(payload), event_id, payload.get("time"))
     if "data" in payload and "user" not in payload:
         return _enveloped(payload, payload["data"], delivery_id, payload.get("timestamp"))
     return Event(id=delivery_id, sent_at=None, items=_items_in(payload), is_bare=True)
@@ -128,7 +132,7 @@ def _enveloped(payload: Mapping[str, Any], data: Any, event_id: str | None, at: 
         sent_at=moment_of(at),
         items=_items_in(data),
         signal=_SIGNALS.get(last),
-        is_echo=last in _OF_THE_ACCOUNT,
+        is_echo=last == _OF_THE_ACCOUNT or words == REPLY.split("."),
     )
 
 

@@ -18,9 +18,8 @@ from shared.handlers.signature import signature_headers, signing_key
 from shared.instance_settings import InstanceSettings
 from shared.providers import Address, SendRefused, SendResult
 from shared.providers.calling import Answer, call, judge_status
+from shared.providers.standard_event import REPLY
 from shared.providers.values import first_text, object_of
-
-TYPE = "message.reply"
 
 
 async def send_text(
@@ -40,7 +39,7 @@ async def send_text(
     webhook_id = address.text_id or f"t_{uuid.uuid4().hex}"
     body = orjson.dumps(
         {
-            "type": TYPE,
+            "type": REPLY,
             "timestamp": datetime.fromtimestamp(now_s, UTC).isoformat(timespec="milliseconds"),
             "data": {
                 "instance": settings.instance_name or address.instance,

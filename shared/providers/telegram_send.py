@@ -7,6 +7,7 @@ of the path. See https://core.telegram.org/bots/api#making-requests.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -88,7 +89,7 @@ def _judge(answer: Answer) -> SendResult:
     judged = judge_status(answer, sent_id or None, refusal=_reason(told))
     wait_s = integer_of(object_of(told.get("parameters")).get("retry_after"))
     if isinstance(judged, SendRetry) and wait_s is not None:
-        return SendRetry(error=judged.error, after_ms=wait_s * 1000)
+        return replace(judged, after_ms=wait_s * 1000)
     if isinstance(judged, Sent) and told.get("ok") is False:
         return SendRefused(error=f"{answer.error}, and that it was not sent: {_reason(told)}")
     return judged

@@ -102,7 +102,7 @@ def read_item(
     if author is None:
         return "malformed"
     kind, text = _content_of(item, kind_name)
-    body = object_of(item.get(kind_name))
+    body = object_of(item.get(kind_name)) or object_of(item.get(kind.value))
     return Message(
         instance=recipient.instance,
         connection=recipient.connection,

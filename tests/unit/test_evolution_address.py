@@ -45,6 +45,8 @@ WITH_GROUPS = {"recipient_of": recipient(INSTANCE, groups=True)}
         {"remoteJid": JID, "previousRemoteJid": f"{LID}@lid"},
         {"remoteJid": None, "remoteJidAlt": JID},
         {"remoteJid": {"user": PHONE}, "senderPn": JID},
+        {"remoteJid": f"{LID}@lid", "senderPn": PHONE},
+        {"remoteJid": PHONE},
     ],
 )
 def test_a_person_is_one_user_whatever_field_has_the_phone(changes: dict[str, Any]) -> None:

@@ -92,6 +92,12 @@ def test_several_messages_of_one_webhook_are_told_apart() -> None:
     assert [one.message_id for one in parsed.messages] == ["msg_1:0", "msg_1:1"]
 
 
+def test_a_cloud_event_that_lacks_its_source_is_known_by_its_webhook() -> None:
+    """A null attribute is none: without it a retry would be another message."""
+    event = cloud_event({"user": "u", "text": "hi"}, source=None)
+    assert only_message(event, {"webhook-id": "msg_1"}).message_id == "msg_1"
+
+
 def test_a_cloud_event_is_known_by_source_and_id() -> None:
     """The same id of another source is another event; the webhook's id says nothing of it."""
     data = {"user": "u", "text": "hi"}
@@ -127,6 +133,12 @@ def test_a_message_to_the_user_is_an_echo(event: str) -> None:
     """What the account said itself is told apart by its id: ours, or a person's."""
     parsed = parse(envelope(GOOD, event))
     assert parsed == Parsed(echoes=(Echo(instance=INSTANCE, user="guest-7", message_id="m-1"),))
+
+
+@pytest.mark.parametrize("event", ["customer.reply", "user.replied", "message.replied"])
+def test_a_users_reply_is_a_message(event: str) -> None:
+    """Only ``message.reply`` is what we call our own."""
+    assert only_message(envelope(GOOD, event)).message_id == "m-1"
 
 
 @pytest.mark.parametrize(

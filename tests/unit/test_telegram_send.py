@@ -101,7 +101,7 @@ async def test_too_many_requests_wait_as_long_as_told() -> None:
     body = refused(429, "Too Many Requests: retry after 31", retry_after=31)
     result = await result_of(429, body, {"Retry-After": "5"})
     assert isinstance(result, SendRetry)
-    assert result.after_ms == 31_000
+    assert (result.after_ms, result.unsent) == (31_000, True)
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])

@@ -99,6 +99,13 @@ def test_media_are_read(
     assert message.media == Media(**({"id": "77001", "mime": "x/y"} | media))
 
 
+def test_a_voice_note_of_the_older_type_may_stand_under_audio() -> None:
+    """The type was ``voice``; its file must not be lost for it."""
+    message = only(whatsapp(whatsapp_item("audio", FILE) | {"type": "voice"}))
+    assert message.kind is Kind.AUDIO
+    assert message.media == Media(id="77001", mime="x/y")
+
+
 @pytest.mark.parametrize(
     "kind_name, content, kind, text",
     [
