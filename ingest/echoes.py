@@ -64,19 +64,23 @@ class EchoJudge:
         found: Counter[str] = Counter()
         if not echoes:
             return found
-        by_partition: dict[int, list[Echo]] = {}
-        for echo in echoes:
-            number = self._keys.of(echo.instance, echo.user).number
-            by_partition.setdefault(number, []).append(echo)
         try:
             async with asyncio.timeout(LIMIT_S):
-                for number, theirs in by_partition.items():
+                for number, theirs in self._by_partition(echoes).items():
                     for begin in range(0, len(theirs), BATCH):
                         batch = theirs[begin : begin + BATCH]
                         found.update(await self._ask(number, connection, batch))
-        except (TimeoutError, BrokerUnavailable, BrokerRefused) as error:
+        except (TimeoutError, BrokerUnavailable, BrokerRefused, UnicodeEncodeError) as error:
+            # UnicodeEncodeError: half a surrogate pair, of which no key can be made
             log.info("echo.unknown", connection=connection, error=type(error).__name__)
             found[UNKNOWN] += len(echoes) - found.total()
+        return found
+
+    def _by_partition(self, echoes: Sequence[Echo]) -> Mapping[int, list[Echo]]:
+        found: dict[int, list[Echo]] = {}
+        for echo in echoes:
+            number = self._keys.of(echo.instance, echo.user).number
+            found.setdefault(number, []).append(echo)
         return found
 
     async def _ask(self, number: int, connection: str, echoes: Sequence[Echo]) -> list[str]:

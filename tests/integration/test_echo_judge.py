@@ -81,6 +81,12 @@ async def test_a_redis_that_does_not_answer_delays_nobody_for_long(
     assert await judge("own", [echo("ann", "A"), echo("bob", "B")]) == {"from_me": 2}
 
 
+async def test_what_makes_no_key_is_counted(pipe: Pipe, keys: Keys) -> None:
+    """Half of an emoji in a user's id fails no webhook."""
+    judge = EchoJudge(pipe, keys, SETTINGS).judge
+    assert await judge("own", [echo("ann\ud83d", "A"), echo("bob", "B")]) == {"from_me": 2}
+
+
 async def test_a_key_of_another_type_costs_only_the_count(pipe: Pipe, keys: Keys) -> None:
     """Somebody else writes into this Redis: an error reply is no error of the webhook's."""
     await pipe.call("SET", keys.of("own", "ann").human("own", "ann"), "x")
