@@ -19,6 +19,7 @@ import structlog
 from consumer.alarm import Alarm
 from consumer.courtesy import Courtesy, Typing
 from consumer.membership import Membership
+from consumer.places import LimitOf
 from consumer.retry import Attempt, Decision, Finish, GiveUp, Postpone, RetryRules, decide
 from consumer.store import PartitionStore
 from shared.handlers import Call, Handler
@@ -103,6 +104,7 @@ class DispatchSettings:
     timeout_ms_of: Callable[[str, str | None], int]
     handler_of: Callable[[str, str | None], Handler]
     say: Say
+    limit_of: LimitOf | None = None
     mute_ms_of: Callable[[str, str | None], int] | None = None
 
 

@@ -55,6 +55,17 @@ class State(Struct, eq=False, gc=False):
     queued_behind: bool = False
     window_bytes: int = 0
 
+    @property
+    def instance(self) -> str:
+        """Whose account it is."""
+        return self.key[0]
+
+    @property
+    def connection(self) -> str | None:
+        """What the messages of its first window came through."""
+        entries = self.entries if self.window is None else self.window.entries
+        return entries[0].message.connection
+
     def place(self, entry: Entry) -> int | None:
         """Where in ``entries`` it belongs; None: it is known already, there or in the record."""
         entries, record = self.entries, self.record

@@ -24,6 +24,7 @@ from consumer.membership import Membership
 from consumer.memory import Memory
 from consumer.mute import Mutes
 from consumer.owner import Owner
+from consumer.places import Places
 from consumer.settle import Settler
 from shared.errors import BrokerRefused, BrokerUnavailable, Fenced
 from shared.metrics import ConsumerMetrics
@@ -61,6 +62,9 @@ class Dispatcher:
         self._tasks = tasks
         self._owner_of = owner_of
         self._free = settings.slots
+        self._places: Places | None = None
+        if settings.limit_of is not None:
+            self._places = Places(settings.limit_of)
         self._bulk_in_hand = 0
         self._orphan_running = False
         self._hungry: dict[int, Owner] = {}
@@ -79,7 +83,9 @@ class Dispatcher:
         while owner.is_trusted():
             limit = min(self._free, START_BATCH)
             room_bytes = HAND_BYTES - self._bulk_in_hand
-            states = owner.memory.take_startable(limit, room_bytes, orphan=not self._orphan_running)
+            states = owner.memory.take_startable(
+                limit, room_bytes, orphan=not self._orphan_running, places=self._places
+            )
             if not states:
                 break
             begun = [(state, self._begin(owner, state)) for state in states]
@@ -87,6 +93,8 @@ class Dispatcher:
             self._tasks.create_task(
                 self._start(owner, owner.epoch, owner.memory, begun), name=f"start-{owner.number}"
             )
+        if self._places is not None:
+            self._places.wait(owner.number)
         if owner.is_trusted() and owner.memory.has_startable():
             self._hungry[owner.number] = owner
 
@@ -126,6 +134,10 @@ class Dispatcher:
         self.running.pop(running.token, None)
         self._free += 1
         self._bulk_in_hand -= running.bulk_bytes
+        if self._places is not None:
+            for number in self._places.give_back(running.window.instance):
+                if (owner := self._owner_of(number)) is not None:
+                    self._hungry[number] = owner
         if running.orphaned:
             self._orphan_running = False
         if self._hungry and not self._will_serve:

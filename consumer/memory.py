@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 from consumer.bodies import HELD_BYTES, cost_bytes, entry_cost_bytes, strip
 from consumer.conversation import Phase, State, StreamMemory, window_of
+from consumer.places import Places
 from consumer.startable import Startable
 from consumer.timers import Timers
-from consumer.window import Rules, RulesOf, extend_cut, first_cut
+from consumer.window import RulesOf, extend_cut, first_cut
 from shared.model import ClosedBy, Conversation, Entry, EntryId, Window
 from shared.record import Record
 
@@ -135,15 +136,20 @@ class Memory:
             self._queue(state)
 
     def take_startable(
-        self, limit: int, room_bytes: int = HELD_BYTES, *, orphan: bool
+        self,
+        limit: int,
+        room_bytes: int = HELD_BYTES,
+        *,
+        orphan: bool,
+        places: Places | None = None,
     ) -> list[State]:
         """
         Up to ``limit`` conversations whose window may start now; their phase is STARTING.
 
-        ``room_bytes`` are for the bulky ones. ``orphan``: one that died with its worker, and
-        runs alone, may be among them.
+        ``room_bytes`` are for the bulky ones; with ``orphan`` one that runs alone may be among
+        them. Each has taken one of its instance's ``places``.
         """
-        taken = self._startable.take(limit, room_bytes, orphan=orphan)
+        taken = self._startable.take(limit, room_bytes, orphan=orphan, places=places)
         for state in taken:
             state.phase = Phase.STARTING
         return taken
@@ -259,14 +265,11 @@ class Memory:
         state.cut = extend_cut(cut, len(state.entries) - 1, entry, rules)
         return state.cut is not cut
 
-    def _rules_for(self, state: State) -> Rules:
-        return self._rules_of(state.key[0], state.entries[0].message.connection)
-
     def _look(self, state: State, watermark_ms: int) -> bool:
         """Cut an open conversation's first window, if it is not; queue it if it is closed."""
         cut = state.cut
         if cut is None:
-            rules = state.rules = state.rules or self._rules_for(state)
+            rules = state.rules = state.rules or self._rules_of(state.instance, state.connection)
             cut = state.cut = first_cut(state.entries, rules)
             self.open[state.key] = state
         if (closed_by := cut.closes_at(watermark_ms)) is not None:

@@ -162,6 +162,7 @@ class Worker:
             timeout_ms_of=self._handlers.timeout_ms,
             handler_of=self._handlers.handler,
             say=self._say,
+            limit_of=self._handlers.limit_of(),
             mute_ms_of=mute_ms if mutes_anywhere(settings) else None,
         )
         channel = partial(channel_of, settings)

@@ -16,6 +16,7 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -91,6 +92,7 @@ class Bypass:
         self._now_ms = now_ms
         self._handlers = Handlers(settings)
         self._slots = asyncio.Semaphore(settings.handler_concurrency)
+        self._places: dict[str, asyncio.Semaphore] = {}
         self._jobs: dict[MessageKey, _Job] = {}
         self._queues: dict[Conversation, deque[_Job]] = {}
         self._deferred: set[Conversation] = set()
@@ -140,6 +142,8 @@ class Bypass:
         """Everything is in Redis: the next outage begins anew."""
         self._deferred.clear()
         self._spool.outcomes.clear()
+        if not self._jobs:
+            self._places.clear()
 
     async def settle(self, message: Message) -> Outcome | None:
         """
@@ -170,12 +174,19 @@ class Bypass:
         queue = self._queues[conversation]
         try:
             while queue:
-                async with self._slots:
+                async with self._place_for(queue[0].message), self._slots:
                     await self._work_off(conversation, queue.popleft())
         finally:
             for job in queue:
                 self._leave(job)
             del self._queues[conversation]
+
+    def _place_for(self, message: Message) -> AbstractAsyncContextManager[None]:
+        """One of its instance's places, before a slot: who waits for one takes no slot."""
+        limit = self._handlers.concurrency(message.instance, message.connection)
+        if limit is None:
+            return nullcontext()
+        return self._places.setdefault(message.instance, asyncio.Semaphore(limit))
 
     async def _work_off(self, conversation: Conversation, job: _Job) -> None:
         try:

@@ -166,6 +166,7 @@ class InstanceSettings(WindowSettings, ModelSettings, ProviderSettings):
     handler: HandlerName | None = None
     handler_secret: FollowedSecret | None = None
     handler_timeout_ms: int | None = Field(None, gt=0)
+    handler_concurrency: int | None = Field(None, ge=1, le=100_000)
     handler_headers: HandlerHeaders = Field(default_factory=dict)
     answer_path: AnswerPathText | None = None
     outbox_policy: Literal["resend", "hold"] | None = None

@@ -92,6 +92,7 @@ class Settings(ModelSettings, BaseSettings):
     handler_secret: FollowedSecret | None = None
     handler_timeout_ms: PositiveMs = 60_000
     handler_concurrency: int = Field(256, ge=1, le=100_000)
+    instance_concurrency: int | None = Field(None, ge=1, le=100_000)
     handler_images: bool = True
     history_messages: int = Field(20, ge=0, le=1000)
     history_ms: PositiveMs = 86_400_000

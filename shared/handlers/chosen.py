@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from shared.errors import StartRefused
 from shared.handlers import Handler
 from shared.handlers.factory import handler_for
@@ -26,6 +28,11 @@ class Handlers:
         self._timeouts_ms = {
             name: own.handler_timeout_ms or settings.handler_timeout_ms
             for name, own in settings.instances.items()
+        }
+        self._limits = {
+            name: own.handler_concurrency
+            for name, own in settings.instances.items()
+            if own.handler_concurrency is not None
         }
         problems: list[str] = []
         self._general = self._make(None, problems)
@@ -56,6 +63,18 @@ class Handlers:
         """The same where its connection is not known."""
         longest = max((self._settings.handler_timeout_ms, *self._timeouts_ms.values()))
         return self._timeouts_ms.get(instance, longest)
+
+    def concurrency(self, instance: str, connection: str | None = None) -> int | None:
+        """How many of its windows one worker hands over at once; None: as many as it has slots."""
+        own = self._limits.get(instance)
+        if own is None and instance not in self._by_instance and connection is not None:
+            own = self._limits.get(connection)
+        return own or self._settings.instance_concurrency
+
+    def limit_of(self) -> Callable[[str, str | None], int | None] | None:
+        """``concurrency``, if any instance has a limit."""
+        is_limited = self._limits or self._settings.instance_concurrency
+        return self.concurrency if is_limited else None
 
     async def close(self) -> None:
         """Release every handler's connections."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,32 @@ async def test_one_window_of_a_user_at_a_time_and_others_beside_it(
         "bob-1",
         "ann-2",
     ]
+
+
+async def test_an_instances_places_hold_here_too(
+    server: RedisServer, keys: Keys, tmp_path: Path, handler: HandlerServer
+) -> None:
+    """An endpoint that bears one call at a time gets one, also while Redis is away."""
+    at_once = Counter[str]()
+
+    async def answer(_call: Any) -> Answer:
+        at_once["now"] += 1
+        at_once["most"] = max(at_once["most"], at_once["now"])
+        for _ in range(500):  # turns in which another call could come
+            await asyncio.sleep(0)
+        at_once["now"] -= 1
+        return Answer(status=204)
+
+    handler.script = answer
+    settings = Settings(handler=handler.url, instance_concurrency=1)
+    async with spooling(server.url, keys, tmp_path, direct=settings) as made:
+        server.kill()
+        users = [f"user-{number}" for number in range(8)]
+        for user in users:
+            await made.send(1, user)
+        for user in users:
+            await handled(made, 1, user)
+    assert at_once["most"] == 1
 
 
 async def test_a_reply_that_was_not_sent_goes_into_the_outbox(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 import pytest
 
+from shared.instance_settings import InstanceSettings
 from tests.support.deployment import deployment
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer
 from tests.support.waiting import eventually
@@ -88,3 +90,73 @@ async def test_a_free_slot_is_not_for_a_partition_that_must_be_rebuilt(
         await shop.finished()
 
         assert sorted(call.json["user"] for call in server.calls) == ["alice", "bob"]
+
+
+async def test_an_instance_has_no_more_windows_in_hand_than_its_places(
+    redis_url: str, prefix: str
+) -> None:
+    """Over all partitions; the rest of its windows take no slot, and other instances go on."""
+    at_once = {"slow": 0, "most": 0}
+    held = asyncio.Event()
+
+    async def script(call: HandlerCall) -> Answer:
+        if call.json["instance"] != "slow":
+            return Answer(status=204)
+        at_once["slow"] += 1
+        at_once["most"] = max(at_once["slow"], at_once["most"])
+        await held.wait()
+        at_once["slow"] -= 1
+        return Answer(status=204)
+
+    instances = {"slow": InstanceSettings(handler_concurrency=2)}
+    async with (
+        HandlerServer(script) as server,
+        deployment(
+            redis_url,
+            prefix,
+            handler=server.url,
+            max_messages=1,
+            partitions=4,
+            handler_concurrency=4,
+            instances=instances,
+        ) as shop,
+        shop.worker(),
+    ):
+        for number in range(FLOOD):
+            await shop.say(f"user-{number}", "hi", instance="slow")
+        await server.wait_for_calls(2)
+        for number in range(FLOOD):
+            await shop.say(f"user-{number}", "hi")
+        await server.wait_for_calls(2 + FLOOD)
+        assert at_once == {"slow": 2, "most": 2}
+        held.set()
+        await server.wait_for_calls(2 * FLOOD)
+        await shop.finished()
+        assert at_once == {"slow": 0, "most": 2}
+
+
+async def test_every_instance_may_have_the_same_limit(redis_url: str, prefix: str) -> None:
+    """``INSTANCE_CONCURRENCY`` holds for those that the file does not name, each by itself."""
+    both = asyncio.Barrier(2)
+    at_once: Counter[str] = Counter()
+
+    async def script(call: HandlerCall) -> Answer:
+        instance = call.json["instance"]
+        at_once[instance] += 1
+        assert at_once[instance] == 1
+        async with both:  # one of each, or nobody goes on
+            at_once[instance] -= 1
+        return Answer(status=204)
+
+    async with (
+        HandlerServer(script) as server,
+        deployment(
+            redis_url, prefix, handler=server.url, max_messages=1, instance_concurrency=1
+        ) as shop,
+        shop.worker(),
+    ):
+        for number in range(6):
+            await shop.say(f"user-{number}", "hi", instance="north")
+            await shop.say(f"user-{number}", "hi", instance="south")
+        await server.wait_for_calls(12)
+        await shop.finished()
