@@ -53,11 +53,7 @@ class RecipientOf(Protocol):
     """Whose messages for an account are."""
 
     def __call__(
-        self,
-        account: str | None,
-        setting: str | None = None,
-        /,
-        *others: tuple[str | None, str],
+        self, account: str | None, setting: str | None = None, /, *others: tuple[str | None, str]
     ) -> Recipient | None:
         """
         The recipient; None: the account is another's.
@@ -218,10 +214,7 @@ class Provider(Protocol):
     typing_s: float = 0.0
     """For how long it shows "typing" after one call of ``show_typing``; 0: it cannot."""
 
-    def problems_of(
-        self,
-        settings: InstanceSettings,  # noqa: ARG002 - nearly every value may be right
-    ) -> Sequence[str]:
+    def problems_of(self, settings: InstanceSettings) -> Sequence[str]:
         """What of an instance's settings can never work, for the error at the start."""
         return ()
 
@@ -229,11 +222,7 @@ class Provider(Protocol):
         """Whether one of ``secrets`` vouches for the request; constant-time, never raises."""
         ...
 
-    def greet(
-        self,
-        request: WebhookRequest,  # noqa: ARG002 - most providers greet nobody
-        settings: InstanceSettings,  # noqa: ARG002
-    ) -> PlainAnswer | None:
+    def greet(self, request: WebhookRequest, settings: InstanceSettings) -> PlainAnswer | None:
         """The answer to a provider's handshake (GET or OPTIONS); None: this is none."""
         return None
 
@@ -265,11 +254,7 @@ class Provider(Protocol):
             return False
         return all(getattr(settings, name) for name in self.needs_to_send)
 
-    def split(
-        self,
-        text: str,
-        address: Address,  # noqa: ARG002 - most have one limit for all users
-    ) -> Sequence[str]:
+    def split(self, text: str, address: Address) -> Sequence[str]:
         """``text`` as parts that may be sent there; the same ones for the same text, always."""
         return split_text(text, self.text_max)
 
@@ -284,10 +269,7 @@ class Provider(Protocol):
         ...
 
     async def show_typing(
-        self,
-        session: aiohttp.ClientSession,  # noqa: ARG002 - not every provider can
-        settings: InstanceSettings,  # noqa: ARG002
-        address: Address,  # noqa: ARG002
+        self, session: aiohttp.ClientSession, settings: InstanceSettings, address: Address
     ) -> None:
         """
         Show the user that an answer is on its way, and mark what it answers as read.
@@ -297,10 +279,7 @@ class Provider(Protocol):
         return None  # noqa: RET501 - without it the method would count as abstract
 
     async def hide_typing(
-        self,
-        session: aiohttp.ClientSession,  # noqa: ARG002 - with most it ends by itself
-        settings: InstanceSettings,  # noqa: ARG002
-        address: Address,  # noqa: ARG002
+        self, session: aiohttp.ClientSession, settings: InstanceSettings, address: Address
     ) -> None:
         """
         Take "typing" back where no text follows: a text ends it, and so does ``typing_s``.

@@ -16,7 +16,6 @@ from typing import Any
 
 import aiohttp
 
-from shared.errors import RequestRefused
 from shared.instance_settings import InstanceSettings
 from shared.providers import (
     Address,
@@ -37,7 +36,7 @@ from shared.providers.evidence import (
     offered_secrets,
     only_value,
 )
-from shared.providers.forms import EVENT
+from shared.providers.forms import EVENT, refusal
 from shared.providers.values import first_text, object_of
 
 _CREATED = "message_created"
@@ -107,10 +106,10 @@ class Chatwoot(Provider):
             RequestRefused: 400, the body is no object or names no event.
         """
         if not isinstance(payload, dict):
-            raise _refusal("the body must be a JSON object")
+            raise refusal("the body must be a JSON object")
         event = payload.get("event")
         if not isinstance(event, str) or not event.strip():
-            raise _refusal("event must be a text that names the event")
+            raise refusal("event must be a text that names the event")
         recipient = options.recipient_of(self.account_of(payload))
         if recipient is None:
             return Parsed(ignored={"other_account": 1})
@@ -142,10 +141,6 @@ class Chatwoot(Provider):
     ) -> None:
         """Take it back; the contact would see it for 30 s."""
         await hide_typing(session, settings, address)
-
-
-def _refusal(message: str) -> RequestRefused:
-    return RequestRefused(400, "invalid_payload", message)
 
 
 def _kind_of(event: str, payload: dict[str, Any]) -> str:

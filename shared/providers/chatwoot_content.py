@@ -12,7 +12,15 @@ from typing import Any
 from msgspec import Struct
 
 from shared.model import Kind, Media
-from shared.providers.values import first_text, integer_of, object_of, text_of, web_url
+from shared.providers.values import (
+    first_text,
+    integer_of,
+    lines,
+    object_of,
+    point,
+    text_of,
+    web_url,
+)
 
 _FILE_KINDS = {
     "image": Kind.IMAGE,
@@ -75,14 +83,13 @@ def _text(kind: Kind, file: dict[str, Any], said: str) -> str:
 
 
 def _lines(*texts: str) -> str:
-    return "\n".join(dict.fromkeys(text for text in texts if text.strip()))
+    return lines(*dict.fromkeys(texts))
 
 
 def _point(file: dict[str, Any]) -> str:
     """``lat,long``; both are 0 where the channel gave none."""
-    point = [file.get("coordinates_lat"), file.get("coordinates_long")]
-    texts = [text_of(value) for value in point]
-    return ",".join(texts) if all(texts) and any(point) else ""
+    names = ("coordinates_lat", "coordinates_long")
+    return point(file, *names) if any(file.get(name) for name in names) else ""
 
 
 def _full_name(file: dict[str, Any]) -> str:

@@ -8,12 +8,9 @@ whatever is missing at the top is looked for there. Nothing here raises.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
-
-import orjson
 
 from shared.model import Group, Message
 from shared.providers import Echo, ParseOptions, Recipient
@@ -22,9 +19,12 @@ from shared.providers.evidence import only_value
 from shared.providers.raw import storable
 from shared.providers.values import (
     first_text,
+    hashed_id,
     identifier_of,
     integer_of,
+    is_true,
     object_of,
+    seconds_in_ms,
     text_of,
 )
 
@@ -41,7 +41,6 @@ _WITH_THE_BOT = "pending"
 _PHONE_DOMAINS = ("s.whatsapp.net", "c.us")
 _CHAT_DOMAINS = {"g.us": "group", "broadcast": "broadcast", "newsletter": "newsletter"}
 _WRITTEN_BY_A_RULE = ("automation_rule_id", "campaign_id")
-_SENT_MAX_S = 100_000_000_000
 
 
 def inbox_of(payload: dict[str, Any]) -> str | None:
@@ -60,7 +59,7 @@ def read_message(
     way = way_of(payload, again)
     if way not in ("incoming", "outgoing"):
         return way
-    if _is_set(payload.get("private")) or _is_set(again.get("private")):
+    if is_true(payload.get("private")) or is_true(again.get("private")):
         return "private_note"
     contacts = list(_contacts(payload, conversation, again, incoming=way == "incoming"))
     sources = _sources(conversation, again)
@@ -225,11 +224,7 @@ def _is_a_persons(payload: dict[str, Any], again: dict[str, Any]) -> bool:
         return False
     kinds = (object_of(payload.get("sender")).get("type"), again.get("sender_type"))
     kind = first_text(*kinds, object_of(again.get("sender")).get("type")).strip().lower()
-    return kind == "user" or any(_is_set(each.get("external_echo")) for each in noted)
-
-
-def _is_set(value: Any) -> bool:
-    return value is True or first_text(value).strip().lower() in ("true", "1")
+    return kind == "user" or any(is_true(each.get("external_echo")) for each in noted)
 
 
 def _message_id(payload: dict[str, Any], again: dict[str, Any], options: ParseOptions) -> str:
@@ -244,8 +239,7 @@ def _message_id(payload: dict[str, Any], again: dict[str, Any], options: ParseOp
         return f"source:{channels}"
     if delivery := identifier_of(only_value(options.request.headers, "x-chatwoot-delivery")):
         return f"delivery:{delivery}"
-    written = orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)
-    return f"hash:{hashlib.blake2b(written, digest_size=16).hexdigest()}"
+    return hashed_id(payload)
 
 
 def _conversation_id(conversation: dict[str, Any], again: dict[str, Any]) -> str:
@@ -271,7 +265,7 @@ def _first_id(*values: Any) -> str:
 def _ms_of(value: Any) -> int | None:
     """A point in time that stands as ISO text (older: ``... UTC``) or as seconds, in ms."""
     if (seconds := integer_of(value)) is not None:
-        return seconds * 1000 if 0 < seconds < _SENT_MAX_S else None
+        return seconds_in_ms(seconds)
     try:
         moment = datetime.fromisoformat(text_of(value).strip().removesuffix(" UTC"))
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)

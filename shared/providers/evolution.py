@@ -42,7 +42,6 @@ from shared.providers.evolution_message import (
     NAME,
     is_history,
     read_item,
-    refusal,
 )
 from shared.providers.evolution_plain import PlainText, message_of, read_plain
 from shared.providers.evolution_send import (
@@ -52,7 +51,7 @@ from shared.providers.evolution_send import (
     send_text,
     set_presence,
 )
-from shared.providers.forms import EVENT
+from shared.providers.forms import EVENT, refusal
 from shared.providers.values import object_of, text_of
 
 _UPSERT = "messages_upsert"

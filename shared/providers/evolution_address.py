@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from shared.providers.values import ID_MAX_CHARS
+
 PHONE = "@s.whatsapp.net"
 GROUP_DOMAIN = "g.us"
 
@@ -28,7 +30,6 @@ AUTHOR = ("participant", "participantAlt", "participantPn", "participantLid", "s
 """What names who wrote in a group."""
 
 _LID = "@lid"
-_MAX_CHARS = 256
 _DOMAINS = {"c.us": "s.whatsapp.net", "hosted": "s.whatsapp.net", "hosted.lid": "lid"}
 """Other domains of the same addresses: an older one, and those of numbers that Meta hosts."""
 
@@ -60,7 +61,7 @@ def user_of(jid: str) -> str:
 def group_of(key: Mapping[str, Any]) -> str | None:
     """The group that a message was written in."""
     jid = key.get("remoteJid")
-    if not isinstance(jid, str) or len(jid) > _MAX_CHARS:
+    if not isinstance(jid, str) or len(jid) > ID_MAX_CHARS:
         return None
     name, _, domain = jid.strip().partition("@")
     return f"{name}@{domain}" if name and domain == GROUP_DOMAIN else None
@@ -68,7 +69,7 @@ def group_of(key: Mapping[str, Any]) -> str | None:
 
 def without_device(value: Any) -> str | None:
     """A jid without the device that wrote; None: it is none, or no person's."""
-    if not isinstance(value, str) or len(value) > _MAX_CHARS:
+    if not isinstance(value, str) or len(value) > ID_MAX_CHARS:
         return None
     if value.endswith(PHONE) and value[: -len(PHONE)].isdecimal():
         return value

@@ -17,12 +17,16 @@ from msgspec import Struct
 
 from shared.model import Kind, Media
 from shared.providers.values import (
+    FILE_KINDS,
     base64_of,
     decoded_size,
     first_text,
     integer_of,
+    lines,
     object_of,
+    point,
     text_of,
+    web_url,
 )
 
 _KINDS = {
@@ -74,8 +78,6 @@ _NO_TYPE = _ADDED_BY_EVOLUTION | {"messageContextInfo", "senderKeyDistributionMe
 
 _EDITS = frozenset({"MESSAGE_EDIT", "14"})
 _DELETIONS = frozenset({"REVOKE", "0"})
-
-_MEDIA_KINDS = frozenset({Kind.IMAGE, Kind.VIDEO, Kind.AUDIO, Kind.DOCUMENT, Kind.STICKER})
 
 
 class Content(Struct, frozen=True, kw_only=True, gc=False):
@@ -168,19 +170,14 @@ def _caption_or_any(content: Content) -> str:
 
 def _place(content: Content) -> str:
     body = content.body
-    point = [text_of(body.get(name)) for name in ("degreesLatitude", "degreesLongitude")]
-    lines = [",".join(point) if all(point) else ""]
-    lines += [text_of(body.get(name)) for name in ("name", "address", "caption")]
-    return "\n".join(line for line in lines if line)
+    where = point(body, "degreesLatitude", "degreesLongitude")
+    return lines(where, *(body.get(name) for name in ("name", "address", "caption")))
 
 
 def _contacts(content: Content) -> str:
     listed = content.body.get("contacts")
     cards = [content.body, *(listed if isinstance(listed, list) else [])]
-    lines = [
-        text_of(object_of(card).get(key)) for card in cards for key in ("displayName", "vcard")
-    ]
-    return "\n".join(line for line in lines if line)
+    return lines(*(object_of(card).get(key) for card in cards for key in ("displayName", "vcard")))
 
 
 def _list_choice(content: Content) -> str:
@@ -235,11 +232,11 @@ def media_in(content: Content, message_id: str, inline_bytes: int) -> Media | No
     ``id`` is the message's own: what ``/chat/getBase64FromMediaMessage`` asks for. Bytes above
     ``inline_bytes`` are cut out and ``omitted`` says so.
     """
-    if content.kind not in _MEDIA_KINDS and not content.added:
+    if content.kind not in FILE_KINDS and not content.added:
         return None
     data = base64_of(content.added.get("base64"))
     stored_url = first_text(content.added.get("mediaUrl"))
-    if content.kind not in _MEDIA_KINDS and data is None and not stored_url:
+    if content.kind not in FILE_KINDS and data is None and not stored_url:
         return None
     body = content.body
     actual_bytes = None if data is None else decoded_size(data)
@@ -260,12 +257,5 @@ def media_in(content: Content, message_id: str, inline_bytes: int) -> Media | No
 
 def _open_url(value: Any) -> str | None:
     """WhatsApp's own addresses serve ciphertext, of no use to a handler."""
-    url = text_of(value)
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-    except ValueError:
-        return None
-    if parts.scheme not in ("http", "https") or not host or host.endswith("whatsapp.net"):
-        return None
-    return url
+    url = web_url(value)
+    return None if url is None or (urlsplit(url).hostname or "").endswith("whatsapp.net") else url

@@ -8,12 +8,8 @@ all of them must have a user.
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
-import orjson
-
-from shared.errors import RequestRefused
 from shared.model import Group, Message
 from shared.providers import Echo, ParseOptions, Recipient
 from shared.providers.evolution_address import (
@@ -35,8 +31,17 @@ from shared.providers.evolution_content import (
     quoted_in,
     text_in,
 )
+from shared.providers.forms import refusal
 from shared.providers.raw import storable
-from shared.providers.values import first_text, integer_of, text_of
+from shared.providers.values import (
+    ID_MAX_CHARS,
+    first_text,
+    hashed_id,
+    integer_of,
+    is_true,
+    seconds_in_ms,
+    text_of,
+)
 
 NAME = "evolution"
 
@@ -45,18 +50,9 @@ ITEM_KINDS = frozenset(
 )
 """Every kind that ``read_item`` may count an item as."""
 
-ID_MAX_CHARS = 256
-_SENT_MAX_S = 100_000_000_000
-"""The year 5138: a larger ``messageTimestamp`` is not seconds, and is as good as none."""
-
 _BESIDE = "participant beside the key"
 
 _RAW_BYTES_FIELDS = frozenset({"base64", "jpegThumbnail"})
-
-
-def refusal(message: str) -> RequestRefused:
-    """400, which Evolution does not send again; ``message`` names the field, never its value."""
-    return RequestRefused(400, "invalid_payload", message)
 
 
 def is_history(value: Any) -> bool:
@@ -90,10 +86,10 @@ def read_item(
     if content.type_name in NOT_A_TURN:
         is_change = content.type_name == "protocolMessage"
         return change_in(content.body) if is_change else NOT_A_TURN[content.type_name]
-    sent_at = in_ms(integer_of(item.get("messageTimestamp")))
+    sent_at = seconds_in_ms(integer_of(item.get("messageTimestamp")))
     if sent_at is not None and options.received_at - sent_at > options.max_age_ms:
         return "too_old"
-    if _is_true(key.get("fromMe")):
+    if is_true(key.get("fromMe")):
         return "group" if domain == GROUP_DOMAIN else _echo(where, item, key, recipient)
     reply_to = _address(where, key, domain)
     group = None if domain != GROUP_DOMAIN else _group(where, item, key, reply_to)
@@ -119,13 +115,6 @@ def read_item(
             else None
         ),
     )
-
-
-def _is_true(value: Any) -> bool:
-    """An echo that is taken for a user's message makes a bot answer itself: be generous."""
-    if value is False or value is None:
-        return False
-    return value is True or first_text(value).strip().lower() in ("true", "1")
 
 
 def _kind_of_chat(domain: str, recipient: Recipient) -> str:
@@ -175,10 +164,4 @@ def _message_id(item: dict[str, Any], key: dict[str, Any]) -> str:
     message_id = key.get("id")
     if isinstance(message_id, str) and len(message_id) <= ID_MAX_CHARS and message_id.strip():
         return message_id
-    known_by = orjson.dumps(item)
-    return f"{NAME}_{hashlib.blake2b(known_by, digest_size=16).hexdigest()}"
-
-
-def in_ms(sent_s: int | None) -> int | None:
-    """``messageTimestamp`` in ms; None: it is none, or no time."""
-    return sent_s * 1000 if sent_s is not None and 0 < sent_s < _SENT_MAX_S else None
+    return hashed_id(item)

@@ -17,8 +17,8 @@ from shared.model import Kind, Message
 from shared.payload import JSON_DEPTH_MAX, count_containers
 from shared.providers import ParseOptions, Recipient
 from shared.providers.evolution_address import PHONE, user_of, without_device
-from shared.providers.evolution_message import ID_MAX_CHARS, NAME, in_ms
-from shared.providers.values import first_text, integer_of
+from shared.providers.evolution_message import NAME
+from shared.providers.values import ID_MAX_CHARS, first_text, integer_of, seconds_in_ms
 
 _MAX_BYTES = 16_384
 """A text has 4,096 characters at most; what is larger holds something else."""
@@ -79,7 +79,8 @@ def message_of(plain: PlainText, recipient: Recipient, options: ParseOptions) ->
         return None
     if not 0 < len(key.id) <= ID_MAX_CHARS or key.id.isspace():
         return None
-    jid, sent_at = without_device(key.remote_jid), in_ms(integer_of(item.message_timestamp))
+    jid = without_device(key.remote_jid)
+    sent_at = seconds_in_ms(integer_of(item.message_timestamp))
     if jid is None or not jid.endswith(PHONE):
         return None
     if sent_at is not None and options.received_at - sent_at > options.max_age_ms:

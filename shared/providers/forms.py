@@ -1,10 +1,12 @@
-"""What several providers' payloads have in common, as JSON Schema."""
+"""What several providers' payloads have in common, as JSON Schema, and what becomes of others."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
+
+from shared.errors import RequestRefused
 
 EVENT: Mapping[str, Any] = MappingProxyType(
     {
@@ -26,3 +28,8 @@ def with_any_of(names: frozenset[str], schema: Mapping[str, Any]) -> Mapping[str
             "anyOf": [{"required": [name]} for name in listed],
         }
     )
+
+
+def refusal(message: str) -> RequestRefused:
+    """400: it is not of the provider's form. ``message`` names the field, never its value."""
+    return RequestRefused(400, "invalid_payload", message)

@@ -14,9 +14,9 @@ from msgspec.structs import replace
 
 from shared.model import Kind, Media, Message
 from shared.providers import Echo, ParseOptions, Recipient
-from shared.providers.meta import id_of, is_true, moment_ms, name_of
+from shared.providers.meta import id_of, moment_ms, name_of
 from shared.providers.raw import storable
-from shared.providers.values import first_text, object_of, text_of
+from shared.providers.values import first_text, is_true, lines, object_of, point, text_of, web_url
 
 NAME = "messenger"
 INSTAGRAM = "instagram:"
@@ -150,11 +150,15 @@ def _read_attachment(attachment: dict[str, Any], text: str) -> tuple[Kind, str, 
     """
     type_name, payload = text_of(attachment.get("type")), object_of(attachment.get("payload"))
     title = first_text(payload.get("title"), attachment.get("title"))
-    url = _http_url(payload.get("url")) or _http_url(attachment.get("url"))
+    url = web_url(payload.get("url")) or web_url(attachment.get("url"))
     if type_name == "location":
-        return Kind.LOCATION, _lines(text, _point(payload), title), None
+        return (
+            Kind.LOCATION,
+            lines(text, point(object_of(payload.get("coordinates")), "lat", "long"), title),
+            None,
+        )
     if type_name == "fallback":
-        return (Kind.TEXT, text, None) if text else (Kind.UNKNOWN, _lines(title, url or ""), None)
+        return (Kind.TEXT, text, None) if text else (Kind.UNKNOWN, lines(title, url or ""), None)
     kind = _KINDS.get(type_name, Kind.UNKNOWN)
     if kind is Kind.IMAGE and _sticker_id(attachment):
         kind = Kind.STICKER
@@ -165,18 +169,3 @@ def _read_attachment(attachment: dict[str, Any], text: str) -> tuple[Kind, str, 
     if not url and not media_id:
         return kind, text, None
     return kind, text, Media(url=url, id=media_id or None, caption=text or None, name=name or None)
-
-
-def _point(payload: dict[str, Any]) -> str:
-    coordinates = object_of(payload.get("coordinates"))
-    point = [text_of(coordinates.get(name)) for name in ("lat", "long")]
-    return ",".join(point) if all(point) else ""
-
-
-def _http_url(value: Any) -> str | None:
-    url = text_of(value)
-    return url if url.startswith(("https://", "http://")) else None
-
-
-def _lines(*parts: str) -> str:
-    return "\n".join(part for part in parts if part)

@@ -18,11 +18,11 @@ from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any
 
-from shared.errors import RequestRefused
 from shared.instance_settings import InstanceSettings
 from shared.model import Message
 from shared.providers import Echo, Parsed, PlainAnswer, Provider, WebhookRequest
 from shared.providers.evidence import digests, is_one_of, only_value
+from shared.providers.forms import refusal
 from shared.providers.values import integer_of, text_of
 
 SIGNATURE = "x-hub-signature-256"
@@ -126,7 +126,7 @@ def entries_of(payload: Any) -> list[Any]:
     """
     entries = payload.get("entry") if isinstance(payload, dict) else None
     if not isinstance(entries, list):
-        raise RequestRefused(400, "invalid_payload", "entry must be an array of objects")
+        raise refusal("entry must be an array of objects")
     return entries
 
 
@@ -163,11 +163,6 @@ def id_of(value: Any, item: Any, kind: str = "item") -> str:
         return given
     made = json.dumps(item, sort_keys=True).encode()
     return f"{kind}:{blake2b(made, digest_size=16).hexdigest()}"
-
-
-def is_true(value: Any) -> bool:
-    """An echo that is taken for a user's message makes a bot answer itself: be generous."""
-    return value is True or text_of(value).strip().lower() in ("true", "1")
 
 
 def moment_ms(value: Any) -> int | None:

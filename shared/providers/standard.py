@@ -33,8 +33,9 @@ from shared.providers import (
     WebhookRequest,
 )
 from shared.providers.evidence import only_value
+from shared.providers.forms import refusal
 from shared.providers.standard_auth import delivery_id, is_vouched_for
-from shared.providers.standard_event import Event, events_in, read_json, refusal
+from shared.providers.standard_event import Event, events_in, read_json
 from shared.providers.standard_form import FORM
 from shared.providers.standard_message import NAME, has_user, read_item
 from shared.providers.standard_send import send_text

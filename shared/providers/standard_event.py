@@ -22,6 +22,7 @@ from shared.errors import RequestRefused
 from shared.message_form import TIME_MAX_MS
 from shared.payload import parse_json
 from shared.providers import WebhookRequest
+from shared.providers.forms import refusal
 from shared.providers.values import first_text, object_of, text_of
 
 _CLOUD_EVENTS = "application/cloudevents"
@@ -61,11 +62,6 @@ class Event(Struct, frozen=True, kw_only=True):
     signal: str | None = None
     is_echo: bool = False
     is_bare: bool = False
-
-
-def refusal(message: str) -> RequestRefused:
-    """400; ``message`` names the field, never its value."""
-    return RequestRefused(400, "invalid_payload", message)
 
 
 def read_json(request: WebhookRequest) -> Any:

@@ -27,7 +27,14 @@ from shared.model import Group, Kind, Media, Message
 from shared.providers import Echo, ParseOptions, Recipient
 from shared.providers.raw import storable
 from shared.providers.standard_event import Event, moment_of
-from shared.providers.values import base64_of, decoded_size, first_text, integer_of, text_of
+from shared.providers.values import (
+    base64_of,
+    decoded_size,
+    first_text,
+    integer_of,
+    text_of,
+    web_url,
+)
 
 NAME = "standard"
 
@@ -122,9 +129,8 @@ def _media_in(value: Any, inline_bytes: int) -> Media | None:
     actual_bytes = None if data is None else decoded_size(data)
     is_cut = actual_bytes is not None and actual_bytes > inline_bytes
     declared_bytes = integer_of(value.get("size_bytes"))
-    url = _short(value.get("url"), URL_MAX_CHARS)
     return Media(
-        url=url if url and url.lower().startswith(("https://", "http://")) else None,
+        url=web_url(_short(value.get("url"), URL_MAX_CHARS)),
         id=_short(value.get("id"), URL_MAX_CHARS),
         mime=_short(value.get("mime"), NAME_MAX_CHARS),
         caption=first_text(value.get("caption")) or None,

@@ -14,11 +14,11 @@ from typing import Any
 
 import aiohttp
 
-from shared.errors import RequestRefused
 from shared.instance_settings import InstanceSettings
 from shared.model import Message
 from shared.providers import Address, Parsed, ParseOptions, Provider, SendResult, WebhookRequest
 from shared.providers.evidence import is_one_of, only_value
+from shared.providers.forms import refusal
 from shared.providers.telegram_message import (
     ID_DIGITS_MAX,
     MESSAGE_KINDS,
@@ -96,12 +96,12 @@ class Telegram(Provider):
             RequestRefused: 400, it is no update.
         """
         if not isinstance(payload, dict):
-            raise _refusal("the body must be a JSON object")
+            raise refusal("the body must be a JSON object")
         update_id = id_of(payload.get("update_id"))
         members = {name: value for name, value in payload.items() if value is not None}
         members.pop("update_id", None)
         if not update_id and not members.keys() & (_READERS.keys() | _IGNORED.keys()):
-            raise _refusal("update_id must be a number")
+            raise refusal("update_id must be a number")
         recipient = options.recipient_of(None)
         if recipient is None:
             return Parsed(ignored={"other_account": 1})
@@ -134,8 +134,3 @@ class Telegram(Provider):
     ) -> None:
         """Answer pressed buttons, and show "typing" for five seconds."""
         await send_typing(session, settings, address)
-
-
-def _refusal(message: str) -> RequestRefused:
-    """400; ``message`` names the field, never its value."""
-    return RequestRefused(400, "invalid_payload", message)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from shared.model import Kind, Media
-from shared.providers.values import first_text, integer_of, object_of, text_of
+from shared.providers.values import first_text, integer_of, lines, object_of, point, text_of
 
 _KINDS = {
     "photo": Kind.IMAGE,
@@ -150,31 +150,30 @@ def _nothing(_message: dict[str, Any], _member: dict[str, Any]) -> str:
 
 
 def _named(*names: str) -> Callable[[dict[str, Any], dict[str, Any]], str]:
-    return lambda _message, member: _lines(*(member.get(name) for name in names))
+    return lambda _message, member: lines(*(member.get(name) for name in names))
 
 
 def _place(message: dict[str, Any], member: dict[str, Any]) -> str:
-    point = object_of(member.get("location")) or object_of(message.get("location"))
-    found = [text_of(point.get(name)) for name in ("latitude", "longitude")]
-    return _lines(",".join(found) if all(found) else "", member.get("title"), member.get("address"))
+    place = object_of(member.get("location")) or object_of(message.get("location"))
+    return lines(point(place, "latitude", "longitude"), member.get("title"), member.get("address"))
 
 
 def _contact(_message: dict[str, Any], member: dict[str, Any]) -> str:
-    return _lines(person_name(member), member.get("phone_number"), member.get("vcard"))
+    return lines(person_name(member), member.get("phone_number"), member.get("vcard"))
 
 
 def _poll(_message: dict[str, Any], member: dict[str, Any]) -> str:
-    return _lines(member.get("question"), *_texts_in(member.get("options")))
+    return lines(member.get("question"), *_texts_in(member.get("options")))
 
 
 def _checklist(_message: dict[str, Any], member: dict[str, Any]) -> str:
-    return _lines(member.get("title"), *_texts_in(member.get("tasks")))
+    return lines(member.get("title"), *_texts_in(member.get("tasks")))
 
 
 def _shared_users(_message: dict[str, Any], member: dict[str, Any]) -> str:
     users = member.get("users")
     listed = users if isinstance(users, list) else []
-    return _lines(*(person_name(object_of(user)) for user in listed))
+    return lines(*(person_name(object_of(user)) for user in listed))
 
 
 def _dice(_message: dict[str, Any], member: dict[str, Any]) -> str:
@@ -201,10 +200,6 @@ _TEXTS: dict[str, Callable[[dict[str, Any], dict[str, Any]], str]] = {
 def _texts_in(listed: Any) -> list[str]:
     members = listed if isinstance(listed, list) else []
     return [text_of(object_of(member).get("text")) for member in members]
-
-
-def _lines(*values: Any) -> str:
-    return "\n".join(text for text in map(text_of, values) if text)
 
 
 def person_name(person: dict[str, Any]) -> str:

@@ -20,7 +20,14 @@ from shared.providers.telegram_content import (
     person_name,
     text_in,
 )
-from shared.providers.values import first_text, hashed_id, integer_of, object_of
+from shared.providers.values import (
+    first_text,
+    hashed_id,
+    identifier_of,
+    integer_of,
+    object_of,
+    seconds_in_ms,
+)
 
 NAME = "telegram"
 CALLBACK = "callback:"
@@ -29,7 +36,6 @@ CALLBACK = "callback:"
 MESSAGE_KINDS = frozenset({"group", "broadcast", "bot", "service", "malformed"})
 """Every kind that the readers here may count something as."""
 
-_SENT_MAX_S = 100_000_000_000
 ID_DIGITS_MAX = 20
 
 
@@ -45,7 +51,6 @@ def read_message(
         return "broadcast"  # a channel's post, in the group that discusses it
     if is_service(message):
         return "service"
-    sent_s = integer_of(message.get("date"))
     return Message(
         instance=recipient.instance,
         connection=recipient.connection,
@@ -53,7 +58,7 @@ def read_message(
         message_id=_message_id(message, update_id),
         text=text_in(message),
         kind=kind_of(message),
-        sent_at=sent_s * 1000 if sent_s is not None and 0 < sent_s < _SENT_MAX_S else None,
+        sent_at=seconds_in_ms(integer_of(message.get("date"))),
         received_at=options.received_at,
         media=media_in(message),
         quoted=_quoted(message),
@@ -78,7 +83,7 @@ def read_callback(
     who = _writer(object_of(shown.get("chat")), author, recipient)
     if isinstance(who, str):
         return who
-    press = first_text(query.get("id"))[:256] or _stand_in(query, update_id)
+    press = identifier_of(query.get("id")) or _stand_in(query, update_id)
     return Message(
         instance=recipient.instance,
         connection=recipient.connection,

@@ -14,7 +14,6 @@ from typing import Any
 
 import aiohttp
 
-from shared.errors import RequestRefused
 from shared.instance_settings import InstanceSettings
 from shared.providers import (
     Address,
@@ -26,7 +25,7 @@ from shared.providers import (
     SendResult,
     WebhookRequest,
 )
-from shared.providers.forms import with_any_of
+from shared.providers.forms import refusal, with_any_of
 from shared.providers.twilio_auth import is_signed
 from shared.providers.twilio_form import read_fields
 from shared.providers.twilio_message import (
@@ -95,7 +94,7 @@ class Twilio(Provider):
             RequestRefused: 400, none of the fields is Twilio's.
         """
         if not isinstance(payload, dict) or not has_its_form(payload):
-            raise RequestRefused(400, "invalid_payload", "the body must be a form of Twilio's")
+            raise refusal("the body must be a form of Twilio's")
         recipient = self._recipient(payload, options)
         if recipient is None:
             return Parsed(ignored={"other_account": 1})

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from urllib.parse import unquote_to_bytes
 
-from shared.errors import RequestRefused
 from shared.payload import parse_json
 from shared.providers import WebhookRequest
+from shared.providers.forms import refusal
 from shared.providers.values import text_of
 
 FIELDS_MAX = 2000
@@ -55,11 +55,11 @@ def _pairs(request: WebhookRequest) -> list[tuple[str, str]]:
     if is_json(request):
         value = parse_json(request.body)
         if not isinstance(value, dict):
-            raise _refusal("the body must be a JSON object")
+            raise refusal("the body must be a JSON object")
         return [(name, text_of(member)) for name, member in value.items()]
     pairs = form_fields(request.body)
     if pairs is None:
-        raise _refusal(f"the body must be a form of at most {FIELDS_MAX} fields")
+        raise refusal(f"the body must be a form of at most {FIELDS_MAX} fields")
     return [
         (name.decode(errors="replace"), value.decode(errors="replace")) for name, value in pairs
     ]
@@ -67,7 +67,3 @@ def _pairs(request: WebhookRequest) -> list[tuple[str, str]]:
 
 def _clean(text: str) -> str:
     return text.encode(errors="replace").decode()
-
-
-def _refusal(message: str) -> RequestRefused:
-    return RequestRefused(400, "invalid_payload", message)

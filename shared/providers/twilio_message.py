@@ -7,17 +7,23 @@ worth alone. Nothing here raises.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
 from shared.model import Kind, Media, Message
 from shared.providers import ParseOptions, Recipient
 from shared.providers.raw import storable
-from shared.providers.values import first_text, identifier_of, integer_of, text_of, web_url
+from shared.providers.values import (
+    first_text,
+    hashed_id,
+    identifier_of,
+    integer_of,
+    lines,
+    point,
+    text_of,
+    web_url,
+)
 
 NAME = "twilio"
 
@@ -25,7 +31,7 @@ _SIDS = ("MessageSid", "SmsMessageSid", "SmsSid")
 FIELDS = frozenset({"From", "To", "Body", "AccountSid", "MessageStatus", "SmsStatus", *_SIDS})
 """What has none of these is not Twilio's."""
 
-_WHATSAPP = "whatsapp:"
+WHATSAPP = "whatsapp:"
 OUTSIDE_WINDOW = 63016
 """Twilio's code for a free text more than 24 hours after the user's last message."""
 
@@ -76,7 +82,7 @@ def spellings_of(number: str | None) -> list[str]:
     if number is None:
         return []
     bare = number.partition(":")[2] or number
-    return [bare, f"{_WHATSAPP}{bare}"]
+    return [bare, f"{WHATSAPP}{bare}"]
 
 
 def read_message(
@@ -84,7 +90,7 @@ def read_message(
 ) -> tuple[Message, ...]:
     """The message, then its further files as ``<sid>:1``, ...; none where nobody wrote it."""
     phone = _digits(fields.get("WaId"))
-    sender = identifier_of(fields.get("From")) or (f"{_WHATSAPP}+{phone}" if phone else "")
+    sender = identifier_of(fields.get("From")) or (f"{WHATSAPP}+{phone}" if phone else "")
     user = _user_of(sender, fields)
     if not user:
         return ()
@@ -121,9 +127,9 @@ def _user_of(sender: str, fields: dict[str, Any]) -> str:
     On WhatsApp the phone's digits, else the id that stands for a phone that is kept back; on
     other channels the address as it is.
     """
-    if not sender.lower().startswith(_WHATSAPP):
+    if not sender.lower().startswith(WHATSAPP):
         return sender
-    address = sender[len(_WHATSAPP) :].strip()
+    address = sender[len(WHATSAPP) :].strip()
     phone = _digits(address) or _digits(fields.get("WaId"))
     return phone or identifier_of(fields.get("ExternalUserId")) or address
 
@@ -138,8 +144,7 @@ def _message_id(fields: dict[str, Any]) -> str:
     for name in _SIDS:
         if sid := identifier_of(fields.get(name)):
             return sid
-    written = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
-    return f"hash:{hashlib.blake2b(written, digest_size=16).hexdigest()}"
+    return hashed_id(fields)
 
 
 def _media_of(fields: dict[str, Any]) -> list[Media]:
@@ -192,9 +197,8 @@ def _kind_of_file(file: Media) -> Kind:
 def _text_of(fields: dict[str, Any], kind: Kind) -> str:
     body = text_of(fields.get("Body"))
     if kind is Kind.LOCATION:
-        names = (_point(fields), fields.get("Label"), fields.get("Address"), body)
-        lines = (text_of(name) for name in names)
-        return "\n".join(dict.fromkeys(line for line in lines if line.strip()))
+        told = map(text_of, (_point(fields), fields.get("Label"), fields.get("Address"), body))
+        return lines(*dict.fromkeys(told))
     if kind is Kind.LIST:
         return first_text(body, fields.get("ListTitle"), fields.get("ListId"))
     if kind is Kind.BUTTON:
@@ -203,5 +207,4 @@ def _text_of(fields: dict[str, Any], kind: Kind) -> str:
 
 
 def _point(fields: dict[str, Any]) -> str:
-    point = [text_of(fields.get(name)).strip() for name in ("Latitude", "Longitude")]
-    return ",".join(point) if all(point) else ""
+    return point(fields, "Latitude", "Longitude")

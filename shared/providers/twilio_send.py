@@ -17,13 +17,12 @@ from shared.instance_settings import InstanceSettings
 from shared.providers import Address, SendRefused, SendResult
 from shared.providers.calling import Answer, call, judge_status
 from shared.providers.evidence import octets
-from shared.providers.twilio_message import OUTSIDE_WINDOW
+from shared.providers.twilio_message import OUTSIDE_WINDOW, WHATSAPP
 from shared.providers.values import identifier_of, integer_of, object_of
 
 MESSAGES_URL = "https://api.twilio.com"
 TYPING_URL = "https://messaging.twilio.com"
 
-_WHATSAPP = "whatsapp:"
 _SID = re.compile(r"(SM|MM)\w+", re.ASCII)
 
 _REFUSALS = {
@@ -82,7 +81,7 @@ async def show_typing(
     """Typing, and the message that it answers marked as read: one call does both."""
     sids = [_sid_of(each) for each in address.message_ids]
     last = next(filter(None, reversed(sids)), None)
-    on_whatsapp = (address.reply_to or "").lower().startswith(_WHATSAPP)
+    on_whatsapp = (address.reply_to or "").lower().startswith(WHATSAPP)
     if settings.token is None or settings.account_sid is None or last is None or not on_whatsapp:
         return
     await call(

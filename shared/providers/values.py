@@ -1,5 +1,5 @@
 """
-The leaves of Evolution's JSON, read totally: whatever stands there, nothing raises.
+The leaves of providers' JSON, read totally: whatever stands there, nothing raises.
 
 WhatsApp's values are protobuf that went through several JSON encoders, so a 64-bit number may be
 a number, a string or ``{low, high, unsigned}``, and bytes may be base64, ``{"0": 194, ...}`` or
@@ -12,13 +12,24 @@ import base64
 import hashlib
 import math
 import unicodedata
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
+
+import orjson
+
+from shared.model import Kind
+
+FILE_KINDS = frozenset({Kind.IMAGE, Kind.VIDEO, Kind.AUDIO, Kind.DOCUMENT, Kind.STICKER})
+"""What comes as a file."""
 
 _INTEGER_MAX = 2**53
 """Above it JavaScript's numbers are not exact; nothing that Evolution counts comes near."""
 
 _DIGITS_MAX = 16
+
+_SECONDS_MAX = 100_000_000_000
+"""The year 5138: a larger time is not in seconds, and is as good as none."""
 
 ID_MAX_CHARS = 256
 """The longest id of a user or a message; real ones are shorter than 100."""
@@ -47,6 +58,27 @@ def first_text(*values: Any) -> str:
         if text and not text.isspace():
             return text
     return ""
+
+
+def lines(*values: Any) -> str:
+    """Each of ``values`` that holds more than white space, on a line of its own."""
+    return "\n".join(text for text in map(text_of, values) if text and not text.isspace())
+
+
+def point(place: Mapping[str, Any], latitude: str, longitude: str) -> str:
+    """``latitude,longitude`` of a place that has its two under these names; else empty."""
+    numbers = [text_of(place.get(name)).strip() for name in (latitude, longitude)]
+    return ",".join(numbers) if all(numbers) else ""
+
+
+def is_true(value: Any) -> bool:
+    """An echo that is taken for a user's message makes a bot answer itself: be generous."""
+    return value is True or text_of(value).strip().lower() in ("true", "1")
+
+
+def seconds_in_ms(seconds: float | None) -> int | None:
+    """A point in time in seconds, with or without a fraction, in ms; None: it is none."""
+    return int(seconds * 1000) if seconds is not None and 0 < seconds < _SECONDS_MAX else None
 
 
 def identifier_of(value: Any) -> str:
@@ -126,6 +158,6 @@ def decoded_size(encoded: str) -> int:
 
 
 def hashed_id(item: Any) -> str:
-    """An id for what came without one: the same when the same bytes come again."""
-    written = repr(item).encode("utf-8", "surrogatepass")
+    """An id for what came without one: the same when the same JSON comes again."""
+    written = orjson.dumps(item, option=orjson.OPT_SORT_KEYS)
     return "hash:" + hashlib.blake2b(written, digest_size=16).hexdigest()

@@ -13,7 +13,6 @@ from typing import Any
 
 import aiohttp
 
-from shared.errors import RequestRefused
 from shared.instance_settings import InstanceSettings
 from shared.keys import is_instance_name
 from shared.model import Message
@@ -27,7 +26,7 @@ from shared.providers import (
     WebhookRequest,
 )
 from shared.providers.evidence import digests, is_one_of, offered_secrets, only_value
-from shared.providers.forms import EVENT
+from shared.providers.forms import EVENT, refusal
 from shared.providers.waha_message import MESSAGE_KINDS, NAME, read_message
 from shared.providers.waha_send import ask, send_text
 
@@ -101,10 +100,10 @@ class Waha(Provider):
             RequestRefused: 400, it is no event.
         """
         if not isinstance(payload, dict):
-            raise _refusal("the body must be a JSON object")
+            raise refusal("the body must be a JSON object")
         event = payload.get("event")
         if not isinstance(event, str) or not event.strip():
-            raise _refusal("event must be a text that names the event")
+            raise refusal("event must be a text that names the event")
         event = event.strip().lower()
         recipient = options.recipient_of(self.account_of(payload))
         if recipient is None:
@@ -144,8 +143,3 @@ class Waha(Provider):
 def _kind_of(event: str) -> str:
     family = event.partition(".")[0]
     return _KINDS.get(event) or _KINDS_OF_FAMILIES.get(family, "other")
-
-
-def _refusal(message: str) -> RequestRefused:
-    """400; ``message`` names the field, never its value."""
-    return RequestRefused(400, "invalid_payload", message)

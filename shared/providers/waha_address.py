@@ -13,12 +13,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from shared.providers.values import first_text, object_of
+from shared.providers.values import ID_MAX_CHARS, first_text, identifier_of, object_of
 
 IGNORED_DOMAINS = {"g.us": "group", "broadcast": "broadcast", "newsletter": "newsletter"}
 
 _PHONES = frozenset({"c.us", "s.whatsapp.net"})
-_MAX_CHARS = 256
 
 
 class MessageKey(Struct, frozen=True, kw_only=True, gc=False):
@@ -35,7 +34,7 @@ def key_of(value: Any) -> MessageKey:
     """The parts of a message id, given as text or, by WEBJS, as an object."""
     if isinstance(value, dict):
         value = first_text(value.get("_serialized"), value.get("id"))
-    whole = first_text(value).strip()[:_MAX_CHARS]
+    whole = identifier_of(value)
     own, _, rest = whole.partition("_")
     chat, _, tail = rest.partition("_")
     if own not in ("true", "false") or not chat or not tail:
@@ -63,7 +62,7 @@ def jid_of(value: Any) -> str:
     text = first_text(value).strip()
     user, at, domain = text.partition("@")
     user = user.partition(":")[0]
-    if not user or "@" in domain or len(text) > _MAX_CHARS:
+    if not user or "@" in domain or len(text) > ID_MAX_CHARS:
         return ""
     if domain and domain not in _PHONES:
         return f"{user}@{domain}"

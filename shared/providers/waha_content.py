@@ -10,19 +10,22 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from shared.model import Kind, Media
 from shared.providers.evolution_content import Content, open_content, text_in
 from shared.providers.values import (
+    FILE_KINDS,
     base64_of,
     decoded_size,
     first_text,
     integer_of,
+    lines,
     object_of,
+    point,
     text_of,
+    web_url,
 )
 
 _WEBJS_KINDS = {
@@ -68,7 +71,6 @@ _NOT_A_TURN = {
 CONTENT_KINDS = frozenset(_NOT_A_TURN.values())
 
 _FILE_KINDS = {"image": Kind.IMAGE, "video": Kind.VIDEO, "audio": Kind.AUDIO}
-_WITH_FILE = frozenset({Kind.IMAGE, Kind.VIDEO, Kind.AUDIO, Kind.DOCUMENT, Kind.STICKER})
 _CARD_NAME = re.compile(r"^FN[^:\n]{0,200}:([^\r\n]+)", re.MULTILINE)
 
 
@@ -98,7 +100,7 @@ def read_content(payload: dict[str, Any], message_id: str, inline_bytes: int) ->
             return Said(ignored_as=_NOT_A_TURN[name])
     file = object_of(payload.get("media"))
     kind = _kind_of(payload, file, _WEBJS_KINDS.get(webjs_type, content.kind))
-    has_file = kind in _WITH_FILE or bool(file) or payload.get("hasMedia") is True
+    has_file = kind in FILE_KINDS or bool(file) or payload.get("hasMedia") is True
     media = _media_in(payload, file, content, message_id, inline_bytes) if has_file else None
     return Said(
         kind=kind,
@@ -133,19 +135,17 @@ def _text_in(payload: dict[str, Any], kind: Kind, content: Content) -> str:
 
 def _place(payload: dict[str, Any]) -> str:
     place = object_of(payload.get("location"))
-    point = [text_of(place.get(name)) for name in ("latitude", "longitude")]
-    lines = [",".join(point) if all(point) else ""]
-    lines += [text_of(place.get(name)) for name in ("name", "description", "address")]
-    return "\n".join(line for line in lines if line)
+    where = point(place, "latitude", "longitude")
+    return lines(where, *(place.get(name) for name in ("name", "description", "address")))
 
 
 def _cards(payload: dict[str, Any]) -> str:
     listed = payload.get("vCards")
-    lines: list[str] = []
+    told: list[str] = []
     for card in map(text_of, listed if isinstance(listed, list) else []):
         name = _CARD_NAME.search(card)
-        lines += [name[1].strip() if name else "", card]
-    return "\n".join(line for line in lines if line)
+        told += [name[1].strip() if name else "", card]
+    return lines(*told)
 
 
 def _quoted(reply_to: Any) -> str | None:
@@ -174,7 +174,7 @@ def _media_in(
     sizes = (file.get("filesize"), file.get("size"), content.body.get("fileLength"))
     size = next((size for size in map(integer_of, (*sizes, data.get("size"))) if size), None)
     return Media(
-        url=url if _is_http(url) else None,
+        url=web_url(url),
         id=message_id,
         mime=first_text(file.get("mimetype"), content.body.get("mimetype"), data.get("mimetype"))
         or None,
@@ -186,11 +186,3 @@ def _media_in(
         data=None if omitted else inline,
         omitted=omitted,
     )
-
-
-def _is_http(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.netloc)

@@ -11,7 +11,7 @@ from typing import Any
 from shared.model import Group, Message
 from shared.providers import Echo, ParseOptions, Recipient
 from shared.providers.raw import storable
-from shared.providers.values import first_text, hashed_id, object_of
+from shared.providers.values import first_text, hashed_id, is_true, object_of, seconds_in_ms
 from shared.providers.waha_address import (
     IGNORED_DOMAINS,
     MessageKey,
@@ -29,7 +29,6 @@ NAME = "waha"
 MESSAGE_KINDS = frozenset({"malformed", *IGNORED_DOMAINS.values(), *CONTENT_KINDS})
 """Every kind that ``read_message`` may count something as."""
 
-_SENT_MAX_S = 100_000_000_000
 _RAW_BYTES_FIELDS = frozenset({"data", "JPEGThumbnail", "jpegThumbnail", "thumbnail", "preview"})
 
 
@@ -124,7 +123,7 @@ def _is_own(payload: dict[str, Any], key: MessageKey, event: str) -> bool:
     )
     for value in told:
         if value is not None:
-            return value is True or first_text(value).strip().lower() in ("true", "1")
+            return is_true(value)
     return event == "message.any" and key.is_own
 
 
@@ -137,7 +136,7 @@ def _sent_at(value: Any) -> int | None:
             return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return int(value * 1000) if 0 < value < _SENT_MAX_S else None
+    return seconds_in_ms(value)
 
 
 def _name_in(payload: dict[str, Any]) -> str | None:

@@ -14,7 +14,15 @@ from shared.model import Group, Kind, Media, Message
 from shared.providers import ParseOptions, Recipient
 from shared.providers.meta import id_of, moment_ms, name_of
 from shared.providers.raw import storable
-from shared.providers.values import first_text, object_of, text_of
+from shared.providers.values import (
+    FILE_KINDS,
+    first_text,
+    lines,
+    object_of,
+    point,
+    text_of,
+    web_url,
+)
 
 NAME = "whatsapp"
 
@@ -46,8 +54,6 @@ NOT_A_TURN = {
 
 ITEM_KINDS = frozenset({*NOT_A_TURN.values(), "group", "malformed", "duplicate"})
 """Every kind that ``read_item`` may count an item as."""
-
-_MEDIA_KINDS = frozenset({Kind.IMAGE, Kind.VIDEO, Kind.AUDIO, Kind.DOCUMENT, Kind.STICKER})
 
 
 class Contacts:
@@ -112,7 +118,7 @@ def read_item(
         kind=kind,
         sent_at=moment_ms(item.get("timestamp")),
         received_at=options.received_at,
-        media=_media(body) if kind in _MEDIA_KINDS and body else None,
+        media=_media(body) if kind in FILE_KINDS and body else None,
         quoted=first_text(object_of(item.get("context")).get("id")) or None,
         name=contacts.name_of(author),
         reply_to=group_id or author,
@@ -136,30 +142,21 @@ def _content_of(item: dict[str, Any], kind_name: str) -> tuple[Kind, str]:
     body, kind = object_of(bare), _KINDS.get(kind_name, Kind.UNKNOWN)
     if kind_name == "text":
         return kind, first_text(body.get("body"), bare)
-    if kind in _MEDIA_KINDS:
+    if kind in FILE_KINDS:
         return kind, text_of(body.get("caption"))
     if kind_name == "location":
-        return kind, _lines(_place(body))
+        return kind, lines(
+            point(body, "latitude", "longitude"), body.get("name"), body.get("address")
+        )
     if kind_name == "contacts":
-        return kind, _lines(_cards(bare))
+        return kind, lines(*_cards(bare))
     if kind_name == "button":
         return kind, first_text(body.get("text"), body.get("payload"))
     if kind_name == "interactive":
         return _choice(body)
     if kind_name == "order":
-        return kind, _lines(_order(body))
+        return kind, lines(*_order(body))
     return kind, _any_text(bare)
-
-
-def _lines(parts: Iterator[str]) -> str:
-    return "\n".join(part for part in parts if part)
-
-
-def _place(body: dict[str, Any]) -> Iterator[str]:
-    point = [text_of(body.get(name)) for name in ("latitude", "longitude")]
-    yield ",".join(point) if all(point) else ""
-    yield text_of(body.get("name"))
-    yield text_of(body.get("address"))
 
 
 def _cards(cards: Any) -> Iterator[str]:
@@ -204,9 +201,8 @@ def _any_text(bare: Any) -> str:
 
 def _media(body: dict[str, Any]) -> Media:
     """``id`` and ``url`` both want the instance's token; the url is short-lived."""
-    url = text_of(body.get("url"))
     return Media(
-        url=url if url.startswith(("https://", "http://")) else None,
+        url=web_url(body.get("url")),
         id=first_text(body.get("id")) or None,
         mime=first_text(body.get("mime_type")) or None,
         caption=first_text(body.get("caption")) or None,

@@ -256,7 +256,7 @@ def test_a_damaged_id_costs_no_message(message_id: Any) -> None:
     made = only_message(text_item(of=key(id=message_id))).message_id
     assert only_message(text_item(of=key(id=message_id))).message_id == made
     assert only_message(text_item("other", of=key(id=message_id))).message_id != made
-    assert made.startswith("evolution_")
+    assert made.startswith("hash:")
 
 
 def test_a_text_in_the_place_of_a_message_is_said() -> None:

@@ -14,7 +14,6 @@ from shared.providers.meta import (
     count_of,
     entries_of,
     id_of,
-    is_true,
     moment_ms,
     name_of,
     objects_in,
@@ -77,18 +76,6 @@ def test_an_item_without_an_id_gets_one_of_its_own(value: Any) -> None:
     assert made.startswith("item:")
     assert made != id_of(None, {"timestamp": "6", "text": {"body": "é\ud800"}})
     assert id_of(None, {}, "postback").startswith("postback:")
-
-
-@pytest.mark.parametrize("value", [True, "true", "TRUE", 1, "1", " true "])
-def test_a_flag_is_read_generously(value: Any) -> None:
-    """An echo that is taken for a message would make a bot talk to itself."""
-    assert is_true(value)
-
-
-@pytest.mark.parametrize("value", [False, None, 0, "", "false", [], {"a": 1}, "no"])
-def test_what_is_no_flag_is_not_set(value: Any) -> None:
-    """And a message that is taken for an echo would be lost."""
-    assert not is_true(value)
 
 
 @pytest.mark.parametrize("value", [None, "", " ", "a\x00b", "a\nb", "x" * 257, [], {}, True])

@@ -292,3 +292,9 @@ def test_the_raw_message_is_kept_where_it_is_asked_for() -> None:
     kept = only_message(event(of), store_raw=True, inline_bytes=100).raw
     assert kept == of | {"media": of["media"] | {"data": None}, "_data": {}}
     assert OWN_PHONE in kept["to"]
+
+
+def test_ids_that_are_too_long_are_told_apart() -> None:
+    """One that cannot be an id is none: cut short, two of them could be one."""
+    ids = {only_message(text(id=f"{whole_id()}{'x' * 300}{end}")).message_id for end in "ab"}
+    assert len(ids) == 2
