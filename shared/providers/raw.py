@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import Any
 
 from shared.providers.values import base64_of, decoded_size
 
 _DEEP = 64
-_SECRETS = frozenset(
-    {
-        "apikey",
-        "api_key",
-        "access_token",
-        "accesstoken",
-        "api_access_token",
-        "authorization",
-        "password",
-        "pubsub_token",
-        "secret",
-        "token",
-        "hmac",
-        "hmac_token",
-        "verify_token",
-    }
+_SECRET = re.compile(
+    r"token|secret|passw|passphrase|api[-_ ]?key|access[-_ ]?key|private[-_ ]?key|authorization"
+    r"|credential|cookie|hmac|jwt",
+    re.IGNORECASE,
 )
-"""Names, in any case, under which providers put what somebody could act with."""
+"""
+What names hold, under which providers put what somebody could act with: ``apikey``,
+``page_access_token``, ``imap_password``. Too much is cut out rather than too little.
+"""
 
 
 def storable(
@@ -44,7 +36,7 @@ def storable(
         return value
     kept = {}
     for name, member in value.items():
-        if name.lower() in _SECRETS:
+        if _SECRET.search(name):
             continue
         if name in bytes_fields:
             data = base64_of(member)

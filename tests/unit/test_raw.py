@@ -7,7 +7,21 @@ import pytest
 from shared.providers.raw import storable
 
 
-@pytest.mark.parametrize("name", ["apikey", "ApiKey", "access_token", "TOKEN", "pubsub_token"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "apikey",
+        "X-Api-Key",
+        "TOKEN",
+        "pageAccessToken",
+        "webhook_verify_token",
+        "imap_password",
+        "app_secret",
+        "messageSecret",
+        "hmac_identifier",
+        "Authorization",
+    ],
+)
 def test_what_somebody_could_act_with_is_cut_out_at_any_depth(name: str) -> None:
     """Keys and tokens are in no copy, whatever the case of their name."""
     payload = {name: "planted", "kept": [{"in": {name: {"deep": "planted"}, "text": "hi"}}]}
@@ -26,3 +40,9 @@ def test_a_copy_changes_nothing_of_the_payload() -> None:
     payload = {"token": "planted", "list": [{"secret": 1}]}
     storable(payload, 100)
     assert payload == {"token": "planted", "list": [{"secret": 1}]}
+
+
+@pytest.mark.parametrize("name", ["author", "key", "id", "text", "keyboard", "mediaKey", "passed"])
+def test_other_names_stay(name: str) -> None:
+    """A handler that asked for the raw message wants the rest of it."""
+    assert storable({name: 1}, 0) == {name: 1}
