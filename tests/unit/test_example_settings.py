@@ -71,6 +71,7 @@ def test_the_defaults_that_the_example_mentions_are_the_defaults(load: Loader) -
     active = load(general)
     mentioned = load(COMMENTED.sub("", general))
     examples = {"redis_url", "handler_secret", "handler_headers", "answer_path"}
+    examples.add("instance_concurrency")
     for name in set(re.findall(r"^# (\w+) = ", general, re.MULTILINE)) - examples:
         assert getattr(mentioned, name) == getattr(active, name), name
 
