@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from shared.providers.registry import PROVIDERS
 from tests.support.door_server import OLD_SECRET, serving_door
 from tests.support.doors import SECRET, Door, Hook, doors
 
@@ -127,7 +128,7 @@ each_that_ages = each_of([door for door in doors() if SCHEMES[door.provider].sta
 
 def test_every_door_has_its_scheme() -> None:
     """No provider is left out."""
-    assert {door.provider for door in doors()} <= SCHEMES.keys()
+    assert {door.provider for door in doors()} == SCHEMES.keys() == PROVIDERS.keys()
 
 
 @each_door
