@@ -10,6 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+RUNS_MAX = 16
+"""Runs before the answer that are compared with it by themselves; older ones are one run."""
+
 _SEPARATORS = re.compile(
     r"[\s!-/:-@\[-`{-~¡¿«»·‐-―‘-„†-…‹›"
     r"،؛؟٪-٭۔।॥、。「-】！（），．：；？"
@@ -60,6 +63,8 @@ def say_once(before: Sequence[str], texts: Sequence[str], after: Sequence[str]) 
     Prose that says only what the texts say, too, is dropped; where it says all of them and more,
     it stands for them. One text and its prose stay one; several stay apart.
     """
+    if len(before) > RUNS_MAX:
+        before = [_join(before[:-RUNS_MAX]), *before[-RUNS_MAX:]]
     said = _words("\n".join(texts))
     words = {run: _words(run) for run in (*before, *after)}
     kept = [[run for run in side if words[run] not in said] for side in (before, after)]

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.handlers import prose
+from shared.handlers.prose import RUNS_MAX
 from shared.handlers.replies import read_body, read_text
 from shared.model import Reply, Silence
 
@@ -171,6 +173,24 @@ def test_what_else_the_object_holds_is_kept(text: str, metadata: dict[str, Any])
     answer = read_text(text)
     assert isinstance(answer, Reply)
     assert answer.metadata == metadata
+
+
+def test_much_prose_is_not_compared_run_by_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand objects with prose between cost a few comparisons with a long answer."""
+    compared: list[str] = []
+    words_of = prose._words  # noqa: SLF001
+
+    def counted(text: str) -> str:
+        compared.append(text)
+        return words_of(text)
+
+    monkeypatch.setattr(prose, "_words", counted)
+    answer = "word " * 100
+    text = 'x {"text": "no"} ' * 10_000 + f'y {{"text": "{answer}"}}'
+    (reply,) = texts_of(text)
+    assert reply.endswith("y " + answer.strip())
+    assert reply.count("x") == 10_000
+    assert len(compared) <= 2 * (RUNS_MAX + 3)
 
 
 PIECES = st.sampled_from(
