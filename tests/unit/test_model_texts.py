@@ -178,7 +178,7 @@ def test_what_else_the_object_holds_is_kept(text: str, metadata: dict[str, Any])
 def test_much_prose_is_not_compared_run_by_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten thousand objects with prose between cost a few comparisons with a long answer."""
     compared: list[str] = []
-    words_of = prose._words  # noqa: SLF001
+    words_of = prose._words
 
     def counted(text: str) -> str:
         compared.append(text)
