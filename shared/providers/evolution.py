@@ -40,7 +40,7 @@ from shared.providers.evolution_content import change_in
 from shared.providers.evolution_message import (
     ITEM_KINDS,
     NAME,
-    is_history,
+    is_replayed,
     read_item,
 )
 from shared.providers.evolution_plain import PlainText, message_of, read_plain
@@ -155,8 +155,6 @@ class Evolution(Provider):
             return Parsed(ignored={"other_account": 1})
         if event != _UPSERT:
             return Parsed(ignored=_signals_in(event, payload.get("data")))
-        if is_history(payload) or is_history(payload.get("data")):
-            return Parsed(ignored={"history": _count_items(payload.get("data"))})
         return _read_items(payload, recipient, options)
 
     async def send(
@@ -191,13 +189,14 @@ def _read_items(payload: dict[str, Any], recipient: Recipient, options: ParseOpt
     Raises:
         RequestRefused: there is none, or none but damaged ones.
     """
+    replayed = is_replayed(payload) or is_replayed(payload.get("data"))
     messages: list[Message] = []
     echoes: list[Echo] = []
     ignored: dict[str, int] = {}
     damage: RequestRefused | None = None
     for where, item in _items_of(payload):
         try:
-            read = read_item(where, item, recipient, options)
+            read = read_item(where, item, recipient, options, replayed=replayed)
         except RequestRefused as error:
             damage = damage or error
             read = "malformed"

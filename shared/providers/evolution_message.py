@@ -1,9 +1,9 @@
 """
 One item of ``messages.upsert``: a message of a user, or something that is counted and passed over.
 
-The order of the questions is fixed, so that each item is counted as one kind: replayed history,
-a chat that is none, not a turn of the user, too old, the account's own words. Only what passes
-all of them must have a user.
+The order of the questions is fixed, so that each item is counted as one kind: a chat that is none,
+not a turn of the user, too old (replayed: history), the account's own words. Only what passes all
+of them must have a user.
 """
 
 from __future__ import annotations
@@ -55,13 +55,16 @@ _BESIDE = "participant beside the key"
 _RAW_BYTES_FIELDS = frozenset({"base64", "jpegThumbnail"})
 
 
-def is_history(value: Any) -> bool:
-    """Baileys calls what it replays ``append``; what is new is ``notify``."""
+def is_replayed(value: Any) -> bool:
+    """
+    Baileys calls what it replays ``append``: history, but also what users wrote while the phone's
+    connection was down, so that only its age tells.
+    """
     return isinstance(value, dict) and value.get("type") == "append"
 
 
 def read_item(
-    where: str, item: Any, recipient: Recipient, options: ParseOptions
+    where: str, item: Any, recipient: Recipient, options: ParseOptions, *, replayed: bool
 ) -> Message | Echo | str:
     """
     A message, an echo, or the kind it is ignored as. ``where`` is the item's path, for errors.
@@ -71,8 +74,6 @@ def read_item(
     """
     if not isinstance(item, dict):
         raise refusal(f"{where} must be an object")
-    if is_history(item):
-        return "history"
     key = item.get("key")
     if not isinstance(key, dict):
         raise refusal(f"{where}.key must be an object")
@@ -87,8 +88,11 @@ def read_item(
         is_change = content.type_name == "protocolMessage"
         return change_in(content.body) if is_change else NOT_A_TURN[content.type_name]
     sent_at = seconds_in_ms(integer_of(item.get("messageTimestamp")))
+    replayed |= is_replayed(item)
+    if sent_at is None and replayed:
+        return "history"
     if sent_at is not None and options.received_at - sent_at > options.max_age_ms:
-        return "too_old"
+        return "history" if replayed else "too_old"
     if is_true(key.get("fromMe")):
         return "group" if domain == GROUP_DOMAIN else _echo(where, item, key, recipient)
     reply_to = _address(where, key, domain)

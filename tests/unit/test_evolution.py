@@ -29,6 +29,8 @@ from tests.support.evolution_payloads import (
 )
 from tests.support.parsing import recipient
 
+TOO_OLD_S = SENT_S - MAX_AGE_MS // 1000 - 1
+
 
 def refused_field(payload: Any, **changes: Any) -> str:
     """The message of the 400 that ``payload`` is refused with."""
@@ -163,14 +165,29 @@ def test_a_name_is_a_text_or_absent(name: Any) -> None:
         (item(None, "reactionMessage"), "reaction"),
         (item({"reactionMessage": {"text": "+1"}}, of=key(fromMe=True)), "reaction"),
         (text_item(of=key(fromMe=True), messageTimestamp=SENT_S - MAX_AGE_MS), "too_old"),
-        (text_item(type="append"), "history"),
-        ({"type": "append", "messages": [text_item()]}, "history"),
-        (text_item(messageTimestamp=SENT_S - MAX_AGE_MS // 1000 - 1), "too_old"),
+        (text_item(messageTimestamp=TOO_OLD_S), "too_old"),
+        (text_item(messageTimestamp=TOO_OLD_S, type="append"), "history"),
+        (text_item(messageTimestamp=None, type="append"), "history"),
+        ({"type": "append", "messages": [text_item(messageTimestamp=TOO_OLD_S)]}, "history"),
     ],
 )
 def test_what_is_no_turn_of_the_user_is_counted_by_kind(data: Any, kind: str) -> None:
     """Echoes, groups, reactions, withdrawals, history and old messages open no window."""
     assert parse(webhook(data)) == Parsed(ignored=Counter({kind: 1}))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        webhook(text_item(type="append")),
+        webhook(text_item(), type="append"),
+        webhook({"type": "append", "messages": [text_item()]}),
+    ],
+)
+def test_what_was_written_while_the_phone_was_away_is_kept(payload: Any) -> None:
+    """Baileys replays it as it replays history: only history is old."""
+    parsed = parse(payload)
+    assert ([message.text for message in parsed.messages], parsed.ignored) == (["hi"], {})
 
 
 def test_a_message_just_young_enough_is_kept() -> None:
