@@ -22,7 +22,7 @@ from consumer.owner import Owner
 from consumer.replies import Item, Outbox
 from consumer.retry import backoff_ms
 from consumer.sends import Channel, Sends
-from shared.channel import address_of
+from shared.channel import address_of, text_id
 from shared.errors import BrokerRefused, BrokerUnavailable, Fenced, NotDurable
 from shared.model import Token, WorkerId
 from shared.probe import Point, reach
@@ -118,7 +118,8 @@ class Sending:
             if not sends.membership.is_trusted(time.monotonic()):
                 await self._leave_unsent()
                 return
-            whereto = replace(address, text_id=f"{reply.window_id}:{at.texts}:{at.parts}")
+            own_id = text_id(reply.window_id, len(reply.texts) - at.texts, at.parts)
+            whereto = replace(address, text_id=own_id)
             result = await send_text(channel, sends.session, whereto, part)
             if isinstance(result, SendRefused):
                 sends.metrics.send_failures_total.labels(provider=channel.provider.name).inc()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import aiohttp
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from shared.channel import address_of, channel_provider
+from shared.channel import address_of, channel_provider, text_id
 from shared.metrics import IngestMetrics
 from shared.model import Conversation
 from shared.providers import Address, Provider, SendResult, SendRetry, Sent
@@ -47,13 +46,14 @@ class DirectReplies:
         if provider is None or self._exceeds_loop_limit((reply.instance, reply.user)):
             return Left(reply=reply)
         address = address_of(reply)
-        parts = list(_parts_of(reply, provider, address))
+        parts = [part for text in reply.texts for part in provider.split(text, address)]
         sent_ids: list[str] = []
-        for at, (where, part) in enumerate(parts):
+        for at, part in enumerate(parts):
+            where = replace(address, text_id=text_id(reply.window_id, len(parts) - at, 0))
             result = await self._send_part(provider, reply, where, part)
             if not isinstance(result, Sent):
-                rest = tuple(text for _, text in parts[at:])
-                return Left(reply=replace(reply, texts=rest), sent_ids=tuple(sent_ids))
+                rest = replace(reply, texts=tuple(parts[at:]))
+                return Left(reply=rest, sent_ids=tuple(sent_ids))
             if result.id is not None:
                 sent_ids.append(result.id)
         self._metrics.direct_replies_sent_total.labels(provider=provider.name).inc()
@@ -79,11 +79,3 @@ class DirectReplies:
         self._sent.append((now_s, conversation))
         self._sent_of[conversation] += 1
         return False
-
-
-def _parts_of(
-    reply: OutboxReply, provider: Provider, address: Address
-) -> Iterator[tuple[Address, str]]:
-    for number, text in enumerate(reply.texts):
-        for at, part in enumerate(provider.split(text, address)):
-            yield replace(address, text_id=f"{reply.window_id}:{number}:{at}"), part

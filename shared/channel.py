@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.model import Message
+from shared.model import Message, WindowId
 from shared.providers import Address, Provider
 from shared.providers.registry import provider_named
 from shared.settings import Settings
@@ -32,3 +32,12 @@ def address_of(reply: OutboxReply) -> Address:
         reply_to=reply.reply_to,
         message_ids=reply.message_ids,
     )
+
+
+def text_id(window_id: WindowId, left: int, part: int) -> str:
+    """
+    A text's own id, the same however often it is tried; ``left``: it and the texts behind it.
+
+    Counted from the last one, for what could not be sent of a reply goes on as one of fewer texts.
+    """
+    return f"{window_id}:{left}:{part}"
