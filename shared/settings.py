@@ -204,8 +204,8 @@ def _behind_its_connection(
         raise ValueError(f"{name}: connection must name an instance that has none itself")
     if own.provider not in (None, connection.provider):
         raise ValueError(f"{name}: provider is not that of its connection, {own.connection}")
-    if "secret" in own.model_fields_set:
-        raise ValueError(f"{name}: secret is its connection's, {own.connection}: write it there")
+    for field in sorted(own.model_fields_set & {"secret", "serves_several"}):
+        raise ValueError(f"{name}: {field} is its connection's, {own.connection}: write it there")
     merged = own.behind(connection)
     if problems := merged.problems():
         raise ValueError(f"{name}: {'; '.join(problems)}")

@@ -117,6 +117,7 @@ def test_a_connection_must_be_one(connection: str) -> None:
         ({"account_sid": "AC1"}, "second: account_sid is no setting of provider evolution"),
         ({"token": "t"}, "second: base_url is missing"),
         ({"secret": "x"}, "second: secret is its connection's, main"),
+        ({"serves_several": True}, "second: serves_several is its connection's, main"),
     ],
 )
 def test_behind_a_connection_the_same_is_refused(own: dict[str, Any], wrong: str) -> None:
@@ -156,3 +157,9 @@ def test_a_connection_of_several_accounts_needs_none_of_its_own() -> None:
         Settings(instances={"main": main, "second": {"connection": "main"}})
     with pytest.raises(ValidationError, match="phone_number_id is missing"):
         Settings(instances={"main": main | {"serves_several": False}})
+
+
+@pytest.mark.parametrize("url", ["ftp://h", "h", "http://", "https:///x", "http://[::1"])
+def test_an_address_that_can_never_be_called_is_refused(url: str) -> None:
+    """Each reply would be tried, and fail, where nobody looks."""
+    assert "base_url" in problem(provider="evolution", base_url=url)
