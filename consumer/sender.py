@@ -147,13 +147,13 @@ class PartitionSender:
         conversation = (item.reply.instance, item.reply.user)
         if channel is None:
             hold = hold or NO_CHANNEL
-        elif sends.exceeds_loop_limit(conversation):
+        elif sends.loop_limit.is_reached(conversation):
             hold = hold or LOOP_LIMIT
         ours = record is not None and record.worker == sends.worker
         token = record.token if record is not None and ours else sends.new_token(owner.epoch)
         sends.in_hand.add(token)
         if not hold and record is None:
-            sends.count_sent(conversation)
+            sends.loop_limit.count(conversation)
         sending = Sending(
             sends, self._store, lambda: self.outbox, owner, item, token, channel, hold
         )

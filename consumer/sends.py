@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,15 +11,14 @@ import aiohttp
 from consumer.membership import Membership
 from consumer.retry import RetryRules
 from shared.instance_settings import InstanceSettings
+from shared.loop_limit import LoopLimit
 from shared.metrics import ConsumerMetrics
-from shared.model import Conversation, Token, WorkerId
+from shared.model import Token, WorkerId
 from shared.providers import Provider
 from shared.wire import OutboxReply
 
 CONCURRENCY = 64
 """Sends at the same time by one worker: providers limit rates far below that."""
-
-LOOP_SPAN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,26 +65,10 @@ class Sends:
         self.tasks = tasks
         self.in_hand: set[Token] = set()
         self.slots = asyncio.Semaphore(CONCURRENCY)
+        self.loop_limit = LoopLimit(settings.loop_limit)
         self._serial = 0
-        self._sent: deque[tuple[float, Conversation]] = deque()
-        self._count: Counter[Conversation] = Counter()
 
     def new_token(self, epoch: int) -> Token:
         """A token that was never used."""
         self._serial += 1
         return Token(f"{self.worker}:{epoch}:send-{self._serial}")
-
-    def exceeds_loop_limit(self, conversation: Conversation) -> bool:
-        """Whether this user has had ``LOOP_LIMIT`` replies within a minute: two bots talking?"""
-        oldest_s = time.monotonic() - LOOP_SPAN_S
-        while self._sent and self._sent[0][0] < oldest_s:
-            _, gone = self._sent.popleft()
-            self._count[gone] -= 1
-            if not self._count[gone]:
-                del self._count[gone]
-        return self._count[conversation] >= self.settings.loop_limit
-
-    def count_sent(self, conversation: Conversation) -> None:
-        """A reply leaves for this user."""
-        self._sent.append((time.monotonic(), conversation))
-        self._count[conversation] += 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections import Counter, deque
 from dataclasses import dataclass, replace
 
 import aiohttp
@@ -11,8 +9,8 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from shared.channel import address_of, channel_provider, text_id
+from shared.loop_limit import LoopLimit
 from shared.metrics import IngestMetrics
-from shared.model import Conversation
 from shared.providers import Address, Provider, SendResult, SendRetry, Sent
 from shared.settings import Settings
 from shared.wire import OutboxReply
@@ -37,14 +35,15 @@ class DirectReplies:
         self._settings = settings
         self._metrics = metrics
         self._session = session
-        self._sent: deque[tuple[float, Conversation]] = deque()
-        self._sent_of: Counter[Conversation] = Counter()
+        self._loop_limit = LoopLimit(settings.loop_limit)
 
     async def send(self, reply: OutboxReply) -> Left:
         """Send a reply. After a crash it is sent again, with its message handled again."""
         provider = channel_provider(self._settings, reply)
-        if provider is None or self._exceeds_loop_limit((reply.instance, reply.user)):
+        conversation = (reply.instance, reply.user)
+        if provider is None or self._loop_limit.is_reached(conversation):
             return Left(reply=reply)
+        self._loop_limit.count(conversation)
         address = address_of(reply)
         parts = [part for text in reply.texts for part in provider.split(text, address)]
         sent_ids: list[str] = []
@@ -68,14 +67,3 @@ class DirectReplies:
         except Exception as error:  # noqa: BLE001 - a provider's fault is a text not sent
             log.warning("provider.failed", provider=provider.name, error=type(error).__name__)
             return SendRetry(error=type(error).__name__)
-
-    def _exceeds_loop_limit(self, conversation: Conversation) -> bool:
-        """Two bots that talk do so during an outage, too: ``LOOP_LIMIT`` replies a minute."""
-        now_s = time.monotonic()
-        while self._sent and self._sent[0][0] < now_s - 60.0:
-            self._sent_of[self._sent.popleft()[1]] -= 1
-        if self._sent_of[conversation] >= self._settings.loop_limit:
-            return True
-        self._sent.append((now_s, conversation))
-        self._sent_of[conversation] += 1
-        return False
