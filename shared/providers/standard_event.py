@@ -28,6 +28,9 @@ from shared.providers.values import first_text, object_of, text_of
 _CLOUD_EVENTS = "application/cloudevents"
 _ATTRIBUTES = ("specversion", "id", "source", "type", "time")
 
+EVENTS_MAX = 1000
+"""In one batch: as many as one request may hold messages. Who sends may have proven nothing yet."""
+
 REPLY = "message.reply"
 """The type of what we send, which may come back as what it is."""
 
@@ -99,12 +102,15 @@ def events_in(payload: Any, delivery_id: str | None) -> list[Event]:
     The events of a payload, in its order. ``delivery_id`` names what names itself by nothing.
 
     Raises:
-        RequestRefused: 400, it is neither an object nor an array.
+        RequestRefused: 400, it is neither an object nor an array; 413, it is of too many events.
     """
     if isinstance(payload, dict):
         return [_event_of(payload, delivery_id)]
     if not isinstance(payload, list):
         raise refusal("the body must be a JSON object, or an array of CloudEvents")
+    if len(payload) > EVENTS_MAX:
+        why = f"the array holds more than {EVENTS_MAX} events"
+        raise RequestRefused(413, "too_many_messages", why)
     return [
         _event_of(object_of(each), delivery_id and f"{delivery_id}:{index}")
         for index, each in enumerate(payload)

@@ -13,6 +13,7 @@ from shared.instance_settings import InstanceSettings
 from shared.providers import Echo, Parsed, Recipient
 from shared.providers.registry import provider_named
 from shared.providers.standard import Standard
+from shared.providers.standard_event import EVENTS_MAX
 from shared.wire import decode_message, encode_message
 from tests.support.parsing import INSTANCE, webhook_request
 from tests.support.standard_payloads import (
@@ -271,3 +272,14 @@ def test_an_origin_that_no_header_can_repeat_is_not_answered(origin: str) -> Non
 def test_the_registry_holds_standard_by_its_name() -> None:
     """It is found by the name in the webhook's path."""
     assert isinstance(provider_named("standard"), Standard)
+
+
+def test_a_batch_is_not_taken_apart_beyond_its_limit() -> None:
+    """Nobody has proven anything when its account is looked for; a million events take seconds."""
+    several: list[Any] = [{}] * (EVENTS_MAX - 1) + [{"instance": "desk", "user": "u", "text": "x"}]
+    assert Standard().account_of(several) == "desk"
+    assert len(parse(several).messages) == 1
+    assert Standard().account_of([{}, *several]) is None
+    with pytest.raises(RequestRefused) as refused:
+        parse([{}, *several])
+    assert (refused.value.status, refused.value.code) == (413, "too_many_messages")
