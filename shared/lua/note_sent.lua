@@ -4,7 +4,7 @@
 --             echo and send
 --      2.. two per id: the HASH id hash -> '' of even and the same of odd generations
 -- ARGV 1 span_ms: a generation's length; an id is remembered for one to two of them
---      2 keep_ms: how long to keep what is in human
+--      2 keep_ms: how long to keep what is in human; a longer time that it has stays
 --      3 token of the send that has ended; '' for none
 --      4 1: something may have left whose id is not known; else 0
 --      5 doubt_ms: how long then an echo of it may still come
@@ -21,7 +21,7 @@ local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local generation = math.floor(now_ms / span_ms)
 local odd, expiry = generation % 2, string.format('%.0f', (generation + 2) * span_ms)
-redis.call('PEXPIRE', human, ARGV[2])
+redis.call('PEXPIRE', human, math.max(tonumber(ARGV[2]), redis.call('PTTL', human)))
 
 for i = 2, #KEYS, 2 do
   local ids, hash = KEYS[i + odd], ARGV[5 + i / 2]

@@ -191,6 +191,15 @@ async def test_ids_are_noted_without_a_send(scripts: Scripts, token: str) -> Non
     assert await echo(scripts, "A") == [OURS]
 
 
+async def test_an_id_that_is_noted_without_a_send_shortens_no_mute(scripts: Scripts) -> None:
+    """Who notes what was sent while Redis was away does not know for how long persons mute."""
+    await echo(scripts, "A", mute_ms=7 * SPAN_MS)
+    await note_sent(scripts.pipe, scripts.p, WHO, ["B"])
+    left_ms = await scripts.client.pttl(scripts.p.human(*WHO))
+    assert left_ms > 7 * SPAN_MS
+    assert await causes(scripts) == {"A"}
+
+
 async def test_conversations_without_persons_cost_an_id_little(scripts: Scripts) -> None:
     """A thousand users with one sent text each take at most 100 bytes of an id."""
     keys: dict[str, int] = {}
