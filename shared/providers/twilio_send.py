@@ -23,6 +23,9 @@ from shared.providers.values import identifier_of, integer_of, object_of
 MESSAGES_URL = "https://api.twilio.com"
 TYPING_URL = "https://messaging.twilio.com"
 
+_SHORT_CODE_DIGITS = 6
+"""The longest number of an SMS service, which has no ``+``."""
+
 _SID = re.compile(r"(SM|MM)\w+", re.ASCII)
 
 _REFUSALS = {
@@ -60,7 +63,7 @@ async def send_text(
     """Send; every failure is a result, whose error holds no number and no text."""
     if settings.token is None or settings.account_sid is None:
         return SendRefused(error="the instance has no account_sid and token")
-    to = address.reply_to or address.user
+    to = address.reply_to or _address_of(address.user)
     form = {"To": to, "Body": text, **_sender(settings, to)}
     if len(form) == 2:
         return SendRefused(error="the instance has no from and no messaging_service_sid")
@@ -92,6 +95,16 @@ async def show_typing(
         form={"messageId": last, "channel": "whatsapp"},
         headers=_credentials(settings),
     )
+
+
+def _address_of(user: str) -> str:
+    """
+    A user's address, where no message told it: of a text for who wrote through the API.
+
+    Users of WhatsApp are known by their bare digits, as no others are that have so many.
+    """
+    on_whatsapp = user.isascii() and user.isdigit() and len(user) > _SHORT_CODE_DIGITS
+    return f"{WHATSAPP}+{user}" if on_whatsapp else user
 
 
 def _sender(settings: InstanceSettings, to: str) -> dict[str, str]:

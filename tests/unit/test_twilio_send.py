@@ -129,10 +129,13 @@ async def test_an_account_that_no_instance_names_sends_as_itself() -> None:
     assert api.asked[0].body["From"] == "whatsapp:+4930555000002"
 
 
-async def test_without_an_address_the_user_is_it() -> None:
-    """A message that came through the API has none."""
-    address = Address(instance="desk", user=f"+{PHONE}", reply_to=None)
-    assert (await asked_with(address)).body["To"] == f"+{PHONE}"
+@pytest.mark.parametrize(
+    "user, to", [(f"+{PHONE}", f"+{PHONE}"), (PHONE, USER), ("74011", "74011"), (USER, USER)]
+)
+async def test_without_an_address_the_user_is_it(user: str, to: str) -> None:
+    """A message that came through the API has none. Bare digits are a user of WhatsApp."""
+    address = Address(instance="desk", user=user, reply_to=None)
+    assert (await asked_with(address)).body["To"] == to
 
 
 @pytest.mark.parametrize("body", [None, [], {}, {"sid": None}, {"sid": {}}, "queued"])
