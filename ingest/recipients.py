@@ -22,10 +22,10 @@ class Recipients:
         own = settings.instance(path)
         self._connection = own.connection or path
         connection = settings.instance(self._connection)
-        self._own = _recipient(path, settings)
+        self._own = _recipient(path, provider, settings)
         self._settings = provider.account_settings
         self._accounts = dict(_accounts_of(own, provider))
-        self._through = _recipient(self._connection, settings)
+        self._through = _recipient(self._connection, provider, settings)
         self._several = connection.serves_several
         self._named = settings.instances.keys()
         self._written_down = {
@@ -73,6 +73,7 @@ class Recipients:
             connection=through.instance,
             store_raw=through.store_raw,
             groups=through.groups,
+            tenant=through.tenant,
         )
 
 
@@ -97,7 +98,7 @@ def _accounts_behind(
     found: dict[tuple[str, str], Recipient] = {}
     for name, own in settings.instances.items():
         if own.connection == connection:
-            recipient = _recipient(name, settings)
+            recipient = _recipient(name, provider, settings)
             found |= dict.fromkeys(_known_as(name, own, provider), recipient)
     return found
 
@@ -113,10 +114,11 @@ def _accounts_of(own: InstanceSettings, provider: Provider) -> list[tuple[str, s
     return [(setting, account) for setting, account in named if account is not None]
 
 
-def _recipient(name: str, settings: Settings) -> Recipient:
+def _recipient(name: str, provider: Provider, settings: Settings) -> Recipient:
     own = settings.instance(name)
     return Recipient(
         instance=name,
         store_raw=settings.store_raw if own.store_raw is None else own.store_raw,
         groups=settings.groups if own.groups is None else own.groups,
+        tenant=getattr(own, provider.tenant_setting) if provider.tenant_setting else None,
     )

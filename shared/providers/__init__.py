@@ -41,12 +41,14 @@ class Recipient(Struct, frozen=True, kw_only=True):
     The instance that a message is for, and what its settings say of reading messages.
 
     ``connection`` is the one it came through, where the settings do not name the instance.
+    ``tenant``: what the provider's ``tenant_setting`` says.
     """
 
     instance: str
     connection: str | None = None
     store_raw: bool = False
     groups: bool = False
+    tenant: str | None = None
 
 
 class RecipientOf(Protocol):
@@ -174,6 +176,9 @@ class Provider(Protocol):
 
     account_settings: Sequence[str] = ()
     """The fields that hold accounts as payloads name them; the first counts where none is said."""
+
+    tenant_setting: str | None = None
+    """The field that holds whose of the provider's customers the accounts are, where ids repeat."""
 
     ignored_kinds: frozenset[str] = frozenset()
     """Every kind that ``Parsed.ignored`` may count: a closed set, for it is a metric's label."""

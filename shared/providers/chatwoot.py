@@ -26,7 +26,14 @@ from shared.providers import (
     SendResult,
     WebhookRequest,
 )
-from shared.providers.chatwoot_message import MESSAGE_KINDS, NAME, inbox_of, read_message, way_of
+from shared.providers.chatwoot_message import (
+    MESSAGE_KINDS,
+    NAME,
+    inbox_of,
+    is_of_another_tenant,
+    read_message,
+    way_of,
+)
 from shared.providers.chatwoot_send import hide_typing, send_text, show_typing
 from shared.providers.evidence import (
     digests,
@@ -59,6 +66,7 @@ class Chatwoot(Provider):
     )
     needs_to_send = ("base_url", "token", "account_id")
     account_settings = ("inbox_id",)
+    tenant_setting = "account_id"
     form = EVENT
     ignored_kinds = frozenset(
         {
@@ -111,7 +119,7 @@ class Chatwoot(Provider):
         if not isinstance(event, str) or not event.strip():
             raise refusal("event must be a text that names the event")
         recipient = options.recipient_of(self.account_of(payload))
-        if recipient is None:
+        if recipient is None or is_of_another_tenant(payload, recipient):
             return Parsed(ignored={"other_account": 1})
         if (name := event.strip().lower()) != _CREATED:
             return Parsed(ignored={_kind_of(name, payload): 1})

@@ -50,6 +50,16 @@ def inbox_of(payload: dict[str, Any]) -> str | None:
     return _first_id(*places, conversation.get("inbox_id")) or None
 
 
+def is_of_another_tenant(payload: dict[str, Any], recipient: Recipient) -> bool:
+    """
+    Whether it is from another of Chatwoot's accounts than replies are sent to: a bot may serve all.
+
+    Each counts its conversations anew: the answer would be told to somebody else.
+    """
+    told = identifier_of(object_of(payload.get("account")).get("id"))
+    return bool(told and recipient.tenant) and told != recipient.tenant
+
+
 def read_message(
     payload: dict[str, Any], recipient: Recipient, options: ParseOptions
 ) -> tuple[Message, ...] | Echo | str:

@@ -8,9 +8,10 @@ import pytest
 
 from shared.errors import RequestRefused
 from shared.model import Group, Kind, Message
-from shared.providers import Echo, Parsed
+from shared.providers import Echo, Parsed, Recipient
 from shared.providers.chatwoot import Chatwoot
 from tests.support.chatwoot_payloads import (
+    ACCOUNT_ID,
     CONTACT_ID,
     CONVERSATION_ID,
     INBOX_ID,
@@ -238,6 +239,19 @@ def test_the_inbox_is_the_account(payload: Any, account: str | None) -> None:
 def test_what_is_for_another_inbox_is_counted() -> None:
     """An account's webhook tells of all its inboxes."""
     assert ignored(incoming(), recipient_of=lambda *_named: None) == {"other_account": 1}
+
+
+@pytest.mark.parametrize("tenant, kept", [(None, True), (str(ACCOUNT_ID), True), ("999", False)])
+def test_what_is_of_another_chatwoot_account_is_counted(tenant: str | None, *, kept: bool) -> None:
+    """Its conversation 31 is somebody else's than ours: a bot of a whole Chatwoot serves both."""
+    whose = Recipient(instance=INSTANCE, tenant=tenant)
+    parsed = parse(incoming(), recipient_of=lambda *_named: whose)
+    assert (len(parsed.messages), parsed.ignored) == (
+        (1, {}) if kept else (0, {"other_account": 1})
+    )
+    untold = incoming()
+    del untold["account"]
+    assert parse(untold, recipient_of=lambda *_named: whose).messages
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 
 from ingest.recipients import Recipients, connection_of
 from shared.providers import Recipient
+from shared.providers.chatwoot import Chatwoot
 from shared.providers.evolution import Evolution
 from shared.providers.telegram import Telegram
 from shared.providers.twilio import Twilio
@@ -125,6 +126,22 @@ def test_payloads_that_name_no_account_are_the_paths() -> None:
 
     for name in ("main", "second"):
         assert Recipients(name, Telegram(), known).of(None) == Recipient(instance=name)
+
+
+def test_an_instance_knows_whose_customer_it_is() -> None:
+    """Where the provider's ids repeat, the account of the settings is asked for."""
+    desk = {"provider": "chatwoot", "base_url": "http://h", "token": "t", "account_id": "7"}
+    known = Settings(
+        instances={
+            "desk": desk | {"serves_several": True},
+            "north": {"connection": "desk", "inbox_id": "41", "account_id": "8"},
+        }
+    )
+    recipients = Recipients("desk", Chatwoot(), known)
+
+    assert recipients.of(None) == Recipient(instance="desk", tenant="7")
+    assert recipients.of("41", "inbox_id") == Recipient(instance="north", tenant="8")
+    assert recipients.of("42") == Recipient(instance="42", connection="desk", tenant="7")
 
 
 NUMBER = "whatsapp:+4930555000001"
