@@ -143,7 +143,7 @@ def _start(windows: list[Window]) -> None:
             field = conversation_field(window.instance, window.user)
             args += (field, "", TOKEN, ids[0], encode_extent(window, ids))
         streams = [stream] * len(windows[at : at + BATCH])
-        declared: Any = (2 + len(streams), keys.lease, keys.running, *streams)
+        declared: Any = (3 + len(streams), keys.lease, keys.running, keys.muted, *streams)
         pack_command(("EVALSHA", script, *declared, TOKEN, 1, GROUP, *args))
 
 

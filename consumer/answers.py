@@ -112,10 +112,15 @@ FinishAnswer = FinishCode | BrokerRefused
 
 
 class StartAnswer(Struct, frozen=True, kw_only=True, gc=False):
-    """What became of a start; the numbers are the record's, ``now_ms`` is Redis's time."""
+    """
+    What became of a start; the numbers are the record's, ``now_ms`` is Redis's time.
+
+    ``is_muted``: no handler is to be called, the user is a person's.
+    """
 
     code: StartCode
     attempt: int
     delay_ms: int
     since: int
     now_ms: int
+    is_muted: bool = False

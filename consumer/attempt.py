@@ -49,7 +49,7 @@ class Running:
     others may have taken it for dead and the window for theirs. ``call`` is the handler's task
     while its result counts, from ``called_s`` until ``late_s`` at most. ``may_be_done``: a finish
     got no answer; ``finish_wait_s`` is the last pause before another. ``mute_ms``: how long a
-    person's message mutes its user.
+    person's message mutes its user; ``is_muted``: somebody had muted the user by the start.
     """
 
     window: Window
@@ -73,6 +73,7 @@ class Running:
     finish_wait_s: float = 0.0
     may_be_done: bool = False
     mute_ms: int = 0
+    is_muted: bool = False
     typing: Typing | None = None
 
     def record(self, worker: WorkerId) -> Record:

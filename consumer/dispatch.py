@@ -226,6 +226,7 @@ class Dispatcher:
         window = running.window
         running.attempt, running.delay_ms = answer.attempt, answer.delay_ms
         running.since, running.started_ms = answer.since, answer.now_ms
+        running.is_muted = answer.is_muted
         running.started_s = time.monotonic()
         if state.record is None:
             self._metrics.windows_closed_total.labels(window.closed_by).inc()

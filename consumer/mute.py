@@ -1,7 +1,8 @@
 """
 Muting: while a person has a user, the user's windows are finished in silence.
 
-A conversation that its provider says is with a person is known by its last message. Where
+A conversation that its provider says is with a person is known by its last message; one that
+somebody muted by decision (``shared.mutes``) by what start and finish find in Redis. Where
 ``ON_HUMAN`` mutes, Redis is asked before the handler is called, and again before its reply is
 written: a person may have answered meanwhile. What came while a send of ours is on its way may be
 that send's echo, and mutes nobody until the send has ended.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import structlog
 
@@ -19,12 +20,10 @@ from consumer.attempt import Running
 from consumer.retry import Decision, Finish
 from shared.errors import BrokerRefused, BrokerUnavailable
 from shared.model import Window
+from shared.on_human import muted_until
 
 PAUSE_S = 0.1
 PAUSE_MAX_S = 2.0
-
-HASH_BYTES = 12
-"""So long is a field that stands for a message; names of the others are shorter."""
 
 MUTED = Finish(texts=(), silence="muted")
 WITH_HUMAN = Finish(texts=(), silence="with_human")
@@ -55,8 +54,8 @@ class Mutes:
     def begin(self, running: Running) -> None:
         """Have a started window's handler called, unless a person has its user."""
         window = running.window
-        if _is_with_human(window):
-            self._settle(running, WITH_HUMAN)
+        if running.is_muted or _is_with_human(window):
+            self._settle(running, MUTED if running.is_muted else WITH_HUMAN)
             return
         if self._mute_ms_of is not None:
             connection = window.entries[0].message.connection
@@ -104,15 +103,3 @@ def _is_with_human(window: Window) -> bool:
         if entry.message.with_human:
             return window.in_sent_order()[-1].message.with_human
     return False
-
-
-def muted_until(known: Mapping[bytes, bytes], mute_ms: int) -> int:
-    """
-    Until when, in Redis's ms, a conversation is muted; 0: nobody has written.
-
-    ``known``: the hash of a person's message -> when it came. One with a minus came while a send
-    of ours was on its way, and may be its echo; what else is no number somebody else wrote.
-    """
-    came = (value for field, value in known.items() if len(field) == HASH_BYTES)
-    newest = max((int(value) for value in came if value.isdigit() and len(value) < 20), default=0)
-    return newest + mute_ms if newest else 0

@@ -184,14 +184,19 @@ class PartitionStore:
             ids = [f"{(i := entry.id).ms}-{i.seq}" for entry in window.entries]
             args += (conversation_field(window.instance, window.user), request.replaces or "")
             args += (request.token, ids[0], encode_extent(window, ids, request.error))
-        keys = (self.keys.lease, self.keys.running, *streams)
+        keys = (self.keys.lease, self.keys.running, self.keys.muted, *streams)
         answer = await self._fenced("start", keys, epoch, args)
         now_ms = answer[1]
         return [
             StartAnswer(
-                code=_START_CODES[code], attempt=attempt, delay_ms=delay, since=since, now_ms=now_ms
+                code=_START_CODES[code],
+                attempt=attempt,
+                delay_ms=delay,
+                since=since,
+                now_ms=now_ms,
+                is_muted=muted == 1,
             )
-            for code, attempt, delay, since in answer[2:]
+            for code, attempt, delay, since, muted in answer[2:]
         ]
 
     async def postpone(

@@ -51,7 +51,7 @@ class Conversations:
             RequestRefused: 404 when nothing is known of the conversation.
             BrokerUnavailable, BrokerRefused: answer 503.
         """
-        instance, user = _conversation(request)
+        instance, user = conversation_in_path(request)
         found = await self._trace.conversation(instance, user)
         if not found:
             raise RequestRefused(404, "not_found", "nothing is known of this conversation")
@@ -73,7 +73,7 @@ class Conversations:
             RequestRefused: 404 when the message is unknown, or forgotten.
             BrokerUnavailable, BrokerRefused: answer 503.
         """
-        instance, user = _conversation(request)
+        instance, user = conversation_in_path(request)
         message_id = request.match_info["message_id"]
         found = await self._trace.message(instance, user, message_id)
         if found.state is State.UNKNOWN:
@@ -81,7 +81,13 @@ class Conversations:
         return json_answer({"instance": instance, "user": user, **_plain(found)})
 
 
-def _conversation(request: web.Request) -> tuple[str, str]:
+def conversation_in_path(request: web.Request) -> tuple[str, str]:
+    """
+    Instance and user.
+
+    Raises:
+        RequestRefused: 400.
+    """
     instance, user = request.match_info["instance"], request.match_info["user"]
     if not is_instance_name(instance):
         raise RequestRefused(400, "invalid_field", "instance in the path is not a name")

@@ -93,7 +93,9 @@ def _api_paths(*, has_token: bool) -> dict[str, Any]:
     whose = [_in_path("instance", INSTANCE), _in_path("user", _IN_PATH | USER)]
     message_id = _in_path("message_id", _IN_PATH | MESSAGE_ID)
     guard: dict[str, Any] = {"security": [{_TOKEN: []}]} if has_token else {}
-    known = _refused(400, 401, 404, 503)
+    known, mutable = _refused(400, 401, 404, 503), _refused(400, 401, 503)
+    over = {200: _answer("it is over, or there was none", reference("Muted")), **mutable}
+    unmute = _operation("Answer again in a conversation", over, parameters=whose, **guard)
     return {
         "/api/v1/messages": {
             "post": _operation(
@@ -122,6 +124,21 @@ def _api_paths(*, has_token: bool) -> dict[str, Any]:
                 **guard,
             )
         },
+        f"{conversation}/mute": {
+            "post": _operation(
+                "Answer nothing in a conversation for a time",
+                {
+                    200: _answer("until when", reference("Muted")),
+                    **mutable,
+                    **_refused(*_OF_BODIES),
+                },
+                requestBody=_body(_JSON, reference("Mute")),
+                parameters=whose,
+                **guard,
+            ),
+            "delete": unmute,
+        },
+        f"{conversation}/unmute": {"post": unmute},
     }
 
 

@@ -14,6 +14,7 @@ from shared.message_form import (
     USER_MAX_CHARS,
 )
 from shared.model import Kind
+from shared.on_human import MINUTES_MAX
 from shared.trace.whereabouts import ReplyState, State
 
 Schema = dict[str, Any]
@@ -217,6 +218,17 @@ SCHEMAS: Mapping[str, Schema] = {
     ),
     "Whereabouts": _object(
         ["instance", "user", "state"], {**_WHOSE, **_WHERE, "reply": reference("Reply")}
+    ),
+    "Mute": _object(
+        ["minutes"],
+        {"minutes": {"type": "integer", "minimum": 1, "maximum": MINUTES_MAX}},
+    ),
+    "Muted": _object(
+        ["instance", "user", "muted_until"],
+        {
+            **_WHOSE,
+            "muted_until": {"type": ["integer", "null"], "description": "ms since 1970"},
+        },
     ),
     "Health": _object(
         ["status"],

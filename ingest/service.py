@@ -14,6 +14,7 @@ from ingest.conversations import Conversations
 from ingest.echoes import EchoJudge
 from ingest.intake import Say
 from ingest.keeping import keeping_in_redis, keeping_in_spool, what_is_wrong
+from ingest.mutes import MutesApi
 from shared.connect import Pipe
 from shared.keys import Keys
 from shared.meta_keeper import keep_meta
@@ -83,7 +84,10 @@ async def serve_ingest(
             metrics=metrics,
             say=say,
             judge=EchoJudge(reads, keys, settings).judge,
-            routes=Conversations(reads, keys, settings).routes(),
+            routes=[
+                *Conversations(reads, keys, settings).routes(),
+                *MutesApi(reads, keys).routes(),
+            ],
         )
         shown = (metrics, *beside)
         survey = keep_surveying(surveyor, shown, SURVEY_S, tell=limited.note)

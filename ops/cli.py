@@ -198,6 +198,27 @@ def discard_dead(letter_ids: tuple[Any, ...], *, yes: bool) -> None:
     _exit(0 if discard_letters(letter_ids) else 1)
 
 
+@inturn.command()
+@click.argument("instance")
+@click.argument("user")
+@click.option("--minutes", default=30, show_default=True, type=click.IntRange(1, 10_080))
+def mute(instance: str, user: str, minutes: int) -> None:
+    """Have the bot be silent towards a user: a person takes over."""
+    from ops.mute import mute_conversation
+
+    click.echo(mute_conversation(instance, user, minutes))
+
+
+@inturn.command()
+@click.argument("instance")
+@click.argument("user")
+def unmute(instance: str, user: str) -> None:
+    """Have the bot answer a user again, also one whom a person wrote by hand."""
+    from ops.mute import unmute_conversation
+
+    click.echo(unmute_conversation(instance, user))
+
+
 @inturn.group()
 def spool() -> None:
     """Look at what ingest keeps on this machine's disk while Redis takes nothing."""

@@ -35,6 +35,7 @@ _PARTITION_KEYS = (
     "sending",
     "journal",
     "dead",
+    "muted",
 )
 
 # A copy of one that is set up costs half of setting one up.
@@ -111,6 +112,7 @@ class PartitionKeys:
     sending: str
     journal: str
     dead: str
+    muted: str
 
     def stream(self, instance: str) -> str:
         """STREAM, group ``workers``: the entries of ``instance`` that are not finished."""

@@ -7,12 +7,18 @@ are finished in silence.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from shared.settings import Settings
 
 MINUTES_MAX = 7 * 24 * 60
+
+HASH_BYTES = 12
+"""So long is a field that stands for a message; names of the others are shorter."""
+
+MS_MAX_DIGITS = 19
 
 
 def parse_mute_ms(value: str) -> int:
@@ -42,3 +48,20 @@ def mutes_anywhere(settings: Settings) -> bool:
     """Whether any instance's conversations are muted."""
     own = [one.on_human for one in settings.instances.values() if one.on_human is not None]
     return any(parse_mute_ms(value) for value in (settings.on_human, *own))
+
+
+def muted_until(known: Mapping[bytes, bytes], mute_ms: int) -> int:
+    """
+    Until when, in Redis's ms, a person's message mutes a conversation; 0: nobody has written.
+
+    ``known``: the hash of a person's message -> when it came. One with a minus came while a send
+    of ours was on its way, and may be its echo. What came before ``unmuted`` counts no more; what
+    is no number somebody else wrote.
+    """
+    came = [_ms(value) for field, value in known.items() if len(field) == HASH_BYTES]
+    newest = max(came, default=0)
+    return newest + mute_ms if newest > _ms(known.get(b"unmuted", b"")) else 0
+
+
+def _ms(value: bytes) -> int:
+    return int(value) if value.isdigit() and len(value) <= MS_MAX_DIGITS else 0

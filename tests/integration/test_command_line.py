@@ -223,3 +223,26 @@ def test_up_refuses_to_wait_for_replicas_of_its_own_redis(shell: pytest.MonkeyPa
 
     assert result.exit_code == 2
     assert "INTURN_DURABILITY is replicas:1, but the embedded Redis has none" in result.output
+
+
+def test_a_conversation_is_muted_and_unmuted(client: Redis, keys: Keys) -> None:
+    """It says until when; both may be repeated."""
+    muted, field = keys.of("shop", PHONE).muted, f"shop\0{PHONE}"
+    result = run("mute", "shop", PHONE, "--minutes", "5")
+    assert result.exit_code == 0
+    assert result.output.startswith("muted until ")
+    until = client.zscore(muted, field)
+    assert isinstance(until, float)
+    for _ in range(2):
+        result = run("unmute", "shop", PHONE)
+        assert (result.exit_code, result.output) == (0, "not muted\n")
+        assert client.zscore(muted, field) is None
+
+
+def test_nobody_of_an_impossible_name_is_muted(keys: Keys) -> None:
+    """A misspelt command is a usage error, and names what is wrong."""
+    result = run("mute", "sh\nop", " ")
+    assert result.exit_code == 2
+    assert "INSTANCE" in result.output
+    assert "USER" in result.output
+    assert run("mute", "shop", PHONE, "--minutes", "0").exit_code == 2

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from ingest.app import build_app
 from ingest.conversations import Conversations
+from ingest.mutes import MutesApi
 from ingest.openapi import openapi_document
 from shared.connect import Pipe
 from shared.keys import Keys
@@ -41,7 +42,10 @@ def app(pipe: Pipe, keys: Keys) -> web.Application:
         appender=MemoryAppender(),
         health=nothing_wrong,
         metrics=IngestMetrics(InstanceLabels(1)),
-        routes=Conversations(pipe, keys, Settings()).routes(),
+        routes=[
+            *Conversations(pipe, keys, Settings()).routes(),
+            *MutesApi(pipe, keys).routes(),
+        ],
     )
 
 

@@ -14,6 +14,7 @@ from shared.connect import Pipe
 from shared.errors import BrokerRefused
 from shared.keys import GROUP, Keys, sent_hash
 from shared.model import Message, Token
+from shared.mutes import Mutes
 from shared.redis_binary import ServerBinary
 from shared.wire import encode_reply
 from tests.support.partition_scripts import (
@@ -166,6 +167,20 @@ async def test_echoes_are_told_apart(scripts: Scripts) -> None:
         args += (hashed, 60_000)
     assert await scripts.run("echo", tuple(keys), *args) == [0, 1]
     assert await scripts.client.hlen(human) == 1
+
+
+async def test_a_person_takes_a_conversation_over(scripts: Scripts, prefix: str) -> None:
+    """Muted and unmuted as ever, also where a person's message is to count no more."""
+    epoch, window = await scripts.closed_window()
+    human, mutes = scripts.p.human(SHOP, ANN), Mutes(scripts.pipe, Keys(prefix, 1))
+    await scripts.client.hset(human, sent_hash(SHOP, ANN, "A"), "5")
+    await fill(scripts)
+    await mutes.mute(SHOP, ANN, 60_000)
+    (answer,) = await scripts.us.start(epoch, [request(window, T1)])
+    assert answer.is_muted
+    await mutes.unmute(SHOP, ANN)
+    assert not await scripts.client.exists(scripts.p.muted)
+    assert await scripts.client.hexists(human, "unmuted")
 
 
 async def test_many_windows_are_finished_in_one_script(scripts: Scripts) -> None:

@@ -13,6 +13,7 @@ from yarl import URL
 
 from ingest.echoes import EchoJudge
 from shared.instance_settings import InstanceSettings, Secret
+from shared.mutes import Mutes
 from shared.providers import Echo
 from shared.trace import Trace
 from tests.support.deployment import Deployment, deployment
@@ -32,6 +33,7 @@ class Shop:
     handler: HandlerServer
     judge: EchoJudge
     trace: Trace
+    mutes: Mutes
 
     async def hears_echo(self, message_id: str, user: str = "ann") -> str:
         """The provider reports a message that left the account; what ingest counts it as."""
@@ -93,6 +95,7 @@ async def shop_with(
                 handler=handler,
                 judge=EchoJudge(pipe, made.keys, made.settings),
                 trace=Trace(pipe, made.keys),
+                mutes=Mutes(pipe, made.keys),
             )
 
 
@@ -108,6 +111,40 @@ async def test_a_persons_message_mutes_the_user(redis_url: str, prefix: str) -> 
         assert worker.count("messages_finished_total", outcome="muted") == 1
         found = await shop.trace.message("shop", "ann", "M-ann")
         assert found.state.value == "muted"
+
+
+@pytest.mark.parametrize("on_human", ["ignore", "mute:5"])
+async def test_a_muted_user_is_not_answered(redis_url: str, prefix: str, on_human: str) -> None:
+    """Muted by decision: no handler is called until the unmute, and others are answered."""
+    async with (
+        shop_with(redis_url, prefix, on_human=on_human) as shop,
+        shop.deployment.worker() as worker,
+    ):
+        await shop.mutes.mute("shop", "ann", 60_000)
+        await shop.deployment.say("ann", "1", message_id="M-ann")
+        await shop.deployment.say("bob", "hi")
+        await shop.sent(1)
+        await shop.deployment.finished()
+        assert [call.json["user"] for call in shop.handler.calls] == ["bob"]
+        assert worker.count("messages_finished_total", outcome="muted") == 1
+        assert (await shop.trace.message("shop", "ann", "M-ann")).state.value == "muted"
+        await shop.mutes.unmute("shop", "ann")
+        await shop.deployment.say("ann", "2")
+        await shop.sent(2)
+
+
+async def test_an_unmute_ends_what_a_person_began(redis_url: str, prefix: str) -> None:
+    """The webhook of the person's message comes again, and mutes no more; a new one does."""
+    async with shop_with(redis_url, prefix) as shop, shop.deployment.worker():
+        await shop.hears_echo("by hand")
+        await shop.mutes.unmute("shop", "ann")
+        await shop.hears_echo("by hand")
+        await shop.deployment.say("ann", "1")
+        await shop.sent(1)
+        await shop.hears_echo("by hand again")
+        await shop.deployment.say("ann", "2")
+        await shop.deployment.finished()
+        assert await shop.outcomes() == ["answered", "muted"]
 
 
 async def test_the_mute_ends(redis_url: str, prefix: str) -> None:

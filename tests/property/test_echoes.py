@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from consumer.mute import muted_until
 from shared.keys import Keys, sent_hash
+from shared.on_human import muted_until
 from shared.scripts import load_script
 from shared.sent_ids import DOUBT_MS, SPAN_MS
 

@@ -54,12 +54,13 @@ def test_keys_are_those_of_the_design() -> None:
         "running",
     ]
     assert p.both_seen("a", "b") == (p.seen(0, "a", "b"), p.seen(1, "a", "b"))
-    more = (p.outbox, p.sending, p.journal, p.dead)
+    more = (p.outbox, p.sending, p.journal, p.dead, p.muted)
     assert [name.removeprefix("inturn:{3}:") for name in more] == [
         "outbox",
         "sending",
         "journal",
         "dead",
+        "muted",
     ]
     assert (keys.workers, keys.worker("w1")) == ("inturn:workers", "inturn:worker:w1")
     assert (keys.meta, keys.settings) == ("inturn:meta", "inturn:settings")

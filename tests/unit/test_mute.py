@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from consumer.mute import muted_until
+from shared.on_human import muted_until
 
 A, B = b"a" * 12, b"b" * 12
 MUTE_MS = 1000
@@ -20,8 +20,22 @@ MUTE_MS = 1000
         ({b"since": b"600", b"token": b"us:1:send-1"}, 0),
         ({A: b"-500"}, 0),
         ({A: b"-900", B: b"500"}, 1500),
+        ({A: b"500", b"unmuted": b"500"}, 0),
+        ({A: b"501", B: b"400", b"unmuted": b"500"}, 1501),
+        ({A: b"500", b"unmuted": b"x"}, 1500),
     ],
-    ids=["nobody", "one message", "the newest", "doubt", "a send", "during it", "before it"],
+    ids=[
+        "nobody",
+        "one message",
+        "the newest",
+        "doubt",
+        "a send",
+        "during it",
+        "before it",
+        "unmuted",
+        "muted again",
+        "damage",
+    ],
 )
 def test_a_persons_newest_message_mutes(known: dict[bytes, bytes], until: int) -> None:
     """For so long after it came; nothing else does."""
