@@ -78,6 +78,24 @@ def test_a_place_is_not_taken_without_a_slot() -> None:
     assert numbers(queue.take(1, 0, orphan=False, places=places)) == [1]
 
 
+def test_a_place_that_comes_back_is_no_privilege() -> None:
+    """With few slots, windows start in the order they came up, whatever they waited for."""
+    queue: Startable[Fake] = Startable()
+    places = Places(limit_of)
+    for number, instance in enumerate(["one", "one", "free", "one", "free"]):
+        queue.add(Fake(instance, number))
+    assert numbers(queue.take(2, 0, orphan=False, places=places)) == [0, 2]
+    places.give_back("one")
+    assert queue.take(0, 0, orphan=False, places=places) == []
+    queue.add(Fake("free", 5))
+    order = []
+    for _ in range(4):
+        (taken,) = queue.take(1, 0, orphan=False, places=places)
+        places.give_back(taken.instance)
+        order.append(taken.number)
+    assert order == [1, 3, 4, 5]
+
+
 def test_an_account_behind_a_connection_has_the_connections_limit() -> None:
     """Each account that nobody names has so many places of its own."""
     queue: Startable[Fake] = Startable()
