@@ -195,9 +195,15 @@ class HandoverMachine(RuleBasedStateMachine):
         limit=st.integers(1, 3),
         orphan=st.booleans(),
         answer=st.sampled_from(["heard", "heard", "lost", "refused", "late"]),
+        meanwhile=st.sampled_from([0, 0, 1, 3]),
     )
-    def start(self, slot: int, limit: int, orphan: bool, answer: str) -> None:
-        """Closed windows begin; or the answer is lost, or the request, or it comes too late."""
+    def start(self, slot: int, limit: int, orphan: bool, answer: str, meanwhile: int = 0) -> None:
+        """
+        Closed windows begin; or the answer is lost, or the request, or it comes too late.
+
+        ``meanwhile``, while the request is on its way, so many messages come of everybody, and
+        are read.
+        """
         if not self.serving(slot):
             return
         owner = self.workers[slot]
@@ -206,6 +212,10 @@ class HandoverMachine(RuleBasedStateMachine):
         if not requests:
             return
         epoch, answers = owner.epoch, []
+        for who in USERS if meanwhile else ():
+            self.message(who, meanwhile, 0)
+        if meanwhile and self.serving(slot):
+            self.run(owner.read())
         if answer in ("heard", "lost"):
             answers = self.run(owner.send_start(epoch, requests))
         if answer == "late":
