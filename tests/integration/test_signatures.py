@@ -258,3 +258,11 @@ async def test_what_is_signed_besides_the_body_is_needed_once(door: Door) -> Non
             assert await status_of(door, tried.with_values(header, *values)) == 401, values
         for odd in ("١٢٣".encode(), b"\xff", b"1e9", b"9" * 400, b"0x10", "🙂".encode()):
             assert await status_of(door, tried.with_values(header, odd)) == 401, odd
+
+
+@each_door
+async def test_other_proofs_given_twice_are_refused_beside_a_good_one(door: Door) -> None:
+    """A hop before us may have believed one of them; an honest sender has no two."""
+    tried = attempt(door)
+    assert await status_of(door, tried.with_values("X-Other-Token", b"a")) == 200
+    assert await status_of(door, tried.with_values("X-Other-Token", b"a", b"a")) == 401
