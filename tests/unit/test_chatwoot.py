@@ -165,6 +165,10 @@ def test_what_no_person_wrote_is_counted_as_a_bots(changes: dict[str, Any]) -> N
         (outgoing(private=True), "private_note"),
         (incoming(private=True), "private_note"),
         (outgoing(private="true"), "private_note"),
+        (
+            incoming(conversation=conversation(messages=[repeated(private=True)]), private=None),
+            "private_note",
+        ),
         (incoming("<p>Your address?</p>", message_type="template", sender=None), "template"),
         (incoming(message_type=3), "template"),
         (incoming("Ben was assigned", message_type="activity"), "activity"),
