@@ -126,13 +126,15 @@ def _added(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unwrapped(message: dict[str, Any]) -> dict[str, Any] | None:
-    if _ANY_WRAPPER.isdisjoint(message):
+    """What stands in a wrapper; beside no type that is known, in one that nobody knows yet."""
+    if not _ANY_WRAPPER.isdisjoint(message):
+        wrappers = [message.get(name) for name in _WRAPPERS]
+    elif _KNOWN_TYPES.isdisjoint(message):
+        wrappers = list(message.values())
+    else:
         return None
-    for name in _WRAPPERS:
-        inner = object_of(message.get(name)).get("message")
-        if isinstance(inner, dict):
-            return inner
-    return None
+    inners = (object_of(wrapper).get("message") for wrapper in wrappers)
+    return next((inner for inner in inners if isinstance(inner, dict)), None)
 
 
 def _type_in(message: dict[str, Any], message_type: Any) -> str:
@@ -164,7 +166,16 @@ def _named(*names: str) -> Callable[[Content], str]:
 def _caption_or_any(content: Content) -> str:
     if content.kind is not Kind.UNKNOWN:
         return text_of(content.body.get("caption"))
-    names = ("text", "caption", "selectedDisplayText", "title", "name", "displayName", "body")
+    names = (
+        "text",
+        "caption",
+        "selectedDisplayText",
+        "title",
+        "name",
+        "displayName",
+        "body",
+        "message",
+    )
     return first_text(content.bare, *(content.body.get(name) for name in names))
 
 

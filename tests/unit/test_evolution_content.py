@@ -114,6 +114,12 @@ def test_a_flattened_text_keeps_its_name_of_before() -> None:
         {"documentWithCaptionMessage": {"message": {"documentMessage": {"caption": "c"}}}},
         {"ephemeralMessage": {"message": {"documentMessage": {"caption": "c"}}}},
         {"viewOnceMessageV2": {"message": {"documentMessage": {"caption": "c"}}}},
+        {"brandNewWrapper": {"message": {"documentMessage": {"caption": "c"}}}},
+        {
+            "brandNew": {
+                "message": {"ephemeralMessage": {"message": {"documentMessage": {"caption": "c"}}}}
+            }
+        },
         {
             "messageContextInfo": {},
             "ephemeralMessage": {
@@ -143,7 +149,8 @@ def test_what_evolution_adds_is_found_outside_of_the_wrapper() -> None:
         ({"brandNewMessage": {"text": "hello"}}, "hello"),
         ({"brandNewMessage": "hello"}, "hello"),
         ({"brandNewMessage": ["?"]}, ""),
-        ({"ephemeralMessage": {"message": "damaged"}}, ""),
+        ({"ephemeralMessage": {"message": "damaged"}}, "damaged"),
+        ({"orderMessage": {"message": "two, please"}}, "two, please"),
         ({"messageContextInfo": {}}, ""),
         ({}, ""),
         (None, ""),
