@@ -124,22 +124,6 @@ def _open(limit_ms: int, last_ms: int, rules: Rules) -> Cut:
     return Cut(None, limit_ms, limit_ms, None, ClosedBy.MAX_WAIT)
 
 
-def cut_windows(
-    entries: Sequence[Entry], rules: Rules, watermark_ms: int
-) -> tuple[list[Window], list[Entry]]:
-    """All closed windows of a user's entries, and the entries of the window that is open."""
-    windows: list[Window] = []
-    rest = list(entries)
-    while rest:
-        cut = first_cut(rest, rules)
-        closed_by = cut.closes_at(watermark_ms)
-        if closed_by is None:
-            break
-        windows.append(freeze(rest[: cut.size], closed_by, cut.due_ms))
-        del rest[: cut.size]
-    return windows, rest
-
-
 def freeze(members: Sequence[Entry], closed_by: ClosedBy, closed_at: int) -> Window:
     """
     The window that these entries make. ``closed_at``: its due time, in Redis's ms.

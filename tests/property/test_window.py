@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumer.window import Rules, cut_windows, first_cut
+from consumer.window import Rules, first_cut
 from ops.chaos.cutter import NaiveWindow, Raw, cut_naively
 from shared.model import ClosedBy, EntryId, Window, window_id
 from tests.support.histories import INSTANCE, START_MS, USER, entries_of, histories, rules
+from tests.support.whole_cut import cut_windows
 
 FOREVER_MS = 2 * START_MS
 DEFAULTS = Rules(max_wait_ms=8000, max_messages=5, quiet_ms=0, grace_ms=2000)
