@@ -9,7 +9,7 @@ from enum import IntEnum
 from msgspec import Struct
 
 from shared.errors import BrokerRefused
-from shared.model import Conversation, EntryId, Token, Window
+from shared.model import Conversation, EntryId, Memory, Token, Window
 
 RawEntry = tuple[bytes, bytes | list[bytes]]
 """An entry as Redis gives it: id, and field, value, ...; or the value alone of the field m."""
@@ -97,7 +97,7 @@ class FinishRequest(Struct, frozen=True, kw_only=True, gc=False):
     What became of a window, whose first entry is ``first``.
 
     ``outcome``: ``answered`` (value: the encoded reply), ``dead`` (the dead letter), ``silent``,
-    ``muted``, ``with_human`` or ``missing``.
+    ``muted``, ``with_human`` or ``missing``. ``memory``: what the handler is told again.
     """
 
     conversation: Conversation
@@ -105,6 +105,7 @@ class FinishRequest(Struct, frozen=True, kw_only=True, gc=False):
     token: Token
     outcome: str
     value: bytes = b""
+    memory: Memory | None = None
 
 
 FinishAnswer = FinishCode | BrokerRefused

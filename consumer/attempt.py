@@ -20,6 +20,7 @@ from consumer.alarm import Alarm
 from consumer.courtesy import Courtesy, Typing
 from consumer.membership import Membership
 from consumer.places import LimitOf
+from consumer.recall import answer_with_history
 from consumer.retry import Attempt, Decision, Finish, GiveUp, Postpone, RetryRules, decide
 from consumer.store import PartitionStore
 from shared.handlers import Call, Handler
@@ -163,7 +164,10 @@ class Attempts:
         window = running.window
         instance, connection = window.instance, window.entries[0].message.connection
         handler = self._settings.handler_of(instance, connection)
-        answer = handler.answer(Call(window=window, attempt=running.attempt))
+        if handler.remembers:
+            answer = answer_with_history(handler, running.store, window, running.attempt)
+        else:
+            answer = handler.answer(Call(window=window, attempt=running.attempt))
         call = running.call = asyncio.create_task(answer, name=f"call-{window.id}")
         self._calls[call] = running
         call.add_done_callback(self._note)

@@ -20,7 +20,7 @@ FINISH_BATCH = 64
 """Windows per finish script: Redis answers nobody else while it runs."""
 
 FINISH_BYTES = 1024 * 1024
-"""Of replies and dead letters in one script; a larger one goes alone."""
+"""Of replies, dead letters and memories in one script; a larger one goes alone."""
 
 
 Hear = Callable[[FinishAnswer | BrokerUnavailable], None]
@@ -87,7 +87,10 @@ def _take(waiting: deque[_Waiting]) -> list[_Waiting]:
     batch: list[_Waiting] = []
     size = 0
     while waiting and len(batch) < FINISH_BATCH:
-        size += len(waiting[0][0].value)
+        request = waiting[0][0]
+        size += len(request.value)
+        if request.memory is not None:
+            size += len(request.memory.item)
         if batch and size > FINISH_BYTES:
             break
         batch.append(waiting.popleft())

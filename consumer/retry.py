@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from shared.model import Rejected, Reply, Result, Retry, Silence, Unavailable
+from shared.model import Memory, Rejected, Reply, Result, Retry, Silence, Unavailable
 from shared.settings import Settings
 
 UNAVAILABLE_MAX_MS = 30_000
@@ -59,12 +59,13 @@ class Finish(Struct, frozen=True, kw_only=True, gc=False):
     """
     The window is done: with texts to send, or in silence (none), which has a reason.
 
-    ``metadata``: what else the answer held.
+    ``metadata``: what else the answer held; ``memory``: what the handler is told again.
     """
 
     texts: tuple[str, ...]
     silence: str = "silent"
     metadata: dict[str, Any] = {}
+    memory: Memory | None = None
 
 
 class GiveUp(Struct, frozen=True, kw_only=True, gc=False):
@@ -93,8 +94,8 @@ def decide(result: Result, attempt: Attempt, rules: RetryRules, draw: float) -> 
     which no connection and no dead letter could take.
     """
     match result:
-        case Reply(texts=texts, metadata=metadata):
-            return Finish(texts=texts, metadata=metadata)
+        case Reply(texts=texts, metadata=metadata, memory=memory):
+            return Finish(texts=texts, metadata=metadata, memory=memory)
         case Silence():
             return Finish(texts=())
         case Rejected(error=error):

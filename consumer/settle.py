@@ -68,6 +68,7 @@ class Settler:
             token=running.token,
             outcome=outcome,
             value=value,
+            memory=decision.memory if isinstance(decision, Finish) else None,
         )
         self._finish(running, decision, request)
 

@@ -236,16 +236,31 @@ class PartitionStore:
         """
         p = self.keys
         streams = [p.stream(request.conversation[0]) for request in requests]
-        args: list[Any] = [self._worker, GROUP, retention_ms]
-        for one in requests:
+        args: list[Any] = [self._worker, GROUP, retention_ms, len(requests)]
+        histories: list[str] = []
+        memories: list[Any] = []
+        for number, one in enumerate(requests, 1):
             args += (conversation_field(*one.conversation), one.token, str(one.first))
             args += (one.outcome, one.value, conversation_hash(*one.conversation))
-        keys = (p.running, p.outbox, p.dead, p.journal, p.lease, p.bell, *streams)
+            if (memory := one.memory) is not None:
+                histories.append(p.history(*one.conversation))
+                memories += (number, memory.item, memory.keep, memory.keep_ms)
+        args += memories
+        keys = (p.running, p.outbox, p.dead, p.journal, p.lease, p.bell, *streams, *histories)
         answers = await self._script("finish", keys, args)
         return [
             classify_caught(text.decode()) if code == _FAILED else _FINISH_CODES[code]
             for code, text in answers
         ]
+
+    async def history(self, conversation: Conversation) -> tuple[bytes, ...]:
+        """What a handler is told again of a user, oldest first."""
+        try:
+            return tuple(await self._pipe.call("LRANGE", self.keys.history(*conversation), 0, -1))
+        except BrokerRefused as error:
+            if error.code == "WRONGTYPE":
+                return ()  # somebody else wrote it; the next finish lets it expire
+            raise
 
     async def persons(self, conversation: Conversation) -> tuple[int, dict[bytes, bytes]]:
         """Redis's ms, and what is known of persons who answer a user by hand."""

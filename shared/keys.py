@@ -136,6 +136,10 @@ class PartitionKeys:
         """
         return f"{self.base}:sent:0:{hashed[0]:02x}", f"{self.base}:sent:1:{hashed[0]:02x}"
 
+    def history(self, instance: str, user: str) -> str:
+        """LIST, expires: what a handler is told again of what was said and answered."""
+        return f"{self.base}:history:{conversation_hash(instance, user)}"
+
     def human(self, instance: str, user: str) -> str:
         """HASH, expires: what persons wrote to a user by hand, and the send that is on its way."""
         return f"{self.base}:human:{conversation_hash(instance, user)}"

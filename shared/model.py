@@ -207,12 +207,12 @@ def window_id(instance: str, user: str, first: EntryId) -> WindowId:
 
 class Memory(Struct, frozen=True, kw_only=True, gc=False):
     """
-    What a handler is to be told again at the user's next window: ``items``, the last of ``keep``.
+    What a handler is to be told again at the user's next window: ``item``, the last of ``keep``.
 
-    All of it is forgotten ``keep_ms`` after the last of it came.
+    All of them are forgotten ``keep_ms`` after the last of them came.
     """
 
-    items: tuple[bytes, ...]
+    item: bytes
     keep: int
     keep_ms: int
 

@@ -35,7 +35,7 @@ from shared.handlers.dify_answer import (
     StreamedAnswer,
     read_answer,
 )
-from shared.handlers.history import thread, thread_in
+from shared.handlers.history import remember_thread, thread_in
 from shared.handlers.http import (
     ANSWER_MAX_BYTES,
     CONNECT_TIMEOUT_MS,
@@ -105,7 +105,7 @@ class DifyHandler:
     def _judge(self, answer: DifyAnswer) -> Result:
         reply = read_text(answer.text)
         if isinstance(reply, Reply) and self.remembers and answer.conversation_id:
-            memory = thread(answer.conversation_id, self._options.history_ms)
+            memory = remember_thread(answer.conversation_id, self._options.history_ms)
             return replace(reply, memory=memory)
         return reply
 

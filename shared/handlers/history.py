@@ -9,7 +9,6 @@ know, or that another kind of handler wrote, is passed over.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -20,11 +19,11 @@ TEXT_MAX_CHARS = 8000
 """How much of a text is remembered: a user who sends books must not fill Redis."""
 
 
-class Said(Struct, frozen=True, kw_only=True, gc=False, tag_field="what", tag="said"):
-    """One side of an exchange: what a user's window said, or what was answered."""
+class Exchange(Struct, frozen=True, kw_only=True, gc=False, tag_field="what", tag="exchange"):
+    """What a window said, and what was answered."""
 
-    role: Literal["user", "assistant"]
-    text: str
+    said: str
+    answered: str
 
 
 class Thread(Struct, frozen=True, kw_only=True, gc=False, tag_field="what", tag="thread"):
@@ -34,30 +33,27 @@ class Thread(Struct, frozen=True, kw_only=True, gc=False, tag_field="what", tag=
 
 
 _ENCODER = msgspec.json.Encoder()
-_DECODER: msgspec.json.Decoder[Said | Thread] = msgspec.json.Decoder(Said | Thread)
+_DECODER: msgspec.json.Decoder[Exchange | Thread] = msgspec.json.Decoder(Exchange | Thread)
 
 
-def exchange(said: str, answered: Sequence[str], keep: int, keep_ms: int) -> Memory | None:
-    """A window and its answer, to be remembered as the last of ``keep`` texts; None: of none."""
-    if not keep:
+def remember_exchange(said: str, answered: Sequence[str], messages: int, ms: int) -> Memory | None:
+    """A window and its answer, among the last so many ``messages``; None: none are remembered."""
+    if messages < 2:
         return None
-    items = [
-        Said(role="user", text=said[:TEXT_MAX_CHARS]),
-        Said(role="assistant", text="\n".join(answered)[:TEXT_MAX_CHARS]),
-    ]
-    return Memory(items=tuple(_ENCODER.encode(item) for item in items), keep=keep, keep_ms=keep_ms)
+    texts = said[:TEXT_MAX_CHARS], "\n".join(answered)[:TEXT_MAX_CHARS]
+    item = _ENCODER.encode(Exchange(said=texts[0], answered=texts[1]))
+    return Memory(item=item, keep=messages // 2, keep_ms=ms)
 
 
-def thread(thread_id: str, keep_ms: int) -> Memory:
+def remember_thread(thread_id: str, ms: int) -> Memory:
     """An endpoint's own id of the conversation, in place of any before it."""
-    return Memory(items=(_ENCODER.encode(Thread(id=thread_id)),), keep=1, keep_ms=keep_ms)
+    return Memory(item=_ENCODER.encode(Thread(id=thread_id)), keep=1, keep_ms=ms)
 
 
-def said_in(items: Sequence[bytes], keep: int) -> list[Said]:
-    """The last ``keep`` texts, oldest first; it begins with a user's: many models insist on it."""
-    found = [item for item in map(_decode, items) if isinstance(item, Said)]
-    found = found[-keep:] if keep else []
-    return found[1:] if found and found[0].role == "assistant" else found
+def exchanges_in(items: Sequence[bytes], messages: int) -> list[Exchange]:
+    """The exchanges that so many messages make, oldest first."""
+    found = [item for item in map(_decode, items) if isinstance(item, Exchange)]
+    return found[-(messages // 2) :] if messages > 1 else []
 
 
 def thread_in(items: Sequence[bytes]) -> str | None:
@@ -66,7 +62,7 @@ def thread_in(items: Sequence[bytes]) -> str | None:
     return found[-1].id if found else None
 
 
-def _decode(item: bytes) -> Said | Thread | None:
+def _decode(item: bytes) -> Exchange | Thread | None:
     try:
         return _DECODER.decode(item)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -24,7 +24,7 @@ import orjson
 from msgspec.structs import replace
 
 from shared.handlers import Call
-from shared.handlers.history import exchange, said_in
+from shared.handlers.history import exchanges_in, remember_exchange
 from shared.handlers.http import ANSWER_MAX_BYTES
 from shared.handlers.model_options import ModelOptions
 from shared.handlers.openai_client import judge_error, make_client, read_up_to, refusal_in
@@ -59,7 +59,7 @@ class OpenAIHandler:
         self._model = model
         self._options = options
         self._timeout_s = timeout_ms / 1000
-        self.remembers = options.history_messages > 0
+        self.remembers = options.history_messages > 1
         self._client = make_client(options, self._timeout_s)
 
     async def answer(self, call: Call) -> Result:
@@ -101,7 +101,8 @@ class OpenAIHandler:
         if not isinstance(answer, Reply):
             return answer
         options = self._options
-        memory = exchange(said, answer.texts, options.history_messages, options.history_ms)
+        count, keep_ms = options.history_messages, options.history_ms
+        memory = remember_exchange(said, answer.texts, count, keep_ms)
         return replace(answer, memory=memory)
 
     def _request(self, call: Call, said: str, pictures: list[Picture]) -> dict[str, Any]:
@@ -109,8 +110,11 @@ class OpenAIHandler:
         messages: list[dict[str, Any]] = []
         if options.system_prompt:
             messages.append({"role": "system", "content": options.system_prompt})
-        earlier = said_in(call.history, options.history_messages)
-        messages.extend({"role": item.role, "content": item.text} for item in earlier)
+        for exchange in exchanges_in(call.history, options.history_messages):
+            messages += (
+                {"role": "user", "content": exchange.said},
+                {"role": "assistant", "content": exchange.answered},
+            )
         content: Any = said
         if pictures:
             content = [{"type": "text", "text": said}, *map(_image_part, pictures)]

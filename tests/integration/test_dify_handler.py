@@ -12,7 +12,7 @@ import pytest
 
 from shared.handlers import Call, Handler
 from shared.handlers.factory import handler_for
-from shared.handlers.history import exchange, thread
+from shared.handlers.history import remember_exchange, remember_thread
 from shared.handlers.model_options import ModelOptions
 from shared.model import Kind, Media, Rejected, Reply, Result, Retry, Silence, Unavailable
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer, Script
@@ -40,7 +40,9 @@ async def app_at(url: str, timeout_ms: int = 10_000, **options: Any) -> AsyncIte
 def call_in(conversation_id: str, **message: Any) -> Call:
     """A window of a conversation that Dify has under that id."""
     call = make_call(**message)
-    return Call(window=call.window, attempt=1, history=thread(conversation_id, DAY_MS).items)
+    return Call(
+        window=call.window, attempt=1, history=(remember_thread(conversation_id, DAY_MS).item,)
+    )
 
 
 async def ask(
@@ -61,7 +63,7 @@ async def test_the_request_is_difys(suffix: str) -> None:
             assert handler.remembers
             call = make_call(["hi", "are you open?"], name="Ada")
             assert await handler.answer(call) == Reply(
-                texts=("yes",), memory=thread(CONVERSATION, DAY_MS)
+                texts=("yes",), memory=remember_thread(CONVERSATION, DAY_MS)
             )
         (request,) = server.calls
     assert request.path == "/v1/chat-messages"
@@ -78,10 +80,10 @@ async def test_the_request_is_difys(suffix: str) -> None:
 
 async def test_the_conversation_goes_on() -> None:
     """The id that Dify gave goes out with the next window, whatever else was remembered."""
-    said = exchange("hi", ["yes"], 20, DAY_MS)
+    said = remember_exchange("hi", ["yes"], 20, DAY_MS)
     assert said is not None
     call = make_call()
-    history = (*said.items, *thread(CONVERSATION, DAY_MS).items, b"not ours")
+    history = (said.item, remember_thread(CONVERSATION, DAY_MS).item, b"not ours")
     _, (request,) = await ask(
         [chat_message("yes")], Call(window=call.window, attempt=1, history=history)
     )
@@ -96,7 +98,7 @@ async def test_a_conversation_that_is_gone_begins_anew(gone: Answer) -> None:
     new = "00000000-0000-4000-8000-000000000002"
     result, calls = await ask([gone, chat_message("yes", new)], call_in(CONVERSATION))
     assert [one.json["conversation_id"] for one in calls] == [CONVERSATION, ""]
-    assert result == Reply(texts=("yes",), memory=thread(new, DAY_MS))
+    assert result == Reply(texts=("yes",), memory=remember_thread(new, DAY_MS))
 
 
 async def test_without_history_every_window_is_a_new_conversation() -> None:
@@ -176,7 +178,10 @@ async def test_an_agent_is_asked_to_stream() -> None:
             results = [await handler.answer(make_call()) for _ in range(2)]
         modes = [one.json["response_mode"] for one in server.calls]
     assert modes == ["blocking", "streaming", "streaming"]
-    assert results == [Reply(texts=("Good morning",), memory=thread(CONVERSATION, DAY_MS))] * 2
+    assert (
+        results
+        == [Reply(texts=("Good morning",), memory=remember_thread(CONVERSATION, DAY_MS))] * 2
+    )
 
 
 async def test_calls_side_by_side_all_learn_to_stream() -> None:
@@ -277,7 +282,7 @@ async def test_json_in_an_apps_text_is_read_out() -> None:
     found, _ = await ask([chat_message('{"reply": "yes", "asked": ["name"]}')])
     assert isinstance(found, Reply)
     assert (found.texts, found.metadata) == (("yes",), {"asked": ["name"]})
-    assert found.memory == thread(CONVERSATION, DAY_MS)
+    assert found.memory == remember_thread(CONVERSATION, DAY_MS)
 
 
 async def test_empty_text_is_silence() -> None:

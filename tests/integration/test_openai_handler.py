@@ -11,7 +11,7 @@ import pytest
 
 from shared.handlers import Handler
 from shared.handlers.factory import handler_for
-from shared.handlers.history import exchange
+from shared.handlers.history import remember_exchange
 from shared.handlers.model_options import ModelOptions
 from shared.model import Kind, Media, Memory, Rejected, Reply, Result, Retry, Silence, Unavailable
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer
@@ -52,7 +52,8 @@ async def test_the_request_is_the_protocols() -> None:
         async with model_at(server.url, **options) as handler:
             call = make_call(["hi", "are you open?"])
             assert await handler.answer(call) == Reply(
-                texts=("yes",), memory=exchange("hi\nare you open?", ["yes"], 20, 86_400_000)
+                texts=("yes",),
+                memory=remember_exchange("hi\nare you open?", ["yes"], 20, 86_400_000),
             )
         (request,) = server.calls
     assert request.path == "/v1/chat/completions"
@@ -71,10 +72,10 @@ async def test_the_request_is_the_protocols() -> None:
 
 async def test_what_was_said_before_is_told_again() -> None:
     """Earlier exchanges stand between the prompt and the window, oldest first, roles in turn."""
-    memories = [exchange(f"q{n}", [f"a{n}"], 20, 1000) for n in range(3)]
-    history = tuple(item for memory in memories if memory for item in memory.items)
+    memories = [remember_exchange(f"q{n}", [f"a{n}"], 20, 1000) for n in range(3)]
+    history = tuple(memory.item for memory in memories if memory)
     async with HandlerServer([completion("yes")]) as server:
-        async with model_at(server.url, history_messages=4) as handler:
+        async with model_at(server.url, history_messages=5) as handler:
             assert handler.remembers
             call = make_call(["now"])
             await handler.answer(type(call)(window=call.window, attempt=1, history=history))
@@ -90,9 +91,9 @@ async def test_what_was_said_before_is_told_again() -> None:
 
 
 async def test_without_history_nothing_is_remembered() -> None:
-    """With HISTORY_MESSAGES 0 the model is told the window alone, and the reply leaves no trace."""
+    """With HISTORY_MESSAGES below 2 the model knows the window alone; the reply leaves no trace."""
     script = [completion("yes")]
-    async with HandlerServer(script) as server, model_at(server.url, history_messages=0) as handler:
+    async with HandlerServer(script) as server, model_at(server.url, history_messages=1) as handler:
         assert not handler.remembers
         assert await handler.answer(make_call()) == Reply(texts=("yes",))
 
@@ -109,7 +110,7 @@ async def test_a_picture_is_shown_and_mentioned() -> None:
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}},
     ]
     assert isinstance(result, Reply)
-    assert result.memory == exchange(words, ["nice"], 20, 86_400_000)
+    assert result.memory == remember_exchange(words, ["nice"], 20, 86_400_000)
 
 
 @pytest.mark.parametrize("status", [400, 413, 415, 422])
@@ -224,7 +225,7 @@ async def test_json_in_a_models_text_is_read_out() -> None:
     assert isinstance(found, Reply)
     assert found.texts == ("Yes!",)
     assert found.metadata == {"asked": []}
-    assert found.memory == exchange("hello", ["Yes!"], 20, 86_400_000)
+    assert found.memory == remember_exchange("hello", ["Yes!"], 20, 86_400_000)
 
 
 async def test_no_connection_is_unavailable() -> None:
@@ -297,4 +298,4 @@ async def test_a_remembered_text_has_an_end() -> None:
     assert isinstance(found, Reply)
     assert len(found.texts[0]) == 20_000
     assert isinstance(found.memory, Memory)
-    assert max(map(len, found.memory.items)) < 8200
+    assert len(found.memory.item) < 8200

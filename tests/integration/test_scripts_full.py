@@ -13,7 +13,7 @@ from shared.broker_errors import classify
 from shared.connect import Pipe
 from shared.errors import BrokerRefused
 from shared.keys import GROUP, Keys, sent_hash
-from shared.model import Message, Token
+from shared.model import Memory, Message, Token
 from shared.mutes import Mutes
 from shared.redis_binary import ServerBinary
 from shared.wire import encode_reply
@@ -90,6 +90,17 @@ async def test_a_full_redis_takes_nothing_behind_a_known_id(scripts: Scripts) ->
     refusals = [classify(answer) for answer in rest if isinstance(answer, RedisError)]
     assert [one.code for one in refusals if isinstance(one, BrokerRefused)] == ["OOM"] * 2
     assert await scripts.snapshot() == before
+
+
+async def test_a_full_redis_remembers_what_was_answered(scripts: Scripts) -> None:
+    """The reply and the memory of it come together, or a model would not know what it said."""
+    _, window = await scripts.window_in_hand()
+    await fill(scripts)
+    memory = Memory(item=b"hi", keep=10, keep_ms=60_000)
+    code = await scripts.finish(window, outcome="answered", value=b"hi", memory=memory)
+    assert code is FinishCode.FINISHED
+    assert await scripts.us.history(window.conversation) == (b"hi",)
+    assert await scripts.client.pttl(scripts.p.history(*window.conversation)) > 0
 
 
 async def test_refused_append_can_be_repeated_when_there_is_memory_again(scripts: Scripts) -> None:

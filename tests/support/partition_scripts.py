@@ -17,7 +17,17 @@ from consumer.store import PAGE_BYTES, PartitionStore
 from shared.broker_errors import classify
 from shared.connect import Pipe
 from shared.keys import GROUP, PartitionKeys, conversation_field, message_hash
-from shared.model import ClosedBy, Entry, EntryId, Message, Token, Window, WorkerId, window_id
+from shared.model import (
+    ClosedBy,
+    Entry,
+    EntryId,
+    Memory,
+    Message,
+    Token,
+    Window,
+    WorkerId,
+    window_id,
+)
 from shared.scripts import load_script
 from shared.wire import OutboxReply, decode_entry, encode_message
 from tests.support.pipes import running_pipe
@@ -122,10 +132,15 @@ class Scripts:
         return epoch, window
 
     async def finish(
-        self, window: Window, token: Token = T1, outcome: str = "silent", value: bytes = b""
+        self,
+        window: Window,
+        token: Token = T1,
+        outcome: str = "silent",
+        value: bytes = b"",
+        memory: Memory | None = None,
     ) -> Any:
         """Finish for us."""
-        one = ending(window, token, outcome, value)
+        one = ending(window, token, outcome, value, memory)
         [answer] = await self.us.finish([one], RETENTION_MS)
         return answer
 
@@ -209,7 +224,11 @@ def request(window: Window, token: Token, replaces: Token | None = None) -> Star
 
 
 def ending(
-    window: Window, token: Token = T1, outcome: str = "silent", value: bytes = b""
+    window: Window,
+    token: Token = T1,
+    outcome: str = "silent",
+    value: bytes = b"",
+    memory: Memory | None = None,
 ) -> FinishRequest:
     """A finish of ``window`` under ``token``."""
     return FinishRequest(
@@ -218,6 +237,7 @@ def ending(
         token=token,
         outcome=outcome,
         value=value,
+        memory=memory,
     )
 
 

@@ -4,46 +4,51 @@ from __future__ import annotations
 
 import pytest
 
-from shared.handlers.history import Said, exchange, said_in, thread, thread_in
+from shared.handlers.history import (
+    Exchange,
+    exchanges_in,
+    remember_exchange,
+    remember_thread,
+    thread_in,
+)
 from shared.model import Memory
 
 
 def items_of(*memories: Memory | None) -> list[bytes]:
     """What stands in Redis after these."""
-    return [item for memory in memories if memory is not None for item in memory.items]
+    return [memory.item for memory in memories if memory is not None]
 
 
-def test_an_exchange_is_two_texts() -> None:
-    """What the window said and all that was answered."""
-    memory = exchange("hi", ["yes", "come in"], 20, 1000)
+def test_an_exchange_is_all_that_was_said_and_answered() -> None:
+    """Several texts are one answer."""
+    memory = remember_exchange("hi", ["yes", "come in"], 20, 1000)
     assert memory is not None
-    assert (memory.keep, memory.keep_ms) == (20, 1000)
-    assert said_in(memory.items, 20) == [
-        Said(role="user", text="hi"),
-        Said(role="assistant", text="yes\ncome in"),
-    ]
+    assert (memory.keep, memory.keep_ms) == (10, 1000)
+    assert exchanges_in([memory.item], 20) == [Exchange(said="hi", answered="yes\ncome in")]
 
 
 @pytest.mark.parametrize(
-    "keep, texts",
-    [(0, []), (1, []), (2, ["q1", "a1"]), (3, ["q1", "a1"]), (9, ["q0", "a0", "q1", "a1"])],
+    "messages, texts",
+    [(0, []), (1, []), (2, ["q1"]), (3, ["q1"]), (4, ["q0", "q1"]), (9, ["q0", "q1"])],
 )
-def test_it_begins_with_the_user(keep: int, texts: list[str]) -> None:
-    """An answer whose question is forgotten is forgotten, too."""
-    items = items_of(exchange("q0", ["a0"], 20, 1), exchange("q1", ["a1"], 20, 1))
-    assert [one.text for one in said_in(items, keep)] == texts
+def test_messages_are_counted_on_both_sides(messages: int, texts: list[str]) -> None:
+    """An answer is not told without its question."""
+    written = [remember_exchange(f"q{number}", ["a"], 20, 1) for number in range(2)]
+    assert [one.said for one in exchanges_in(items_of(*written), messages)] == texts
+    assert (remember_exchange("q", ["a"], messages, 1) is None) == (messages < 2)
 
 
 def test_items_of_others_are_passed_over() -> None:
     """Another kind of handler's, another version's and damaged ones do no harm."""
-    strange = [b"", b"{", b"\xff", b"7", b'{"what":"later"}', b'{"what":"said","role":"x"}']
-    items = [*strange, *items_of(thread("t-1", 1), exchange("q", ["a"], 20, 1)), *strange]
-    assert [one.text for one in said_in(items, 20)] == ["q", "a"]
+    strange = [b"", b"{", b"\xff", b"7", b'{"what":"later"}', b'{"what":"exchange","said":1}']
+    ours = items_of(remember_thread("t-1", 1), remember_exchange("q", ["a"], 20, 1))
+    items = [*strange, *ours, *strange]
+    assert [one.said for one in exchanges_in(items, 20)] == ["q"]
     assert thread_in(items) == "t-1"
     assert thread_in(strange) is None
 
 
 def test_a_thread_takes_the_place_of_all() -> None:
     """An endpoint that remembers by itself needs one id, the last."""
-    assert thread("t-1", 1000).keep == 1
-    assert thread_in(items_of(thread("t-1", 1), thread("t-2", 1))) == "t-2"
+    assert remember_thread("t-1", 1000).keep == 1
+    assert thread_in(items_of(remember_thread("t-1", 1), remember_thread("t-2", 1))) == "t-2"
