@@ -33,6 +33,7 @@ class Page:
     path: str
     handler: str = ""
     handler_base_url: str = ""
+    key_header: str = "Authorization"
 
     def settings(self, url: str) -> dict[str, Any]:
         """The settings that lead to ``url`` instead of to the service."""
@@ -48,6 +49,12 @@ PAGES = {
     ),
     "dify": Page(
         answer=chat_message("Yes, until six."), path="/v1/chat-messages", handler="dify:{url}"
+    ),
+    "n8n": Page(
+        answer=Answer.json({"output": "Yes, until six."}),
+        path="/webhook/answer",
+        handler="{url}/webhook/answer",
+        key_header="X-Inturn-Key",
     ),
 }
 each_page = pytest.mark.parametrize("name", PAGES)
@@ -102,6 +109,7 @@ async def test_a_page_leads_from_nothing_to_a_reply(
             await run(say, up)
             (call,) = await service.wait_for_calls(1)
             assert call.path == page.path
+            assert "planted" in call.headers[page.key_header]
             assert "Are you open on Friday?" in call.body.decode()
 
             async def is_shown() -> bool:
