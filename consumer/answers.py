@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 from msgspec import Struct
 
@@ -125,3 +126,21 @@ class StartAnswer(Struct, frozen=True, kw_only=True, gc=False):
     since: int
     now_ms: int
     is_muted: bool = False
+
+
+def peek_of(now_ms: int, names: Sequence[bytes], last_reply: bytes) -> Peek:
+    """What the peek of a script gave."""
+    unread = tuple(name.decode() for name in names)
+    return Peek(now_ms=now_ms, unread=unread, last_reply=last_reply)
+
+
+def stream_read_of(instance: str, code: int, body: Any) -> StreamRead:
+    """What a read script gave of one stream."""
+    failed = code == ReadCode.FAILED
+    return StreamRead(
+        instance=instance,
+        code=ReadCode(code),
+        entries=[] if failed else list(zip(body[::2], body[1::2], strict=True)),
+        drained=code in (ReadCode.NO_STREAM, ReadCode.READ),
+        error=body.decode() if failed else "",
+    )

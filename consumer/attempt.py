@@ -21,7 +21,7 @@ from consumer.courtesy import Courtesy, Typing
 from consumer.membership import Membership
 from consumer.places import LimitOf
 from consumer.recall import answer_with_history
-from consumer.retry import Attempt, Decision, Finish, GiveUp, Postpone, RetryRules, decide
+from consumer.retry import Attempt, Decision, GiveUp, Postpone, RetryRules, decide
 from consumer.store import PartitionStore
 from shared.handlers import Call, Handler
 from shared.handlers.unread import count_unread
@@ -29,7 +29,6 @@ from shared.metrics import ConsumerMetrics
 from shared.model import Reply, Result, Retry, Token, Window, WorkerId
 from shared.probe import Point, reach
 from shared.record import Record
-from shared.wire import DeadLetter, OutboxReply, encode_dead_letter, encode_reply
 
 NOT_RUN_DELAY_MS = 200
 
@@ -273,36 +272,3 @@ def _has_text(result: Result | None) -> bool:
 
 def _not_run(reason: str) -> Postpone:
     return Postpone(delay_ms=NOT_RUN_DELAY_MS, counts=False, unavailable=False, error=reason)
-
-
-def encode_outcome(running: Running, decision: Finish | GiveUp) -> tuple[str, bytes]:
-    """The outcome's name, and what goes into the outbox or to the dead letters."""
-    window = running.window
-    if isinstance(decision, GiveUp):
-        letter = DeadLetter(
-            window=window,
-            error=decision.error,
-            attempts=running.attempt,
-            instance=window.instance,
-        )
-        return "dead", encode_dead_letter(letter)
-    if not decision.texts:
-        return decision.silence, b""
-    last = window.in_sent_order()[-1].message
-    reply = OutboxReply(
-        window_id=window.id,
-        instance=window.instance,
-        user=window.user,
-        texts=decision.texts,
-        provider=last.provider,
-        reply_to=last.reply_to,
-        message_ids=tuple(entry.message.message_id for entry in window.members),
-        connection=last.connection,
-        metadata=decision.metadata,
-    )
-    return "answered", encode_reply(reply)
-
-
-def kind_of_error(decision: Decision) -> str:
-    """What a log may say of an error: an exception's text may hold what a user wrote."""
-    return "" if isinstance(decision, Finish) else decision.error.partition(":")[0]

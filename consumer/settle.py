@@ -17,9 +17,10 @@ import structlog
 from msgspec.structs import replace
 
 from consumer.answers import FinishAnswer, FinishCode, FinishRequest
-from consumer.attempt import Running, Say, encode_outcome, kind_of_error
+from consumer.attempt import Running, Say
 from consumer.conversation import Phase, State
 from consumer.finisher import Finisher
+from consumer.outcome import encode_outcome, kind_of_error
 from consumer.owner import Owner
 from consumer.retry import Decision, Finish, GiveUp, Postpone
 from shared.errors import BrokerRefused, BrokerUnavailable, NotConnected

@@ -17,12 +17,12 @@ from consumer.answers import (
     FinishRequest,
     Peek,
     RawEntry,
-    ReadCode,
     Reads,
     StartAnswer,
     StartCode,
     StartRequest,
-    StreamRead,
+    peek_of,
+    stream_read_of,
 )
 from shared.broker_errors import classify_caught
 from shared.connect import Pipe
@@ -54,7 +54,7 @@ class PartitionStore:
 
     async def peek(self) -> Peek:
         """The time, then the streams that have unread entries: older ones are all in those."""
-        return _peek(*await self._script("peek", (self.keys.ready, self.keys.outbox), ()))
+        return peek_of(*await self._script("peek", (self.keys.ready, self.keys.outbox), ()))
 
     async def read(
         self,
@@ -79,9 +79,9 @@ class PartitionStore:
         args = (GROUP, max_bytes, int(peeks), *pairs)
         _, peek, *answers = await self._fenced("read", keys, epoch, args)
         return Reads(
-            peek=_peek(*peek) if peeks else None,
+            peek=peek_of(*peek) if peeks else None,
             streams=[
-                _stream_read(instance, code, body)
+                stream_read_of(instance, code, body)
                 for (instance, _), (code, body) in zip(wanted, answers, strict=True)
             ],
         )
@@ -294,19 +294,3 @@ class PartitionStore:
 
     async def _script(self, name: str, keys: Sequence[str], args: Sequence[Any]) -> Any:
         return await self._pipe.script(load_script(name), keys, args)
-
-
-def _peek(now_ms: int, names: Sequence[bytes], last_reply: bytes) -> Peek:
-    unread = tuple(name.decode() for name in names)
-    return Peek(now_ms=now_ms, unread=unread, last_reply=last_reply)
-
-
-def _stream_read(instance: str, code: int, body: Any) -> StreamRead:
-    failed = code == ReadCode.FAILED
-    return StreamRead(
-        instance=instance,
-        code=ReadCode(code),
-        entries=[] if failed else list(zip(body[::2], body[1::2], strict=True)),
-        drained=code in (ReadCode.NO_STREAM, ReadCode.READ),
-        error=body.decode() if failed else "",
-    )
