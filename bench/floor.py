@@ -179,4 +179,4 @@ def _finish(windows: list[Window]) -> None:
             args += (field, TOKEN, str(window.entries[0].id), "silent", b"", hashed)
         streams = [stream] * len(windows[at : at + BATCH])
         declared: Any = (1 + len(streams), keys.running, *streams)
-        pack_command(("EVALSHA", script, *declared, TOKEN, GROUP, 300_000, *args))
+        pack_command(("EVALSHA", script, *declared, TOKEN, GROUP, 300_000, len(streams), *args))

@@ -96,8 +96,8 @@ async def examine(pipe: Pipe, settings: Settings) -> Examination:
 
 def probes(key: str) -> list[Command]:
     """Every command that inturn uses, on keys that begin with ``key``; it leaves none behind."""
-    stream, names, scores, table, number = (f"{key}:{i}" for i in range(5))
-    made = (stream, names, scores, table, number)
+    stream, names, scores, table, number, items = (f"{key}:{i}" for i in range(6))
+    made = (stream, names, scores, table, number, items)
     return [
         ("PING",),
         ("TIME",),
@@ -118,6 +118,9 @@ def probes(key: str) -> list[Command]:
         ("XDEL", stream, "1-1"),
         ("XTRIM", stream, "MINID", "~", 1),
         ("XGROUP", "DELCONSUMER", stream, GROUP, "probe"),
+        ("RPUSH", items, "a"),
+        ("LTRIM", items, -1, -1),
+        ("LRANGE", items, 0, -1),
         ("SADD", names, "a"),
         ("SMEMBERS", names),
         ("SSCAN", names, 0),
