@@ -290,11 +290,9 @@ class Memory:
         rules = state.rules
         if rules is None or state.key[0] in self.unread:
             return
-        limit_s = state.read_at_s[0] + (rules.max_wait_ms + rules.grace_ms) / 1000
-        if self._drained_s < limit_s:
-            return
-        state.closed_by = ClosedBy.CLOCK
-        self._queue(state)
+        if self._drained_s >= state.read_at_s[0] + (rules.max_wait_ms + rules.grace_ms) / 1000:
+            state.closed_by = ClosedBy.CLOCK
+            self._queue(state)
 
 
 def say_nothing(_entry: Entry) -> None:
