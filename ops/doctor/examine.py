@@ -130,6 +130,7 @@ def probes(key: str) -> list[Command]:
         ("ZSCORE", scores, "a"),
         ("ZUNION", 1, scores),
         ("ZREM", scores, "b"),
+        ("ZREMRANGEBYSCORE", scores, 0, 0),
         ("HSET", table, "a", 1),
         ("HSETNX", table, "a", 1),
         ("HGET", table, "a"),

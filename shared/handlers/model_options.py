@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from shared.handlers.kinds import handler_kind
 from shared.instance_settings import InstanceSettings
 from shared.settings import Settings
 
@@ -32,8 +33,14 @@ class ModelOptions:
 
     @classmethod
     def of(cls, settings: Settings, own: InstanceSettings) -> ModelOptions:
-        """What holds for an instance; ``own`` is empty for the general handler."""
-        key = own.handler_key or settings.handler_key
+        """
+        What holds for an instance; ``own`` is empty for the general handler.
+
+        The general key is for the general server: nobody else's is sent it.
+        """
+        key = own.handler_key
+        if key is None and _shares_the_server(settings, own):
+            key = settings.handler_key
         return cls(
             base_url=own.handler_base_url or settings.handler_base_url,
             key=key.get_secret_value() if key else None,
@@ -48,6 +55,13 @@ class ModelOptions:
             else settings.history_messages,
             history_ms=own.history_ms or settings.history_ms,
         )
+
+
+def _shares_the_server(settings: Settings, own: InstanceSettings) -> bool:
+    handler = own.handler or settings.handler
+    if "dify" in (handler_kind(handler), handler_kind(settings.handler)):
+        return handler == settings.handler
+    return own.handler_base_url in (None, settings.handler_base_url)
 
 
 def _first(own: T | None, general: T | None) -> T | None:

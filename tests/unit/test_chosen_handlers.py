@@ -93,7 +93,7 @@ async def test_a_model_is_asked_as_the_instance_says() -> None:
                 "history_ms": 1000,
             },
             "plain": {},
-            "other": {"handler": "dify:http://127.0.0.1:1"},
+            "other": {"handler": "dify:http://127.0.0.1:1", "handler_key": "app-other"},
         },
     )
     assert ModelOptions.of(settings, settings.instance("own")) == ModelOptions(
@@ -130,3 +130,28 @@ def test_every_model_without_a_key_is_named() -> None:
         Handlers(settings)
     named = [problem.partition(": ")[0] for problem in refused.value.problems]
     assert named == ["INTURN_HANDLER", "[instances.own] handler"]
+
+
+DIFY, OPENAI = "dify:http://127.0.0.1:1", "openai:small-one"
+
+
+@pytest.mark.parametrize(
+    "general, own, key",
+    [
+        (OPENAI, {}, "sk-general"),
+        (OPENAI, {"handler": "openai:large-one"}, "sk-general"),
+        ("echo", {"handler": OPENAI}, "sk-general"),
+        (OPENAI, {"handler_base_url": "http://127.0.0.1:1/v1"}, None),
+        (OPENAI, {"handler": DIFY}, None),
+        (DIFY, {}, "sk-general"),
+        (DIFY, {"handler": OPENAI}, None),
+        (DIFY, {"handler": "dify:http://127.0.0.2:1"}, None),
+        (DIFY, {"handler": DIFY, "handler_key": "app-own"}, "app-own"),
+    ],
+)
+def test_no_service_is_sent_another_ones_key(
+    general: str, own: dict[str, str], key: str | None
+) -> None:
+    """The general key goes to the general server; whoever asks another has a key of its own."""
+    settings = Settings(handler=general, handler_key="sk-general", instances={"own": own})
+    assert ModelOptions.of(settings, settings.instance("own")).key == key
