@@ -13,7 +13,7 @@ import aiohttp
 from shared.instance_settings import InstanceSettings
 from shared.providers import Address, SendResult
 from shared.providers.messenger_message import INSTAGRAM
-from shared.providers.meta_send import post_message
+from shared.providers.meta_send import is_instagrams, post_message
 
 
 async def send_text(
@@ -54,7 +54,7 @@ async def _act(
 async def _post(
     session: aiohttp.ClientSession, settings: InstanceSettings, body: dict[str, Any]
 ) -> SendResult:
-    node = settings.page_id or "me"
+    node = "me" if is_instagrams(settings) else settings.page_id or "me"
     return await post_message(
         session, settings, node, body, lambda answer: answer.get("message_id")
     )

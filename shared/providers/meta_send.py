@@ -114,9 +114,13 @@ async def post_message(
 
 def base_of(settings: InstanceSettings) -> str:
     """Where the API is: as set, else at the host that the token is for."""
+    return settings.base_url or (INSTAGRAM_GRAPH if is_instagrams(settings) else GRAPH)
+
+
+def is_instagrams(settings: InstanceSettings) -> bool:
+    """Whether the token is one of Instagram Login, which no page is known to."""
     token = settings.token.get_secret_value() if settings.token else ""
-    default = INSTAGRAM_GRAPH if token.startswith(_INSTAGRAM_TOKEN) else GRAPH
-    return settings.base_url or default
+    return token.startswith(_INSTAGRAM_TOKEN)
 
 
 def _judge(answer: Answer, sent_id: Callable[[dict[str, Any]], Any]) -> SendResult:

@@ -70,6 +70,14 @@ async def test_a_text_is_sent_to_the_user(address: Address, page_id: str | None,
     assert api.asked[0].headers["authorization"] == f"Bearer {TOKEN}"
 
 
+async def test_a_token_of_instagram_login_sends_as_its_own_account() -> None:
+    """A page that is set beside it is the Messenger's: Instagram's host knows no pages."""
+    async with fake_api(200, TAKEN) as api:
+        own = channel(api.base_url).model_copy(update={"token": Secret("IGAAplanted")})
+        assert await send(own, INSTAGRAM) == Sent(id="m_SENT")
+    assert api.asked[0].path == "/me/messages"
+
+
 @pytest.mark.parametrize(
     "is_shown, actions", [(False, ["mark_seen", "typing_on"]), (True, ["typing_on"])]
 )
