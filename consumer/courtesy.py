@@ -20,7 +20,7 @@ from shared.model import Message, Window
 from shared.providers import Address, Provider
 
 CALLS_MAX = 32
-"""At a time, of one worker; more are left out. With ``sends.CONCURRENCY`` a session has room."""
+"""At a time, of one worker; more are left out."""
 
 LIMIT_S = 10.0
 """For one call: users see nothing of a slower one in time."""

@@ -20,6 +20,10 @@ PAGE = 100
 """Replies read at a time: their texts are let go of before the next page."""
 
 
+RECORDS_AT_ONCE = 500
+"""In one command: Redis answers nobody else meanwhile."""
+
+
 class SendCode(IntEnum):
     """What became of the beginning of a send."""
 
@@ -102,6 +106,18 @@ class OutboxStore:
                 damaged.append((field, value))
         return records, damaged
 
+    async def records(self, reply_ids: Sequence[EntryId]) -> list[SendRecord | None]:
+        """The records of some replies, None where there is none, or none that can be read."""
+        found: list[SendRecord | None] = []
+        for begin in range(0, len(reply_ids), RECORDS_AT_ONCE):
+            ids = map(str, reply_ids[begin : begin + RECORDS_AT_ONCE])
+            for value in await self._pipe.call("HMGET", self._keys.sending, *ids):
+                try:
+                    found.append(None if value is None else decode_send_record(value))
+                except DAMAGE:
+                    found.append(None)
+        return found
+
     async def drop(self, epoch: int, field: bytes, value: bytes) -> None:
         """
         Delete a record that cannot be read, as it stands there.
@@ -183,11 +199,12 @@ class OutboxStore:
         held: str = "",
         progress: Progress | None = None,
         counts: bool = True,
+        error: str = "",
     ) -> bool:
         """Give a begun send back, for later or (``held``) for a person. False: not ours."""
         keys = (self._keys.sending, self._keys.lease, self._keys.bell)
         sent = ("", "") if progress is None else progress
-        args = (str(reply_id), token, self._worker, delay_ms, held, *sent, int(counts))
+        args = (str(reply_id), token, self._worker, delay_ms, held, *sent, int(counts), error)
         return bool(await self._pipe.script(load_script("unsend"), keys, args) == 0)
 
     async def sent(

@@ -111,6 +111,7 @@ class Partition:
         self._must_read = True
         self._reader.ring(instance)
         self._foreign_s = 0.0
+        self.sender.ring(instance)
         self._alarm.ring()
 
     def restart(self, reason: str) -> None:
@@ -292,8 +293,7 @@ class Partition:
         await self.sender.look_at_foreign(live)
 
     def _new_reader(self, memory: Memory | None = None) -> Reader:
-        memory = memory or self.memory
-        return Reader(self.store, memory, self._read_ahead, self._metrics)
+        return Reader(self.store, memory or self.memory, self._read_ahead, self._metrics)
 
 
 def _label(reason: str) -> str:

@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from shared.metrics import ConsumerMetrics
 from shared.model import Conversation, EntryId
 from shared.record import SendRecord
 from shared.wire import OutboxReply
 
 FOREIGN_CHECK_S = 1.0
 """How often the sends of other workers are looked at again."""
+
+HELD_CHECK_S = 10.0
+"""How often held replies are looked at again though no bell rings: a ring may be lost."""
 
 KEPT_CHECK_S = 10.0
 """How often kept replies are held against Redis's time: so much longer than set they may stay."""
@@ -39,6 +44,11 @@ class Item:
     fresh: bool
     unsure: bool = False
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether its provider refused it."""
+        return self.record is not None and self.record.has_failed
+
 
 class Outbox:
     """The unsent replies of one partition, by conversation, as its owner has read them."""
@@ -47,6 +57,7 @@ class Outbox:
         self.last: EntryId | None = None
         self.foreign: dict[EntryId, Item] = {}
         self.kept: deque[Item] = deque()
+        self.held: dict[EntryId, Item] = {}
         self._queues: dict[Conversation, deque[Item]] = {}
         self._heads: deque[Item] = deque()
         self._backoff: list[tuple[float, int, Item]] = []
@@ -83,6 +94,20 @@ class Outbox:
         else:
             del self._queues[conversation]
 
+    def hold(self, item: Item) -> None:
+        """A reply waits for a person: the user's next one comes up."""
+        self.leave(item)
+        self.held[item.id] = item
+
+    def release(self, item: Item) -> None:
+        """A held reply is to be sent: before the user's later ones, but for one that came up."""
+        del self.held[item.id]
+        queue = self._queues.setdefault((item.reply.instance, item.reply.user), deque())
+        later = (at for at in range(1, len(queue)) if queue[at].id > item.id)
+        queue.insert(next(later, len(queue)), item)
+        if len(queue) == 1:
+            self._heads.append(item)
+
     def wait(self, item: Item, due_s: float) -> None:
         """A reply comes up again at ``due_s`` (monotonic seconds)."""
         heapq.heappush(self._backoff, (due_s, next(self._serial), item))
@@ -97,4 +122,15 @@ class Outbox:
         wake_s = self._backoff[0][0] if self._backoff else float("inf")
         if self.kept:
             wake_s = min(wake_s, now_s + KEPT_CHECK_S)
+        if self.held:
+            wake_s = min(wake_s, now_s + HELD_CHECK_S)
         return min(wake_s, now_s + FOREIGN_CHECK_S) if self.foreign else wake_s
+
+
+def count_undecided(outboxes: Iterable[Outbox], metrics: ConsumerMetrics) -> None:
+    """Show how many replies wait for a person."""
+    found: Counter[bool] = Counter()
+    for outbox in outboxes:
+        found.update(item.has_failed for item in outbox.held.values())
+    for state, has_failed in (("held", False), ("failed", True)):
+        metrics.replies_undecided.labels(state=state).set(found[has_failed])

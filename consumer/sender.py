@@ -17,7 +17,7 @@ import structlog
 
 from consumer.outbox import OutboxStore
 from consumer.owner import Owner
-from consumer.replies import Item, Outbox
+from consumer.replies import HELD_CHECK_S, Item, Outbox
 from consumer.sending import DIED, LOOP_LIMIT, NO_CHANNEL, UNREADABLE, Sending
 from consumer.sends import Channel, Sends
 from shared.errors import BrokerRefused, BrokerUnavailable
@@ -35,6 +35,7 @@ class PartitionSender:
         self._sends = sends
         self._store = store
         self.now_ms = 0
+        self._held_look_s = 0.0
 
     async def rebuild(self, epoch: int) -> None:
         """
@@ -88,14 +89,16 @@ class PartitionSender:
         self.outbox.wake_backoffs(time.monotonic())
         if not owner.is_trusted():
             return
-        for item in self.outbox.take_heads():
-            self._judge(owner, item, live=self._sends.membership.live)
+        while heads := self.outbox.take_heads():  # one that is held or kept brings the next one up
+            for item in heads:
+                self._judge(owner, item, live=self._sends.membership.live)
         self._expire_kept(owner)
+        self._look_at_held(owner)
 
     def _judge(self, owner: Owner, item: Item, live: Collection[WorkerId]) -> None:
         record, sends = item.record, self._sends
         if record is not None and record.held:
-            self.outbox.leave(item)
+            self.outbox.hold(item)
             return
         channel = sends.settings.channel_of(item.reply)
         resends = channel is not None and channel.resend
@@ -158,6 +161,36 @@ class PartitionSender:
             sends, self._store, lambda: self.outbox, owner, item, token, channel, hold
         )
         sends.tasks.create_task(sending.run(owner.epoch), name=f"send-{item.id}")
+
+    def ring(self, instance: str | None) -> None:
+        """A bell rang, for no instance: a person may have decided about replies that are held."""
+        if instance is None:
+            self._held_look_s = 0.0
+
+    def _look_at_held(self, owner: Owner) -> None:
+        now_s = time.monotonic()
+        if self.outbox.held and self._held_look_s <= now_s:
+            self._held_look_s = now_s + HELD_CHECK_S
+            self._sends.tasks.create_task(self._take_decisions(owner), name="look-at-held")
+
+    async def _take_decisions(self, owner: Owner) -> None:
+        """Bring up the held replies that are to be sent, and forget those that are discarded."""
+        outbox = self.outbox
+        held = list(outbox.held)
+        try:
+            records = await self._store.records(held)
+        except (BrokerUnavailable, BrokerRefused):
+            return  # the next look, or the takeover after an outage, finds out
+        for reply_id, record in zip(held, records, strict=True):
+            item = outbox.held.get(reply_id)
+            if item is None:
+                continue
+            if record is None:
+                del outbox.held[reply_id]
+            elif not record.held:
+                item.record = record
+                outbox.release(item)
+                owner.wake()
 
     async def look_at_foreign(self, live: Collection[WorkerId]) -> None:
         """Have the other workers' sends ended, or have their workers died?"""

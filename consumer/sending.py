@@ -27,7 +27,7 @@ from shared.errors import BrokerRefused, BrokerUnavailable, Fenced, NotDurable
 from shared.model import Token, WorkerId
 from shared.probe import Point, reach
 from shared.providers import Address, Provider, SendRefused, SendResult, SendRetry
-from shared.record import SendRecord
+from shared.record import REFUSED, SendRecord
 from shared.wire import OutboxReply
 
 FINISH_RETRY_S = 0.2
@@ -73,10 +73,12 @@ class Sending:
         """
         sends, owner, joins = self.sends, self.owner, self.sends.membership.joins
         try:
-            async with sends.slots:
+            async with sends.slots.of(self.item.reply.instance):
                 begun, is_covered = await self._record(epoch)
                 self.attempt, self.progress = begun.attempt, begun.progress
-                if begun.code is not SendCode.SENDING or begun.reply is None:
+                if begun.code is SendCode.GONE:
+                    self.outbox().leave(self.item)  # discarded
+                elif begun.code is not SendCode.SENDING or begun.reply is None:
                     owner.restart(f"send {begun.code.name.lower()}")
                 elif joins != sends.membership.joins:
                     # the others have taken us for dead meanwhile, and this reply for theirs
@@ -123,13 +125,13 @@ class Sending:
             result = await send_text(channel, sends.session, whereto, part)
             if isinstance(result, SendRefused):
                 sends.metrics.send_failures_total.labels(provider=channel.provider.name).inc()
-                await self._hold(f"refused: {result.error}")
+                await self._hold(f"{REFUSED}{result.error}")
                 return
             if isinstance(result, SendRetry):
                 self.unsure |= not result.unsent
                 sends.metrics.send_failures_total.labels(provider=channel.provider.name).inc()
                 log.warning("reply.retry", window=reply.window_id, error=result.error)
-                await self._give_back(self._delay_ms(result))
+                await self._give_back(self._delay_ms(result), error=result.error)
                 return
             reach(Point.SEND)
             self.progress = behind_it
@@ -159,28 +161,36 @@ class Sending:
         )
         self.outbox().leave(self.item)
 
-    async def _give_back(self, delay_ms: int, *, counts: bool = True) -> None:
+    async def _give_back(self, delay_ms: int, *, counts: bool = True, error: str = "") -> None:
         progress = self.progress
         await self._note_sent()
         ours = await _persist(
             lambda: self.store.unsend(
-                self.item.id, self.token, delay_ms, progress=progress, counts=counts
+                self.item.id,
+                self.token,
+                delay_ms,
+                progress=progress,
+                counts=counts,
+                error=error,
             )
         )
         if not ours:
             self.owner.restart("unsend refused")
             return
-        self.item.record = SendRecord(
+        self.item.record = self._record_of_nobody(counts=counts)
+        self.outbox().wait(self.item, time.monotonic() + delay_ms / 1000)
+
+    def _record_of_nobody(self, *, counts: bool = True, held: str = "") -> SendRecord:
+        return SendRecord(
             token=self.token,
             worker=WorkerId(""),
             attempt=self.attempt if counts else self.attempt - 1,
-            sent=progress.texts,
-            parts=progress.parts,
-            held="",
+            sent=self.progress.texts,
+            parts=self.progress.parts,
+            held=held,
             retry_at=0,
             delay_ms=0,
         )
-        self.outbox().wait(self.item, time.monotonic() + delay_ms / 1000)
 
     async def _leave_unsent(self) -> None:
         """The provider was not called: soon again, without counting."""
@@ -195,7 +205,8 @@ class Sending:
         reason = _held_label(why)
         self.sends.metrics.replies_held_total.labels(reason=reason).inc()
         log.warning("reply.held", window=self.item.reply.window_id, reason=reason)
-        self.outbox().leave(self.item)
+        self.item.record = self._record_of_nobody(held=why)
+        self.outbox().hold(self.item)
 
     async def _note_sent(self) -> None:
         """
@@ -248,7 +259,7 @@ async def _persist(call: Callable[[], Awaitable[bool]]) -> bool:
 
 
 def _held_label(why: str) -> str:
-    if why.startswith("refused"):
+    if why.startswith(REFUSED):
         return "refused"
     return {LOOP_LIMIT: "loop_limit", DIED: "ambiguous", UNREADABLE: "ambiguous"}.get(
         why, "no_channel"

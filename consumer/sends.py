@@ -10,15 +10,13 @@ import aiohttp
 
 from consumer.membership import Membership
 from consumer.retry import RetryRules
+from consumer.slots import SendSlots
 from shared.instance_settings import InstanceSettings
 from shared.loop_limit import LoopLimit
 from shared.metrics import ConsumerMetrics
 from shared.model import Token, WorkerId
 from shared.providers import Provider
 from shared.wire import OutboxReply
-
-CONCURRENCY = 64
-"""Sends at the same time by one worker: providers limit rates far below that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +62,7 @@ class Sends:
         self.session = session
         self.tasks = tasks
         self.in_hand: set[Token] = set()
-        self.slots = asyncio.Semaphore(CONCURRENCY)
+        self.slots = SendSlots()
         self.loop_limit = LoopLimit(settings.loop_limit)
         self._serial = 0
 
@@ -72,3 +70,11 @@ class Sends:
         """A token that was never used."""
         self._serial += 1
         return Token(f"{self.worker}:{epoch}:send-{self._serial}")
+
+
+def open_session() -> aiohttp.ClientSession:
+    """
+    To all providers. It bounds nothing itself: sends and courtesies do, so that one provider's
+    stuck connections are no other's.
+    """
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))

@@ -31,9 +31,10 @@ from consumer.owner import Owner
 from consumer.partition import Partition
 from consumer.reader import BellReader
 from consumer.reclaimer import Reclaimer
+from consumer.replies import count_undecided
 from consumer.retry import retry_rules
 from consumer.sender import PartitionSender
-from consumer.sends import Sends, SendSettings
+from consumer.sends import Sends, SendSettings, open_session
 from consumer.silence import keep_looking
 from consumer.store import PartitionStore
 from consumer.sweep import Sweeper
@@ -123,7 +124,7 @@ class Worker:
         ``drain_ms``, what is left is given back uncounted. After a crash instead, other workers
         take over when the leases have expired.
         """
-        async with asyncio.TaskGroup() as outer, aiohttp.ClientSession() as session:
+        async with asyncio.TaskGroup() as outer, open_session() as session:
             pipes = {self._pipe, self._send_pipe, self._keeper_pipe, self._bell_pipe}
             kept = [outer.create_task(pipe.run(), name=f"pipe-{pipe.name}") for pipe in pipes]
             try:
@@ -270,6 +271,7 @@ class Worker:
         while True:
             partitions = self._keeper.partitions.values()
             self._metrics.open_windows.set(sum(len(p.memory.open) for p in partitions))
+            count_undecided([p.sender.outbox for p in partitions], self._metrics)
             await asyncio.sleep(1.0)
 
     async def _drain(self) -> None:

@@ -132,6 +132,7 @@ _REPLY = _object(
         "texts": {"type": "array", "items": {"type": "string"}},
         "metadata": {"type": "object"},
         "held": {"type": "string", "description": "why it waits for a person"},
+        "error": {"type": "string", "description": "why the last try came to nothing"},
         "attempt": {"type": "integer"},
         "retry_at": {"type": "integer", "description": "ms since 1970"},
     },

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from ops.outbox_commands import outbox
 from shared.errors import InturnError, StartRefused
 
 REFUSED = 2
@@ -196,6 +197,9 @@ def discard_dead(letter_ids: tuple[Any, ...], *, yes: bool) -> None:
     from ops.dead import discard_letters
 
     _exit(0 if discard_letters(letter_ids) else 1)
+
+
+inturn.add_command(outbox)
 
 
 @inturn.command()

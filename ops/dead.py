@@ -13,6 +13,7 @@ import click
 import orjson
 
 from ops.reach import with_store
+from ops.table import cut, describe_age, render_table
 from shared.connect import Pipe
 from shared.dead_letters import DeadLetters, KeptLetter, LetterId, ReplayCode, Replayed
 from shared.keys import Keys
@@ -20,8 +21,6 @@ from shared.masking import mask_text
 from shared.survey import count_kept
 
 HEAD = ("ID", "AGE", "INSTANCE", "WINDOW", "MESSAGES", "ATTEMPTS", "ERROR")
-
-CELL_MAX_CHARS = 40
 
 GONE = "no such dead letter: it was replayed or discarded already"
 
@@ -83,12 +82,7 @@ def render_list(letters: Sequence[KeptLetter], *, total: int, now_s: int) -> str
     """The table, and how many more there are."""
     if not letters:
         return "no dead letters"
-    rows = [HEAD, *(_row(kept, now_s) for kept in letters)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    lines = render_table(HEAD, [_row(kept, now_s) for kept in letters])
     if total > len(letters):
         lines.append(f"the newest {len(letters)} of {total}; --limit shows more")
     return "\n".join(lines)
@@ -113,14 +107,6 @@ def describe_replay(outcome: Replayed) -> str:
     return f"replayed as entry {outcome.entry}"
 
 
-def describe_age(seconds: int) -> str:
-    """Two digits tell an operator enough: ``40s``, ``12m``, ``5h``, ``9d``."""
-    for unit, length in (("d", 86_400), ("h", 3600), ("m", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length}{unit}"
-    return f"{max(0, seconds)}s"
-
-
 def _row(kept: KeptLetter, now_s: int) -> tuple[str, ...]:
     age = describe_age(now_s - kept.id.entry.ms // 1000)
     letter = kept.letter
@@ -130,7 +116,7 @@ def _row(kept: KeptLetter, now_s: int) -> tuple[str, ...]:
     return (
         str(kept.id),
         age,
-        _cut(letter.instance),
+        cut(letter.instance),
         "-" if window is None else window.id,
         "1" if window is None else str(len(window.members)),
         str(letter.attempts),
@@ -140,8 +126,4 @@ def _row(kept: KeptLetter, now_s: int) -> tuple[str, ...]:
 
 def _error_class(error: str) -> str:
     """What kind of error: behind the colon stands what a handler said, perhaps of a person."""
-    return _cut(mask_text(error.partition(":")[0]))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= CELL_MAX_CHARS else text[: CELL_MAX_CHARS - 1] + "…"
+    return cut(mask_text(error.partition(":")[0]))

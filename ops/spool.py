@@ -20,8 +20,8 @@ from ingest.spool.files import count_kept, survey_folder
 from ingest.spool.folder import folders_of, holder_of
 from ingest.spool.replayer import Replayer
 from ingest.spool.spool import Spool, now_ms
-from ops.dead import describe_age
 from ops.reach import TIMEOUT_MS, find_keys, reach_redis
+from ops.table import describe_age
 from shared.connect import open_pipe
 from shared.durability import Durability
 from shared.errors import BrokerRefused, BrokerUnavailable

@@ -19,6 +19,7 @@ from shared.connect import Pipe
 from shared.errors import EntryUndecodable
 from shared.keys import GROUP, Keys
 from shared.model import EntryId
+from shared.placed import PlacedId
 from shared.scripts import load_script
 from shared.wire import DeadLetter, decode_dead_letter, encode_replay
 
@@ -26,29 +27,11 @@ PAGE_LETTERS = 8
 """How many letters of a partition are fetched at once: each may hold media of megabytes."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class LetterId:
-    """Where a dead letter is. Orders by time."""
+class LetterId(PlacedId):
+    """Where a dead letter is."""
 
-    entry: EntryId
-    partition: int
-
-    @classmethod
-    def parse(cls, text: str) -> LetterId:
-        """
-        The inverse of ``str``.
-
-        Raises:
-            ValueError: it is none; the message says what one looks like.
-        """
-        number, _, entry = text.partition(":")
-        ms, _, seq = entry.partition("-")
-        if not all(part.isascii() and part.isdigit() for part in (number, ms, seq)):
-            raise ValueError(f"{text!r} is no id of a dead letter, such as 3:1760000000000-0")
-        return cls(EntryId(int(ms), int(seq)), int(number))
-
-    def __str__(self) -> str:
-        return f"{self.partition}:{self.entry}"
+    __slots__ = ()
+    what = "a dead letter"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -230,6 +230,11 @@ class ConsumerMetrics(StoreMetrics):
         self.replies_held_total = self._counter(
             "replies_held_total", "replies kept instead of sent", "reason"
         )
+        self.replies_undecided = self._gauge(
+            "replies_undecided", "replies that wait for a person here, held or refused", "state"
+        )
+        for state in ("held", "failed"):
+            self.replies_undecided.labels(state=state)
         self.send_failures_total = self._counter(
             "send_failures_total", "sends that a provider did not take", "provider"
         )

@@ -91,6 +91,10 @@ def encode_extent(window: Window, ids: list[str], error: str = "") -> bytes:
     return orjson.dumps(body)
 
 
+REFUSED = "refused: "
+"""So begins why a reply is held that its provider refused."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendRecord:
     """
@@ -98,6 +102,7 @@ class SendRecord:
 
     ``sent`` counts the texts that have left whole, ``parts`` what has left of the text behind them.
     ``held`` says why it waits for a person; empty: it is on its way, or due at ``retry_at``.
+    ``error`` says why its last try came to nothing.
     """
 
     token: Token
@@ -108,6 +113,12 @@ class SendRecord:
     retry_at: int
     delay_ms: int
     parts: int = 0
+    error: str = ""
+
+    @property
+    def has_failed(self) -> bool:
+        """It is held, for its provider will not take it."""
+        return self.held.startswith(REFUSED)
 
 
 def decode_send_record(value: bytes) -> SendRecord:
@@ -119,6 +130,7 @@ def decode_send_record(value: bytes) -> SendRecord:
         attempt=int(body["attempt"]),
         sent=int(body["sent"]),
         parts=int(body.get("parts", 0)),
+        error=body.get("error", ""),
         held=_text(body, "held"),
         retry_at=int(body["retry_at"]),
         delay_ms=int(body["delay"]),

@@ -26,15 +26,15 @@ end
 local sending, human, worker, id = KEYS[2], KEYS[4], ARGV[1], ARGV[3]
 local replaces, token, keep_ms = ARGV[4], ARGV[5], ARGV[6]
 
+local entry = redis.call('XRANGE', KEYS[3], id, id)[1]
+if not entry then
+  return {2}
+end
 local found = redis.call('HGET', sending, id)
 local current = found and cjson.decode(found)
 local stands = current and current.token == token and current.worker == worker
 if not stands and ((current and current.token or '') ~= replaces or token == replaces) then
   return {1}
-end
-local entry = redis.call('XRANGE', KEYS[3], id, id)[1]
-if not entry then
-  return {2}
 end
 redis.call('PERSIST', sending)
 if stands then

@@ -11,6 +11,7 @@
 --      6 how many of its texts have been sent, or '' to leave that
 --      7 how many parts of the text behind them, or '' to leave that
 --      8 1, or 0: the attempt does not count
+--      9 why the attempt came to nothing, or ''
 -- Returns 0 GIVEN_BACK | 1 REFUSED (the token is not ours any more)
 --
 -- A repeated call (a lost answer) changes nothing: the record is already nobody's.
@@ -30,7 +31,7 @@ if record.worker ~= '' then
   record.retry_at = time[1] * 1000 + math.floor(time[2] / 1000) + record.delay
   record.sent = tonumber(ARGV[6]) or record.sent
   record.parts = tonumber(ARGV[7]) or record.parts
-  record.attempt = record.attempt - 1 + tonumber(ARGV[8])
+  record.attempt, record.error = record.attempt - 1 + tonumber(ARGV[8]), ARGV[9]
   redis.call('HSET', sending, id, cjson.encode(record))
   if redis.call('HGET', KEYS[2], 'owner') ~= worker then
     redis.call('XADD', KEYS[3], 'MAXLEN', '1', '*', 'r', '1')

@@ -14,7 +14,7 @@ from shared.model import Entry, EntryId, WindowId, window_id
 from shared.record import Record, SendRecord
 from shared.wire import DeadLetter, OutboxReply
 
-REPLY_ENDS = ("sent", "kept")
+REPLY_ENDS = ("sent", "kept", "discarded")
 """What the journal says of replies; everything else in it is said of windows."""
 
 

@@ -18,6 +18,7 @@ from shared.trace.whereabouts import (
     ReplyState,
     ReplyTrace,
     State,
+    reply_state,
 )
 
 MESSAGES_MAX = 100
@@ -25,6 +26,13 @@ MESSAGES_MAX = 100
 
 _SILENCES = {"silent": State.SILENT, "muted": State.MUTED, "with_human": State.WITH_HUMAN}
 """What the journal calls windows that were finished without a reply."""
+
+_REPLY_ENDS = {
+    "sent": ReplyState.SENT,
+    "kept": ReplyState.EXPIRED,
+    "discarded": ReplyState.DISCARDED,
+}
+"""What the journal calls the ends of replies."""
 
 
 def locate_message(evidence: Evidence, message_id: str) -> MessageTrace:
@@ -205,30 +213,24 @@ def _reply(evidence: Evidence, reply_id: EntryId) -> ReplyTrace | None:
 
 def _reply_in_journal(row: JournalRow) -> ReplyTrace:
     assert row.ref is not None
-    state = ReplyState.SENT if row.what == "sent" else ReplyState.EXPIRED
-    return ReplyTrace(reply_id=row.ref, window_id=row.window_id, state=state)
+    return ReplyTrace(reply_id=row.ref, window_id=row.window_id, state=_REPLY_ENDS[row.what])
 
 
 def _reply_in_outbox(reply_id: EntryId, found: OutboxFound) -> ReplyTrace:
     record = found.record
-    attempt = retry_at = held = None
-    if record is None:
-        state = ReplyState.KEPT if found.has_channel is False else ReplyState.WAITING
-    elif record.held:
-        state, held, attempt = ReplyState.HELD, record.held, record.attempt
-    elif record.worker:
-        state, attempt = ReplyState.SENDING, record.attempt
-    else:
-        state, attempt, retry_at = ReplyState.RETRYING, record.attempt, record.retry_at
+    state = reply_state(record)
+    if state is ReplyState.WAITING and found.has_channel is False:
+        state = ReplyState.KEPT
     return ReplyTrace(
         reply_id=reply_id,
         window_id=found.reply.window_id,
         state=state,
         texts=found.reply.texts,
         metadata=found.reply.metadata or None,
-        held=held,
-        attempt=attempt,
-        retry_at=retry_at,
+        held=(record and record.held) or None,
+        error=(record and record.error) or None,
+        attempt=None if record is None else record.attempt,
+        retry_at=record.retry_at if record and state is ReplyState.RETRYING else None,
     )
 
 

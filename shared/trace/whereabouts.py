@@ -8,6 +8,7 @@ from typing import Any
 
 from shared.dead_letters import LetterId
 from shared.model import EntryId, WindowId
+from shared.record import SendRecord
 
 
 class State(StrEnum):
@@ -50,16 +51,30 @@ class ReplyState(StrEnum):
     """A send failed; the next one is due at ``retry_at``."""
     HELD = "held"
     """It waits for a person; ``held`` says why."""
+    FAILED = "failed"
+    """The provider refused it; it waits for a person as well."""
     SENT = "sent"
     EXPIRED = "expired"
     """It was kept, and its time to be read is over."""
+    DISCARDED = "discarded"
+    """A person threw it away."""
+
+
+def reply_state(record: SendRecord | None) -> ReplyState:
+    """Where a reply in the outbox stands, as its record says; None: there is none yet."""
+    if record is None:
+        return ReplyState.WAITING
+    if record.held:
+        return ReplyState.FAILED if record.has_failed else ReplyState.HELD
+    return ReplyState.SENDING if record.worker else ReplyState.RETRYING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyTrace:
     """
     A reply; ``texts`` are None when it is not in the outbox any more, and ``metadata``, what else
-    the handler's answer held, is None then, or where there was nothing.
+    the handler's answer held, is None then, or where there was nothing. ``error``: why the last
+    try to send it came to nothing.
     """
 
     reply_id: EntryId
@@ -68,6 +83,7 @@ class ReplyTrace:
     texts: tuple[str, ...] | None = None
     metadata: dict[str, Any] | None = None
     held: str | None = None
+    error: str | None = None
     attempt: int | None = None
     retry_at: int | None = None
 

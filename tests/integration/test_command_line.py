@@ -15,8 +15,9 @@ from redis import Redis
 from ops.cli import inturn
 from shared.home import FolderLock, home_folder, note_up, prepare_folder
 from shared.keys import Keys, partition_of
+from shared.model import EntryId, window_id
 from shared.redis_binary import ServerBinary
-from shared.wire import DeadLetter, encode_dead_letter
+from shared.wire import DeadLetter, OutboxReply, encode_dead_letter, encode_reply
 from tests.support.redis_server import ROOT, RedisServer
 from tests.support.windows import make_window
 
@@ -246,3 +247,84 @@ def test_nobody_of_an_impossible_name_is_muted(keys: Keys) -> None:
     assert "INSTANCE" in result.output
     assert "USER" in result.output
     assert run("mute", "shop", PHONE, "--minutes", "0").exit_code == 2
+
+
+def hold(client: Redis, keys: Keys, why: str = "loop limit", user: str = PHONE) -> str:
+    """A reply that waits for a person; its id."""
+    partition = keys.of("shop", user)
+    reply = OutboxReply(
+        window_id=window_id("shop", user, EntryId(1, 0)),
+        instance="shop",
+        user=user,
+        texts=("your secret answer",),
+        provider="evolution",
+        reply_to=None,
+        message_ids=("M1",),
+    )
+    entry = client.xadd(partition.outbox, {"m": encode_reply(reply)})
+    assert isinstance(entry, bytes)
+    record = {"token": "us:1:send-1", "worker": "", "attempt": 2, "sent": 0, "held": why}
+    whole = {**record, "retry_at": 1, "delay": 0, "error": ""}
+    client.hset(partition.sending, entry.decode(), json.dumps(whole))
+    return f"{partition.number}:{entry.decode()}"
+
+
+def test_held_replies_are_listed_without_text_and_user(client: Redis, keys: Keys) -> None:
+    """Newest first, with what a decision needs; others are shown when asked for."""
+    first = hold(client, keys, f"refused: the provider answered 400: no {PHONE}")
+    second = hold(client, keys, user="491700000002")
+    waiting = hold(client, keys, "", user="491700000003")
+    result = run("outbox", "list")
+    assert result.exit_code == 0
+    head, *rows, last = result.output.splitlines()
+    assert head.split() == ["ID", "AGE", "INSTANCE", "WINDOW", "STATE", "ATTEMPTS", "TEXTS", "WHY"]
+    assert [row.split()[0] for row in rows] == [second, first]
+    assert rows[0].split()[4:] == ["held", "2", "1", "loop", "limit"]
+    assert rows[1].split()[4] == "failed"
+    assert last == "2 replies wait for a decision"
+    assert PHONE not in result.output
+    assert "secret" not in result.output
+    every = run("outbox", "list", "--all").output
+    assert waiting in every
+    assert len(run("outbox", "list", "--limit", "1").output.splitlines()) == 3
+
+
+def test_a_held_reply_is_shown_whole(client: Redis, keys: Keys) -> None:
+    """Who decides reads what it says, to whom, and why it was held."""
+    reply_id = hold(client, keys)
+    shown = json.loads(run("outbox", "show", reply_id).output)
+    assert (shown["id"], shown["state"], shown["sending"]["held"]) == (
+        reply_id,
+        "held",
+        "loop limit",
+    )
+    assert shown["reply"]["texts"] == ["your secret answer"]
+    assert run("outbox", "show", "0:1-1").exit_code == 1
+
+
+def test_held_replies_are_resent(client: Redis, keys: Keys) -> None:
+    """Each by its id, or all; a second time there is nothing to decide."""
+    first, second = hold(client, keys), hold(client, keys, user="491700000002")
+    assert run("outbox", "resend", first).exit_code == 0
+    again = run("outbox", "resend", first)
+    assert again.exit_code == 1
+    assert "waits for nobody" in again.output
+    result = run("outbox", "resend", "--all")
+    assert result.exit_code == 0
+    assert result.output.splitlines() == [f"{second}  to be sent", "to be sent: 1 of 1"]
+    assert run("outbox", "list").output == "no replies wait for a decision\n"
+
+
+@pytest.mark.parametrize("arguments", [(), ("--all", "0:1-1"), ("nonsense",)])
+def test_resend_wants_ids_or_all(keys: Keys, arguments: tuple[str, ...]) -> None:
+    """Anything else is a usage error before anything is done."""
+    assert run("outbox", "resend", *arguments).exit_code == 2
+
+
+def test_discarding_a_reply_asks_first(client: Redis, keys: Keys) -> None:
+    """What is gone for ever goes only when somebody said so."""
+    reply_id = hold(client, keys)
+    assert run("outbox", "discard", reply_id, answer="n\n").exit_code == 1
+    assert run("outbox", "show", reply_id).exit_code == 0
+    assert run("outbox", "discard", reply_id, "--yes").exit_code == 0
+    assert run("outbox", "discard", reply_id, "--yes").exit_code == 1

@@ -16,6 +16,7 @@ from shared.keys import GROUP, Keys, sent_hash
 from shared.model import Memory, Message, Token
 from shared.mutes import Mutes
 from shared.redis_binary import ServerBinary
+from shared.unsent import DiscardCode, ReplyId, ResendCode, Unsent
 from shared.wire import encode_reply
 from tests.support.partition_scripts import (
     ANN,
@@ -192,6 +193,21 @@ async def test_a_person_takes_a_conversation_over(scripts: Scripts, prefix: str)
     await mutes.unmute(SHOP, ANN)
     assert not await scripts.client.exists(scripts.p.muted)
     assert await scripts.client.hexists(human, "unmuted")
+
+
+async def test_a_person_decides_about_held_replies(scripts: Scripts, prefix: str) -> None:
+    """One is sent after all and held again, and then thrown away."""
+    epoch, window = await scripts.window_in_hand()
+    await scripts.finish(window, outcome="answered", value=encode_reply(reply_to(window)))
+    ((entry, _),) = await scripts.our_outbox.page(None)
+    await scripts.our_outbox.send(epoch, entry, None, S1)
+    await scripts.our_outbox.unsend(entry, S1, 0, held="loop limit")
+    await fill(scripts)
+    unsent, reply_id = Unsent(scripts.pipe, Keys(prefix, 1)), ReplyId(entry, 0)
+    assert await unsent.undecided_ids() == [reply_id]
+    assert await unsent.resend(reply_id) is ResendCode.RELEASED
+    assert await unsent.discard(reply_id) is DiscardCode.DISCARDED
+    assert await scripts.client.xlen(scripts.p.outbox) == 0
 
 
 async def test_many_windows_are_finished_in_one_script(scripts: Scripts) -> None:

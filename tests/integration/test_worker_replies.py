@@ -214,7 +214,7 @@ async def test_what_the_provider_said_of_a_refused_reply_can_be_read(
         async with running_pipe(redis_url) as pipe:
             found = await Trace(pipe, shop.deployment.keys).conversation("shop", "alice")
     (reply,) = found.replies
-    assert (reply.state, reply.texts) == (ReplyState.HELD, ("to hi",))
+    assert (reply.state, reply.texts) == (ReplyState.FAILED, ("to hi",))
     assert reply.held == "refused: the provider answered 403"
 
 

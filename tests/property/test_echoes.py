@@ -102,7 +102,7 @@ class Conversation:
     def _end(self, ids: Sequence[str], *, unsure: bool) -> None:
         self._note(self._token, ids, unsure=unsure)
         keys = [self.p.sending, self.p.lease, self.p.bell]
-        self.run("unsend", keys, REPLY, self._token, "us", 0, "", "", "", 1)
+        self.run("unsend", keys, REPLY, self._token, "us", 0, "", "", "", 1, "")
         self._at_work = self.has_open_send = False
 
     def _hear(self, message_id: str) -> int:

@@ -1,0 +1,82 @@
+"""
+How many sends are on their way at the same time: so many of all, and of each instance.
+
+A provider that does not answer keeps its instance's slots until the time limit of its calls. Each
+instance has a first slot of its own, whatever the others hold, so it keeps no other one waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+EACH = 64
+"""Of one instance: providers limit rates far below that."""
+
+SHARED = 256
+"""Of all instances; beyond, each that has none still gets its first."""
+
+
+class SendSlots:
+    """The slots of one worker's sends. Nothing of it outlives the worker."""
+
+    def __init__(self, each: int = EACH, shared: int = SHARED) -> None:
+        self._each = each
+        self._shared = shared
+        self._taken: Counter[str] = Counter()
+        self._total = 0
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+
+    @asynccontextmanager
+    async def of(self, instance: str) -> AsyncIterator[None]:
+        """A slot for as long as the block; an instance's are given in the order of asking."""
+        if self._may_take(instance):
+            self._take(instance)
+        else:
+            await self._wait(instance)
+        try:
+            yield
+        finally:
+            self._give_back(instance)
+
+    def _may_take(self, instance: str) -> bool:
+        taken = self._taken[instance]
+        return not taken or (taken < self._each and self._total < self._shared)
+
+    def _take(self, instance: str) -> None:
+        self._taken[instance] += 1
+        self._total += 1
+
+    async def _wait(self, instance: str) -> None:
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(instance, deque()).append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._give_back(instance)
+            raise
+
+    def _give_back(self, instance: str) -> None:
+        self._taken[instance] -= 1
+        self._total -= 1
+        if not self._taken[instance]:
+            del self._taken[instance]
+        for name in list(self._waiting):
+            if self._may_take(name) and self._hand_on(name):
+                return
+
+    def _hand_on(self, instance: str) -> bool:
+        """Give a slot to who has waited longest; the instance comes last at the next one."""
+        turns = self._waiting.pop(instance)
+        while turns:
+            turn = turns.popleft()
+            if not turn.done():
+                self._take(instance)
+                turn.set_result(None)
+                if turns:
+                    self._waiting[instance] = turns
+                return True
+        return False
