@@ -149,7 +149,7 @@ def _webhook_paths(provider: Provider) -> dict[str, Any]:
     if provider.account_settings:
         paths[base] = _webhook_item(provider, [])
     if provider.event_suffixes:
-        event = _in_path("event", {"enum": sorted(provider.event_suffixes)})
+        event = _in_path("event", {"type": "string", "minLength": 1})
         paths[f"{base}/{{instance}}/{{event}}"] = _webhook_item(provider, [instance, event])
     return paths
 

@@ -222,10 +222,14 @@ class Webhooks:
 
 
 def _instance_in_path(request: web.Request, provider: Provider) -> str | None:
-    """The path's instance; a known event suffix is none, wherever it stands."""
+    """
+    The path's instance; a known event suffix is none, wherever it stands.
+
+    Behind an instance any suffix is one: providers invent events, and the body names them, too.
+    """
     instance = request.match_info.get("instance") or None
     event = request.match_info.get("event") or None
-    if event is not None and event not in provider.event_suffixes:
+    if event is not None and not provider.event_suffixes:
         raise RequestRefused(404, "not_found", "there is nothing at this path")
     if instance is None or instance in provider.event_suffixes:
         return None

@@ -45,6 +45,7 @@ def with_key(secret: str = SECRET) -> dict[str, str]:
         f"{HOOK}/Front%20Desk",
         f"{HOOK}/Front%20Desk/",
         f"{HOOK}/Front%20Desk/messages-upsert",
+        f"{HOOK}/Front%20Desk/an-event-of-tomorrow",
         f"{HOOK}/messages-upsert/messages-upsert",
     ],
 )
@@ -58,9 +59,9 @@ async def test_every_form_of_the_path_reaches_its_instance(server: IngestServer,
     assert (message.instance, message.text, message.provider) == (INSTANCE, "hi", "evolution")
 
 
-@pytest.mark.parametrize("path", [f"{HOOK}/Front%20Desk/no-event", f"{HOOK}/a/b/c"])
+@pytest.mark.parametrize("path", ["/webhooks/telegram/Front%20Desk/event", f"{HOOK}/a/b/c"])
 async def test_a_path_that_means_nothing_is_not_found(server: IngestServer, path: str) -> None:
-    """A second segment that is no event's suffix is 404, and nothing is stored."""
+    """A second segment where a provider appends no event is 404, and nothing is stored."""
     answer = await server.post(path, TEXT, headers=with_key())
 
     assert answer.status == 404
