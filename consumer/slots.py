@@ -64,11 +64,11 @@ class SendSlots:
         self._total -= 1
         if not self._taken[instance]:
             del self._taken[instance]
-        for name in list(self._waiting):
-            if self._may_take(name) and self._hand_on(name):
-                return
+        for name in list(self._waiting):  # also when another one has it: the first is its own
+            if self._may_take(name):
+                self._hand_on(name)
 
-    def _hand_on(self, instance: str) -> bool:
+    def _hand_on(self, instance: str) -> None:
         """Give a slot to who has waited longest; the instance comes last at the next one."""
         turns = self._waiting.pop(instance)
         while turns:
@@ -76,7 +76,6 @@ class SendSlots:
             if not turn.done():
                 self._take(instance)
                 turn.set_result(None)
-                if turns:
-                    self._waiting[instance] = turns
-                return True
-        return False
+                break
+        if turns:
+            self._waiting[instance] = turns

@@ -73,6 +73,16 @@ async def test_what_is_free_goes_round() -> None:
     assert sorted(senders.begun[3:]) == ["a3", "a4", "b2"]
 
 
+async def test_an_instance_whose_last_send_ends_goes_on_at_once() -> None:
+    """Also when what it gave back is another one's, which keeps it: its first is its own."""
+    senders = Senders(SendSlots(each=10, shared=2))
+    await senders.ask("a1", "b1", "b2", "a2", "a3")
+    await senders.end("a1")
+    assert senders.begun == ["a1", "b1", "b2", "a2"]
+    await senders.end("a2")
+    assert senders.begun[4:] == ["a3"]
+
+
 @pytest.mark.parametrize("late", [False, True])
 async def test_who_is_cancelled_takes_no_slot_along(late: bool) -> None:
     """Neither while it waits, nor in the moment in which it is given one."""
