@@ -35,11 +35,16 @@ class StartCode(IntEnum):
 
 
 class FinishCode(IntEnum):
-    """What became of a finish: ``ALREADY`` is the answer to a call whose answer was lost."""
+    """
+    What became of a finish: ``ALREADY`` is the answer to a call whose answer was lost.
+
+    ``MUTED``: it is finished, and its reply dropped, for somebody had muted the user meanwhile.
+    """
 
     FINISHED = 0
     ALREADY = 1
     REFUSED = 2
+    MUTED = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +103,8 @@ class FinishRequest(Struct, frozen=True, kw_only=True, gc=False):
     What became of a window, whose first entry is ``first``.
 
     ``outcome``: ``answered`` (value: the encoded reply), ``dead`` (the dead letter), ``silent``,
-    ``muted``, ``with_human`` or ``missing``. ``memory``: what the handler is told again.
+    ``muted``, ``with_human`` or ``missing``. ``memory``: what the handler is told again;
+    ``mute_ms``: for how long the user is muted then.
     """
 
     conversation: Conversation
@@ -107,6 +113,7 @@ class FinishRequest(Struct, frozen=True, kw_only=True, gc=False):
     outcome: str
     value: bytes = b""
     memory: Memory | None = None
+    mute_ms: int = 0
 
 
 FinishAnswer = FinishCode | BrokerRefused

@@ -59,13 +59,15 @@ class Finish(Struct, frozen=True, kw_only=True, gc=False):
     """
     The window is done: with texts to send, or in silence (none), which has a reason.
 
-    ``metadata``: what else the answer held; ``memory``: what the handler is told again.
+    ``metadata``: what else the answer held; ``memory``: what the handler is told again;
+    ``mute_ms``: for how long the user is a person's then.
     """
 
     texts: tuple[str, ...]
     silence: str = "silent"
     metadata: dict[str, Any] = {}
     memory: Memory | None = None
+    mute_ms: int = 0
 
 
 class GiveUp(Struct, frozen=True, kw_only=True, gc=False):
@@ -94,10 +96,10 @@ def decide(result: Result, attempt: Attempt, rules: RetryRules, draw: float) -> 
     which no connection and no dead letter could take.
     """
     match result:
-        case Reply(texts=texts, metadata=metadata, memory=memory):
-            return Finish(texts=texts, metadata=metadata, memory=memory)
-        case Silence():
-            return Finish(texts=())
+        case Reply(texts=texts, metadata=metadata, memory=memory, mute_ms=mute_ms):
+            return Finish(texts=texts, metadata=metadata, memory=memory, mute_ms=mute_ms)
+        case Silence(mute_ms=mute_ms):
+            return Finish(texts=(), mute_ms=mute_ms)
         case Rejected(error=error):
             return GiveUp(error=_in_utf_8(error))
         case Unavailable(error=error, after_ms=after_ms):

@@ -70,6 +70,7 @@ class Settler:
             outcome=outcome,
             value=value,
             memory=decision.memory if isinstance(decision, Finish) else None,
+            mute_ms=decision.mute_ms if isinstance(decision, Finish) else 0,
         )
         self._finish(running, decision, request)
 
@@ -107,6 +108,8 @@ class Settler:
             self._refused(running, "finish")
             self._settled(running)
             return
+        if code is FinishCode.MUTED:
+            outcome = "muted"
         window = running.window
         self._metrics.messages_finished_total.labels(outcome).inc(len(window.members))
         if outcome == "dead":

@@ -41,7 +41,7 @@ _FAILED = 3
 _NO_GROUP = 2
 
 _START_CODES = tuple(StartCode)
-_FINISH_CODES = tuple(FinishCode)
+_FINISH_CODES = {code.value: code for code in FinishCode}
 
 
 class PartitionStore:
@@ -241,13 +241,13 @@ class PartitionStore:
         memories: list[Any] = []
         for number, one in enumerate(requests, 1):
             args += (conversation_field(*one.conversation), one.token, str(one.first))
-            args += (one.outcome, one.value, conversation_hash(*one.conversation))
+            args += (one.outcome, one.value, conversation_hash(*one.conversation), one.mute_ms)
             if (memory := one.memory) is not None:
                 histories.append(p.history(*one.conversation))
                 memories += (number, memory.item, memory.keep, memory.keep_ms)
         args += memories
-        keys = (p.running, p.outbox, p.dead, p.journal, p.lease, p.bell, *streams, *histories)
-        answers = await self._script("finish", keys, args)
+        keys = (p.running, p.outbox, p.dead, p.journal, p.lease, p.bell, p.muted)
+        answers = await self._script("finish", (*keys, *streams, *histories), args)
         return [
             classify_caught(text.decode()) if code == _FAILED else _FINISH_CODES[code]
             for code, text in answers

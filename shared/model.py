@@ -222,12 +222,14 @@ class Reply(Struct, frozen=True, kw_only=True, gc=False):
     A handler's answer: ``texts`` go to the user in order, as separate messages.
 
     ``metadata`` is what else the answer held: a JSON object that is kept with the reply, and shown.
-    ``memory`` is kept in the same moment as the reply, or not at all.
+    ``memory`` is kept in the same moment as the reply, or not at all. ``mute_ms``: for how long the
+    user is muted from that moment on.
     """
 
     texts: tuple[str, ...]
     metadata: dict[str, Any] = {}
     memory: Memory | None = None
+    mute_ms: int = 0
 
     def __hash__(self) -> int:
         return hash(self.texts)
@@ -237,11 +239,12 @@ class Silence(Struct, frozen=True, kw_only=True, gc=False):
     """
     The handler answered that nothing is to be sent. ``reason`` is for the log.
 
-    ``unread``: it answered something in which no reply was found.
+    ``unread``: it answered something in which no reply was found. ``mute_ms``: as in a ``Reply``.
     """
 
     reason: str = "no reply"
     unread: bool = False
+    mute_ms: int = 0
 
 
 class Retry(Struct, frozen=True, kw_only=True, gc=False):

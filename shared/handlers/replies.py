@@ -15,8 +15,10 @@ from itertools import chain
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from shared.handlers.answer_path import NOTHING, AnswerPath, follow_path, starts_with_index
+from shared.handlers.handover import mute_ms_in
 from shared.handlers.metadata import bounded_metadata, without_surrogates
 from shared.handlers.reply_fields import (
     Said,
@@ -75,10 +77,14 @@ def read_json(answer: Any, path: AnswerPath | None = None) -> Answer:
         said = _said_at(answer, path) if path else _said_in_fields(answer)
     except WrongType as error:
         return Retry(error=str(error))
+    mute_ms = mute_ms_in(answer) if isinstance(answer, Mapping) else 0
+    if said is None and mute_ms:
+        return Silence(reason="mutes its user", mute_ms=mute_ms)
     if said is None:
         what = "nothing at answer_path" if path else "no reply field"
         return Silence(reason=f"{what}; {_outline(answer)}", unread=True)
-    return _reply_from(said)
+    reply = _reply_from(said)
+    return replace(reply, mute_ms=max(mute_ms, reply.mute_ms)) if mute_ms else reply
 
 
 def read_text(text: str) -> Reply | Silence:
@@ -93,10 +99,13 @@ def reply_of(texts: Sequence[str], metadata: Mapping[str, Any] | None = None) ->
     Halves of surrogate pairs, which a ``str`` may hold and UTF-8 may not, are joined, or
     replaced where they stand alone: Redis could not take them otherwise.
     """
+    mute_ms = mute_ms_in(metadata) if metadata else 0
     kept = tuple([without_surrogates(text) for text in texts if text.strip()])
     if not kept:
-        return Silence(reason="empty text")
-    return Reply(texts=kept, metadata=bounded_metadata(metadata)) if metadata else Reply(texts=kept)
+        return Silence(reason="empty text", mute_ms=mute_ms)
+    if not metadata:
+        return Reply(texts=kept)
+    return Reply(texts=kept, metadata=bounded_metadata(metadata), mute_ms=mute_ms)
 
 
 def _reply_from(said: Said) -> Reply | Silence:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from msgspec import structs
 from redis.exceptions import OutOfMemoryError, RedisError
 
 from consumer.answers import FinishCode, ReadCode, StartCode
@@ -190,6 +191,9 @@ async def test_a_person_takes_a_conversation_over(scripts: Scripts, prefix: str)
     await mutes.mute(SHOP, ANN, 60_000)
     (answer,) = await scripts.us.start(epoch, [request(window, T1)])
     assert answer.is_muted
+    handing_over = structs.replace(ending(window), mute_ms=90_000)
+    assert await scripts.us.finish([handing_over], RETENTION_MS) == [FinishCode.FINISHED]
+    assert await scripts.client.zcard(scripts.p.muted) == 1
     await mutes.unmute(SHOP, ANN)
     assert not await scripts.client.exists(scripts.p.muted)
     assert await scripts.client.hexists(human, "unmuted")

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
+from consumer.answers import FinishCode
 from shared.errors import BrokerRefused
 from shared.keys import Keys, conversation_field
+from shared.model import Memory
 from shared.mutes import Mutes
-from tests.support.partition_scripts import ANN, SHOP, T1, Scripts, request
+from tests.support.partition_scripts import (
+    ANN,
+    RETENTION_MS,
+    SHOP,
+    T1,
+    T2,
+    T3,
+    Scripts,
+    ending,
+    request,
+    three_in_hand,
+)
 
 MUTE_MS = 600_000
 
@@ -78,3 +92,70 @@ async def test_a_key_of_another_type_stops_no_window(scripts: Scripts, mutes: Mu
         await mutes.mute(SHOP, ANN, MUTE_MS)
     await mutes.unmute(SHOP, ANN)
     assert not await starts_muted(scripts)
+
+
+@pytest.mark.parametrize("outcome", ["answered", "silent"])
+async def test_a_finish_mutes_from_that_moment(
+    scripts: Scripts, mutes: Mutes, outcome: str
+) -> None:
+    """With the reply, by one script: its own reply is kept, and the next window is muted."""
+    epoch, window = await scripts.window_in_hand()
+    one = structs.replace(ending(window, outcome=outcome, value=b"hi"), mute_ms=MUTE_MS)
+    assert await scripts.us.finish([one], RETENTION_MS) == [FinishCode.FINISHED]
+    assert await scripts.client.xlen(scripts.p.outbox) == (outcome == "answered")
+    until = await scripts.client.zscore(scripts.p.muted, conversation_field(SHOP, ANN))
+    assert abs(until - await now_ms(scripts) - MUTE_MS) < 60_000
+    await scripts.append("B")
+    (answer,) = await scripts.us.start(epoch, [request(await scripts.read_window(epoch), T2)])
+    assert answer.is_muted
+    # the answer was lost
+    assert await scripts.us.finish([one], RETENTION_MS) != [FinishCode.FINISHED]
+    assert await scripts.client.zscore(scripts.p.muted, conversation_field(SHOP, ANN)) == until
+    await mutes.unmute(SHOP, ANN)
+
+
+async def test_a_finish_shortens_no_mute(scripts: Scripts, mutes: Mutes) -> None:
+    """What a person decided for longer stays."""
+    until = await mutes.mute(SHOP, ANN, MUTE_MS)
+    _, window = await scripts.window_in_hand()
+    await scripts.us.finish([structs.replace(ending(window), mute_ms=1000)], RETENTION_MS)
+    assert await scripts.client.zscore(scripts.p.muted, conversation_field(SHOP, ANN)) == until
+
+
+async def test_a_refused_finish_mutes_nobody(scripts: Scripts) -> None:
+    """A stale worker's handler decides about nobody any more."""
+    _, window = await scripts.window_in_hand()
+    stale = structs.replace(ending(window, T2), mute_ms=MUTE_MS)
+    assert await scripts.us.finish([stale], RETENTION_MS) == [FinishCode.REFUSED]
+    assert not await scripts.client.exists(scripts.p.muted)
+
+
+async def test_a_reply_is_dropped_where_somebody_was_faster(scripts: Scripts, mutes: Mutes) -> None:
+    """Muted while the handler was at work: no outbox, no memory; another user's reply is kept."""
+    ann, bob, cid = await three_in_hand(scripts)
+    await mutes.mute(SHOP, ann.user, MUTE_MS)
+    await mutes.mute(SHOP, cid.user, MUTE_MS)
+    memory = Memory(item=b"hi", keep=10, keep_ms=60_000)
+    answers = await scripts.us.finish(
+        [
+            ending(ann, T1, "answered", b"hi", memory),
+            ending(bob, T2, "answered", b"hi", memory),
+            ending(cid, T3, "dead", b"letter"),
+        ],
+        RETENTION_MS,
+    )
+    assert answers == [FinishCode.MUTED, FinishCode.FINISHED, FinishCode.FINISHED]
+    assert await scripts.client.xlen(scripts.p.outbox) == 1
+    assert await scripts.us.history(ann.conversation) == ()
+    assert await scripts.us.history(bob.conversation) == (b"hi",)
+    rows = await scripts.client.xrange(scripts.p.journal)
+    assert [row[b"what"] for _, row in rows] == [b"muted", b"answered", b"dead"]
+
+
+async def test_a_key_of_another_type_drops_no_reply(scripts: Scripts) -> None:
+    """Somebody else writes into this Redis: the user is answered."""
+    _, window = await scripts.window_in_hand()
+    await scripts.client.set(scripts.p.muted, "x")
+    one = structs.replace(ending(window, outcome="answered", value=b"hi"), mute_ms=MUTE_MS)
+    assert await scripts.us.finish([one], RETENTION_MS) == [FinishCode.FINISHED]
+    assert await scripts.client.xlen(scripts.p.outbox) == 1

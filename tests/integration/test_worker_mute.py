@@ -133,6 +133,46 @@ async def test_a_muted_user_is_not_answered(redis_url: str, prefix: str, on_huma
         await shop.sent(2)
 
 
+async def test_a_reply_is_dropped_when_somebody_muted_meanwhile(
+    redis_url: str, prefix: str
+) -> None:
+    """Where no person's message mutes, too: nothing is asked before, the finish finds it."""
+    release = asyncio.Event()
+
+    async def answer(call: HandlerCall) -> Answer:
+        await release.wait()
+        return echoed(call)
+
+    async with (
+        shop_with(redis_url, prefix, answer=answer, on_human="ignore") as shop,
+        shop.deployment.worker() as worker,
+    ):
+        await shop.deployment.say("ann", "1")
+        await shop.handler.wait_for_calls(1)
+        await shop.mutes.mute("shop", "ann", 60_000)
+        release.set()
+        await shop.deployment.finished()
+        assert await shop.outcomes() == ["muted"]
+        assert shop.provider.calls == []
+        muted = "messages_finished_total"
+        await eventually(lambda: worker.count(muted, outcome="muted") == 1, "it is counted")
+
+
+async def test_a_handler_hands_its_user_over(redis_url: str, prefix: str) -> None:
+    """``mute_s``: its reply is sent, what the user writes then is a person's to answer."""
+    answer = [Answer.json({"reply": "One moment.", "mute_s": 600})]
+    async with (
+        shop_with(redis_url, prefix, answer=answer, on_human="ignore") as shop,
+        shop.deployment.worker(),
+    ):
+        await shop.deployment.say("ann", "a person, please", "hello?")
+        await shop.sent(1)
+        await shop.deployment.finished()
+        assert await shop.outcomes() == ["answered", "muted"]
+        assert [call.json["text"] for call in shop.provider.calls] == ["One moment."]
+        assert len(shop.handler.calls) == 1
+
+
 async def test_an_unmute_ends_what_a_person_began(redis_url: str, prefix: str) -> None:
     """The webhook of the person's message comes again, and mutes no more; a new one does."""
     async with shop_with(redis_url, prefix) as shop, shop.deployment.worker():

@@ -55,7 +55,7 @@ def ack_before_reply() -> None:
   redis.call('XDEL', stream, unpack(record.ids))
   redis.call('HDEL', running, conversation)
 """
-    first = "  local ids, target = "
+    first = "  local ids, target, _ = "
     replace("finish", (acked, ""), (first, acked + first))
 
 
