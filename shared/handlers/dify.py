@@ -45,6 +45,7 @@ from shared.handlers.http import (
 )
 from shared.handlers.model_options import ModelOptions
 from shared.handlers.replies import read_text
+from shared.handlers.thoughts import spoken_part
 from shared.handlers.transcript import Picture, pictures_of, words_of
 from shared.model import Reply, Result, Retry, Unavailable
 
@@ -103,7 +104,10 @@ class DifyHandler:
             await session.close()
 
     def _judge(self, answer: DifyAnswer) -> Result:
-        reply = read_text(answer.text)
+        spoken = spoken_part(answer.text)
+        if spoken is None:
+            return Retry(error="the answer ended before the model had thought it through")
+        reply = read_text(spoken)
         if isinstance(reply, Reply) and self.remembers and answer.conversation_id:
             memory = remember_thread(answer.conversation_id, self._options.history_ms)
             return replace(reply, memory=memory)

@@ -29,6 +29,7 @@ from shared.handlers.http import ANSWER_MAX_BYTES
 from shared.handlers.model_options import ModelOptions
 from shared.handlers.openai_client import judge_error, make_client, read_up_to, refusal_in
 from shared.handlers.replies import read_text
+from shared.handlers.thoughts import spoken_part
 from shared.handlers.transcript import Picture, pictures_of, words_of
 from shared.model import Reply, Result, Retry, Silence
 
@@ -139,25 +140,12 @@ def read_completion(body: bytes) -> Reply | Silence | Retry:
         return Retry(error="the answer is no chat completion")
     if not isinstance(text, str):
         return Retry(error=f"the answer's content is {type(text).__name__}, not a text")
-    spoken = _without_thoughts(text)
+    spoken = spoken_part(text)
     if spoken is None:
         return Retry(error="the answer ended before the model had thought it through")
     if not spoken.strip() and finish == "length":
         return Retry(error="the answer ended before its first word: max_tokens is too low")
     return read_text(spoken)
-
-
-def _without_thoughts(text: str) -> str | None:
-    """
-    Reasoning models whose server does not part it write ``<think>...</think>`` before the answer.
-
-    Some templates open it in the prompt, so that only its end is there. None: it has no end.
-    """
-    head, end, tail = text.partition("</think>")
-    opened = head.lstrip().startswith("<think>")
-    if end and (opened or "<think>" not in head):
-        return tail.lstrip()
-    return None if opened else text
 
 
 def _image_part(picture: Picture) -> dict[str, Any]:

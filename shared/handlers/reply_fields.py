@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from shared.handlers.embedded_json import find_objects, read_json_text
 from shared.handlers.prose import prose_around, say_once, without_fence
+from shared.handlers.thoughts import without_thoughts
 
 REPLY_FIELDS = ("reply", "replies", "answer", "response", "output", "text")
 """Where a JSON object may hold its texts; the first one that has any gives them."""
@@ -105,8 +106,10 @@ def said_in_text(text: str, depth: int = 0) -> Said:
 
     A JSON object in it that has a reply field gives that field's text, the last one if there are
     several, and the prose around it stays as far as it says something else. Every other text
-    stays as it is: broken JSON, JSON without such a field, braces in prose.
+    stays as it is: broken JSON, JSON without such a field, braces in prose. Thoughts go first, for
+    they may hold JSON, too.
     """
+    text = without_thoughts(text)
     as_it_is = Said((text,), {})
     if "{" not in text or depth >= DEPTH_MAX:
         return as_it_is

@@ -285,6 +285,16 @@ async def test_json_in_an_apps_text_is_read_out() -> None:
     assert found.memory == remember_thread(CONVERSATION, DAY_MS)
 
 
+async def test_what_the_model_thought_is_not_sent() -> None:
+    """Dify hands thoughts on within the text; of an answer that they do not end in, all of it."""
+    found, _ = await ask([chat_message("<think>they are rude</think>\n\nHello!")])
+    assert isinstance(found, Reply)
+    assert found.texts == ("Hello!",)
+    cut, _ = await ask([chat_message("<think>they are")])
+    assert isinstance(cut, Retry)
+    assert "they" not in cut.error
+
+
 async def test_empty_text_is_silence() -> None:
     """A flow that ends without an answer sends nothing."""
     found, _ = await ask([chat_message(" ")])
