@@ -9,6 +9,7 @@ and reasons name types and fields, never a text.
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -18,6 +19,7 @@ import orjson
 from msgspec.structs import replace
 
 from shared.handlers.answer_path import NOTHING, AnswerPath, follow_path, starts_with_index
+from shared.handlers.embedded_json import read_json_text
 from shared.handlers.handover import mute_ms_in
 from shared.handlers.metadata import bounded_metadata, without_surrogates
 from shared.handlers.reply_fields import (
@@ -38,6 +40,12 @@ MAX_FIELDS_NAMED = 10
 _BOM = b"\xef\xbb\xbf"
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,60}/[a-z0-9!#$&^_.+-]{1,60}")
 _CHARSET = re.compile(r";\s*charset\s*=\s*\"?([A-Za-z0-9_.:+-]+)", re.IGNORECASE)
+_NAMES_ONLY = frozenset({"idna", "punycode"})
+"""Codecs of host names, which take minutes for a text of the largest size."""
+
+_WEB_PAGE = re.compile(
+    r"\s*+(?:<!--.{0,1000}?-->\s*+)?(?:<!doctype\s|<html[\s>])", re.IGNORECASE | re.DOTALL
+)
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
 
 
@@ -51,7 +59,7 @@ def read_body(content_type: str, body: bytes, path: AnswerPath | None = None) ->
         return Silence(reason="empty answer")
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type == "text/plain":
-        return _read_plain(content_type, body)
+        return _read_plain(content_type, body, path)
     if media_type == "application/json" or media_type.endswith("+json"):
         try:
             answer = orjson.loads(body.removeprefix(_BOM))
@@ -129,14 +137,24 @@ def _said_at_end(answer: Any, path: AnswerPath) -> Said | None:
     return None if value is NOTHING else said_in_value(value)
 
 
-def _read_plain(content_type: str, body: bytes) -> Answer:
+def _read_plain(content_type: str, body: bytes, path: AnswerPath | None) -> Answer:
+    """Some servers call everything plain text: JSON is read as JSON, a web page is an error."""
     named = _CHARSET.search(content_type)
-    charset = named[1] if named else "utf-8"
     try:
-        return read_text(body.removeprefix(_BOM).decode(charset))
+        charset = codecs.lookup(named[1] if named else "utf-8").name
+        if charset in _NAMES_ONLY:
+            raise LookupError
+        text = body.removeprefix(_BOM).decode(charset)
     except (UnicodeError, LookupError):
         # The name is the endpoint's own; a codec that is no text encoding is a LookupError.
         return Retry(error="the answer's text cannot be decoded by its charset")
+    if _WEB_PAGE.match(text):
+        return Retry(error="the answer is a web page, though it is called text/plain")
+    value = read_json_text(text) if text.lstrip().startswith(("{", "[")) else None
+    is_answer = isinstance(value, dict) or (
+        isinstance(value, list) and any(isinstance(one, dict) for one in value)
+    )
+    return read_json(value, path) if is_answer else read_text(text)
 
 
 def _outline(answer: Any) -> str:

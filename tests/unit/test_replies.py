@@ -72,6 +72,8 @@ AT_PATH = [
     ("said", b'{"said": "{\\"reply\\": \\"hello\\"}"}', ("hello",)),
 ]
 
+PAGE = "the answer is a web page, though it is called text/plain"
+
 FAILURES = [
     ("text/html", b"<html>", "the answer is text/html, not text/plain or application/json"),
     ("", b"hello", "the answer has no content type"),
@@ -85,6 +87,10 @@ FAILURES = [
     (JSON, b'[{"output": "a"}, {"reply": 1}]', "reply must be a text, not int"),
     ("text/plain", b"h\xe9llo", "the answer's text cannot be decoded by its charset"),
     ("text/plain; charset=klingon", b"a", "the answer's text cannot be decoded by its charset"),
+    ("text/plain; charset=idna", b"a", "the answer's text cannot be decoded by its charset"),
+    ("text/plain; charset=PunyCode", b"a", "the answer's text cannot be decoded by its charset"),
+    ("text/plain", b"\n<!DOCTYPE html><p>502", PAGE),
+    ("text/plain; charset=utf-8", b"<!-- a --> <HTML lang=en>Error", PAGE),
     ("text/plain; charset=base64", b"a", "the answer's text cannot be decoded by its charset"),
 ]
 
@@ -107,6 +113,30 @@ def test_an_answer_without_a_reply_is_silence(content_type: str, body: bytes, re
 def test_json_in_which_no_reply_is_found_is_silence_and_says_so(body: bytes, reason: str) -> None:
     """A status message never reaches a user, and is told apart from a handler that said nothing."""
     assert read_body(JSON, body) == Silence(reason=reason, unread=True)
+
+
+@pytest.mark.parametrize(
+    "body, reason",
+    [
+        (b'{"message": "Workflow was started"}', "no reply field; fields: message"),
+        (b' [{"status": "ok"}]\n', "no reply field; a JSON list with fields: status"),
+    ],
+)
+def test_json_that_is_called_plain_text_is_json(body: bytes, reason: str) -> None:
+    """Some servers call all they send plain text: a status message is none the less one."""
+    assert read_body("text/plain; charset=utf-8", body) == Silence(reason=reason, unread=True)
+
+
+def test_the_path_is_followed_in_json_that_is_called_plain_text() -> None:
+    """What the reply is does not depend on the name that its server has for it."""
+    body = b'{"data": {"said": "hello"}, "text": "no"}'
+    assert read_body("text/plain", body, ("data", "said")) == Reply(texts=("hello",))
+
+
+@pytest.mark.parametrize("text", ["[1] see below", "[1, 2]", "{code}", '{"a": 1} is it', "<b>hi"])
+def test_plain_text_stays_plain_text(text: str) -> None:
+    """Brackets and tags do not make a text anything else."""
+    assert read_body("text/plain", text.encode()) == Reply(texts=(text,))
 
 
 @pytest.mark.parametrize("path, body, texts", AT_PATH)
