@@ -115,24 +115,6 @@ def test_json_in_which_no_reply_is_found_is_silence_and_says_so(body: bytes, rea
     assert read_body(JSON, body) == Silence(reason=reason, unread=True)
 
 
-@pytest.mark.parametrize(
-    "body, reason",
-    [
-        (b'{"message": "Workflow was started"}', "no reply field; fields: message"),
-        (b' [{"status": "ok"}]\n', "no reply field; a JSON list with fields: status"),
-    ],
-)
-def test_json_that_is_called_plain_text_is_json(body: bytes, reason: str) -> None:
-    """Some servers call all they send plain text: a status message is none the less one."""
-    assert read_body("text/plain; charset=utf-8", body) == Silence(reason=reason, unread=True)
-
-
-def test_the_path_is_followed_in_json_that_is_called_plain_text() -> None:
-    """What the reply is does not depend on the name that its server has for it."""
-    body = b'{"data": {"said": "hello"}, "text": "no"}'
-    assert read_body("text/plain", body, ("data", "said")) == Reply(texts=("hello",))
-
-
 @pytest.mark.parametrize("text", ["[1] see below", "[1, 2]", "{code}", '{"a": 1} is it', "<b>hi"])
 def test_plain_text_stays_plain_text(text: str) -> None:
     """Brackets and tags do not make a text anything else."""
