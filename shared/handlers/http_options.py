@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from shared.handlers.answer_path import AnswerPath, parse_answer_path
-from shared.instance_settings import InstanceSettings
+from shared.instance_settings import HandlerHeaders, InstanceSettings
 from shared.settings import Settings
 
 
@@ -27,9 +27,15 @@ class HttpOptions:
         headers, path = settings.handler_headers, settings.answer_path
         if own is not None:
             is_general = own.handler is None
-            headers = {**(headers if is_general else {}), **own.handler_headers}
+            headers = _on_top(headers if is_general else {}, own.handler_headers)
             path = own.answer_path or (path if is_general else None)
         return cls(
             headers=tuple((name, value.get_secret_value()) for name, value in headers.items()),
             answer_path=parse_answer_path(path) if path else None,
         )
+
+
+def _on_top(general: HandlerHeaders, own: HandlerHeaders) -> HandlerHeaders:
+    """An instance's own value is sent in place of the general one, however the name is written."""
+    names = {name.lower() for name in own}
+    return {name: value for name, value in general.items() if name.lower() not in names} | own

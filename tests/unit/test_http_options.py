@@ -60,6 +60,13 @@ def test_an_instance_adds_to_the_general_headers(config: Path) -> None:
     assert options.answer_path == ("choices", "0", "text")
 
 
+def test_a_header_has_one_value_however_it_is_written(config: Path) -> None:
+    """An instance's key goes out in place of the general one, and not beside it."""
+    config.write_text(GENERAL + '[instances.shop.handler_headers]\nx-key = "its own"\n')
+    options = options_of(load_settings(), "shop")
+    assert dict(options.headers) == {"x-key": "its own", "X-Team": "blue"}
+
+
 def test_the_general_headers_are_for_the_general_handler(config: Path) -> None:
     """One service's key is not sent to another, and its form of answers is not expected there."""
     config.write_text(GENERAL + '[instances.shop]\nhandler = "http://127.0.0.1:5001/"\n')
