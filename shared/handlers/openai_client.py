@@ -69,13 +69,17 @@ def make_client(options: ModelOptions, timeout_s: float) -> AsyncOpenAI:
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         event_hooks={"response": [_refuse]},
     )
-    return openai.AsyncOpenAI(
+    client = openai.AsyncOpenAI(
         api_key=options.key or _NO_KEY,
         base_url=options.base_url or BASE_URL,
         max_retries=0,
         timeout=openai.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_MS / 1000, timeout_s / 2)),
         http_client=http_client,
     )
+    # What the environment says of an account of OpenAI's is nothing to send to anybody else.
+    client.organization = client.project = None
+    client._custom_headers = {}  # noqa: SLF001  of OPENAI_CUSTOM_HEADERS, which nothing else turns off
+    return client
 
 
 async def _refuse(response: _Response) -> None:

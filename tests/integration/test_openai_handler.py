@@ -292,6 +292,18 @@ async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.Monke
     assert isinstance(await result_of(completion("yes")), Reply)
 
 
+async def test_an_account_in_the_environment_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys and names of OpenAI's that stand there for other programs reach no server."""
+    for name in ("API_KEY", "ADMIN_KEY", "ORG_ID", "PROJECT_ID", "WEBHOOK_SECRET"):
+        monkeypatch.setenv(f"OPENAI_{name}", "sk-elsewhere")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Gateway-Key: sk-elsewhere")
+    for key in ("sk-own", None):
+        async with HandlerServer([completion("yes")]) as server:
+            async with model_at(server.url, key=key) as handler:
+                assert isinstance(await handler.answer(make_call()), Reply)
+            assert "elsewhere" not in str(dict(server.calls[0].headers))
+
+
 async def test_a_remembered_text_has_an_end() -> None:
     """A book that a user sent does not stay in Redis."""
     found = await result_of(completion("y" * 20_000))
