@@ -40,6 +40,7 @@ from shared.handlers.http import (
     ANSWER_MAX_BYTES,
     CONNECT_TIMEOUT_MS,
     KEEP_ALIVE_S,
+    has_credentials,
     judge_status,
     parse_url,
 )
@@ -69,9 +70,11 @@ class DifyHandler:
         Needs no running loop.
 
         Raises:
-            ValueError: ``base_url`` is no URL of a host, or there is no key.
+            ValueError: ``base_url`` is no URL of a host alone, or there is no key.
         """
         base = parse_url(base_url)
+        if has_credentials(base):
+            raise ValueError("dify: has a user or password in its URL; handler_key says who asks")
         if options.key is None:
             raise ValueError("dify: needs handler_key, the app's API key")
         self._api = base if base.path.rstrip("/").endswith("/v1") else base / "v1"

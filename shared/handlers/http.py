@@ -100,7 +100,7 @@ class HttpHandler:
         Needs no running loop.
 
         Raises:
-            ValueError: ``url`` is no URL of a host.
+            ValueError: ``url`` is no URL of a host, or names a user beside a header that does, too.
         """
         self._url = parse_url(url)
         self._key = key
@@ -108,6 +108,8 @@ class HttpHandler:
         self._path = options.answer_path
         self._base_headers = CIMultiDict(_BASE_HEADERS)
         self._base_headers.update(options.headers)
+        if "Authorization" in self._base_headers and has_credentials(self._url):
+            raise ValueError("has a user or password in its URL and an Authorization header")
         connect_ms = min(CONNECT_TIMEOUT_MS, timeout_ms / 2)
         self._timeout = aiohttp.ClientTimeout(total=timeout_ms / 1000, connect=connect_ms / 1000)
         self._session: aiohttp.ClientSession | None = None
@@ -188,6 +190,11 @@ def parse_url(text: str) -> URL:
         # The text itself may hold a password or a token.
         raise ValueError("not a URL of the form http(s)://host[:port]/path")
     return url
+
+
+def has_credentials(url: URL) -> bool:
+    """Whether it says by itself who calls."""
+    return bool(url.user or url.password)
 
 
 def _status_name(status: int) -> str:

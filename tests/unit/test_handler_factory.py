@@ -14,6 +14,7 @@ from shared.handlers.dify import DifyHandler
 from shared.handlers.echo import EchoHandler
 from shared.handlers.factory import handler_for
 from shared.handlers.http import HttpHandler
+from shared.handlers.http_options import HttpOptions
 from shared.handlers.model_options import ModelOptions
 from shared.handlers.openai import OpenAIHandler
 from shared.handlers.python import PythonHandler
@@ -56,6 +57,7 @@ def test_each_kind_has_a_setting(setting: str, kind: type) -> None:
         ("openai:", "does not have the form openai:<model>"),
         ("dify:", "not a URL of the form http(s)://host[:port]/path"),
         ("dify:user-4711@host", "not a URL of the form"),
+        ("dify:https://user:4711@host/v1", "dify: has a user or password in its URL"),
         ("http://", "not a URL of the form http(s)://host[:port]/path"),
         ("https:/bot.example", "not a URL of the form"),
         ("http://host:99999/", "not a URL of the form"),
@@ -75,6 +77,16 @@ def test_a_wrong_setting_is_refused_by_name(setting: str, problem: str) -> None:
     assert line.startswith("INTURN_HANDLER: ")
     assert problem in line
     assert "4711" not in line
+
+
+def test_who_calls_is_said_once() -> None:
+    """A user in the URL and an Authorization header cannot go out together: no call could."""
+    options = HttpOptions(headers=(("authorization", "Bearer 4711"),))
+    with pytest.raises(StartRefused, match="INTURN_HANDLER: has a user or password") as refused:
+        handler_for("http://me:4711@host/", secret=None, timeout_ms=1000, http=options)
+    assert "4711" not in str(refused.value)
+    handler_for("http://me:4711@host/", secret=None, timeout_ms=1000)
+    handler_for("http://host/", secret=None, timeout_ms=1000, http=options)
 
 
 @pytest.mark.parametrize(
