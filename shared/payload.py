@@ -26,12 +26,26 @@ _HALVES = re.compile(
 """Half a surrogate pair; an escaped backslash and a whole pair are matched to be passed over."""
 
 
+def load_json(body: bytes) -> Any:
+    """
+    The JSON value in ``body``, with U+FFFD for half a surrogate pair in a text.
+
+    JavaScript writes such a half of an emoji that it cut through: no text is lost for it.
+
+    Raises:
+        orjson.JSONDecodeError: it is none.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        if "surrogate" not in error.msg or body.count(rb"\u") > JSON_VALUES_MAX:
+            raise
+    return orjson.loads(_HALVES.sub(lambda each: each[0] if each[1] else rb"\ufffd", body))
+
+
 def parse_json(body: bytes) -> Any:
     """
-    The JSON value in ``body``.
-
-    Half a surrogate pair in a text, which JavaScript writes of an emoji that it cut through,
-    becomes U+FFFD: no message is refused for it.
+    The JSON value in a webhook's ``body``, read as by ``load_json``.
 
     Raises:
         RequestRefused: 400, it is none, nests too deep or holds too many values.
@@ -41,7 +55,7 @@ def parse_json(body: bytes) -> Any:
     if len(body) > JSON_VALUES_MAX and containers + body.count(b",") > JSON_VALUES_MAX:
         raise RequestRefused(400, "json_too_large", "the body holds too many JSON values")
     try:
-        value = _loads(body)
+        value = load_json(body)
     except orjson.JSONDecodeError as error:
         # orjson has a limit of 1024 levels of its own.
         if "depth limit" in error.msg:
@@ -51,15 +65,6 @@ def parse_json(body: bytes) -> Any:
     if containers > JSON_DEPTH_MAX and not _is_shallow(value):
         raise _too_deep()
     return value
-
-
-def _loads(body: bytes) -> Any:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        if "surrogate" not in error.msg or body.count(rb"\u") > JSON_VALUES_MAX:
-            raise
-    return orjson.loads(_HALVES.sub(lambda each: each[0] if each[1] else rb"\ufffd", body))
 
 
 def count_containers(body: bytes) -> int:

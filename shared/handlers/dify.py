@@ -49,6 +49,7 @@ from shared.handlers.replies import read_text
 from shared.handlers.thoughts import spoken_part
 from shared.handlers.transcript import Picture, pictures_of, words_of
 from shared.model import Reply, Result, Retry, Unavailable
+from shared.payload import load_json
 
 WITHOUT_FILES = frozenset({400, 413, 415, 422})
 """What an app answers that takes no files, or not such ones."""
@@ -210,7 +211,7 @@ class DifyHandler:
 
 async def _read_json(response: aiohttp.ClientResponse) -> Any:
     try:
-        return orjson.loads(await _read_up_to(response, ANSWER_MAX_BYTES))
+        return load_json(await _read_up_to(response, ANSWER_MAX_BYTES))
     except (orjson.JSONDecodeError, NoAnswer):
         return None
 

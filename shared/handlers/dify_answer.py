@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from shared.handlers.http import ANSWER_MAX_BYTES, judge_status
 from shared.model import Rejected, Retry, Unavailable
+from shared.payload import load_json
 
 STREAM_MAX_BYTES = 16 * ANSWER_MAX_BYTES
 """A chatflow's events tell each node's inputs and outputs besides the answer."""
@@ -71,7 +72,7 @@ def read_answer(body: bytes) -> DifyAnswer:
         NoAnswer: it is none.
     """
     try:
-        answer = orjson.loads(body)
+        answer = load_json(body)
         text = answer["answer"]
     except (orjson.JSONDecodeError, LookupError, TypeError):
         raise NoAnswer("the answer is no chat message of Dify's") from None
@@ -119,7 +120,7 @@ class StreamedAnswer:
 
     def _take(self, data: bytes) -> None:
         try:
-            event = orjson.loads(data)
+            event = load_json(data)
         except orjson.JSONDecodeError:
             return
         if not isinstance(event, dict):

@@ -32,6 +32,7 @@ from shared.handlers.replies import read_text
 from shared.handlers.thoughts import spoken_part
 from shared.handlers.transcript import Picture, pictures_of, words_of
 from shared.model import Reply, Result, Retry, Silence
+from shared.payload import load_json
 
 WITHOUT_IMAGES = frozenset({400, 413, 415, 422})
 """What a server answers whose model takes no images, or that cannot fetch one."""
@@ -133,7 +134,7 @@ class OpenAIHandler:
 def read_completion(body: bytes) -> Reply | Silence | Retry:
     """The texts of a chat completion, without what the model thought before it answered."""
     try:
-        message = orjson.loads(body)["choices"][0]
+        message = load_json(body)["choices"][0]
         finish, message = message.get("finish_reason"), message["message"]
         text = message.get("content") or message.get("refusal") or ""
     except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):

@@ -31,6 +31,7 @@ from shared.handlers.reply_fields import (
     together,
 )
 from shared.model import Reply, Retry, Silence
+from shared.payload import load_json
 
 Answer = Reply | Silence | Retry
 
@@ -61,7 +62,7 @@ def read_body(content_type: str, body: bytes, path: AnswerPath | None = None) ->
         return _read_plain(content_type, body)
     if media_type == "application/json" or media_type.endswith("+json"):
         try:
-            answer = orjson.loads(body.removeprefix(_BOM))
+            answer = load_json(body.removeprefix(_BOM))
         except orjson.JSONDecodeError:
             return Retry(error="the answer is not valid JSON")
         return read_json(answer, path)

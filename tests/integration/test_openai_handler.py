@@ -219,6 +219,14 @@ async def test_only_what_is_said_to_the_user_reaches_him(answer: Answer, result:
     assert (found.texts[0] if isinstance(found, Reply) else found) == result
 
 
+async def test_half_of_an_emoji_is_no_broken_answer() -> None:
+    """A model that ends within one has said the rest."""
+    body = b'{"choices": [{"message": {"content": "Hi \\ud83d"}}]}'
+    found = await result_of(Answer(body=body, content_type="application/json"))
+    assert isinstance(found, Reply)
+    assert found.texts == ("Hi \ufffd",)
+
+
 async def test_json_in_a_models_text_is_read_out() -> None:
     """The user and the memory get the reply alone; what stands beside it is kept with it."""
     found = await result_of(completion('Yes!\n```json\n{"response": "Yes!", "asked": []}\n```'))

@@ -67,3 +67,9 @@ def test_an_answer_in_pieces_has_an_end() -> None:
     piece = dify_stream([{"event": "message", "answer": "x" * 600_000}]).body
     with pytest.raises(NoAnswer, match="too large"):
         read(piece, piece)
+
+
+def test_half_of_an_emoji_loses_no_piece() -> None:
+    """An event that holds one is no broken JSON: its letters are said."""
+    piece = b'data: {"event": "message", "answer": "Hi \\ud83d"}\n\n'
+    assert read(piece, WHOLE).text == "Hi \ufffdGrüß dich"
