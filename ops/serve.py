@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 EXAMPLE = """\
 inturn listens on {base}, the consumer's metrics are on {consumer}/metrics
-Try it, three times within eight seconds:
+Try it, three times within {wait_s:g} seconds:
 
   curl -s {base}/api/v1/messages{proof} -H 'content-type: application/json' \\
     -d '{{"instance": "demo", "user": "alice", "text": "hello"}}'
@@ -41,6 +41,7 @@ def render_example(settings: Settings, port: int) -> str:
     return EXAMPLE.format(
         base=f"http://{host}:{port}",
         consumer=f"http://{host}:{settings.consumer_port}",
+        wait_s=settings.max_wait_ms / 1000,
         proof=token if api_token_of(settings) else "",
     )
 

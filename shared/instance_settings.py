@@ -247,6 +247,25 @@ class InstanceSettings(WindowSettings, ModelSettings, ProviderSettings):
         own = {name: getattr(self, name) for name in self.model_fields_set}
         return InstanceSettings.model_construct(**(kept | own))
 
+    def without_a_provider(self) -> list[str]:
+        """What is set though only a provider reads it, and none is named."""
+        if self.provider is not None:
+            return []
+        return [
+            f"{_shown(name)} has no effect without a provider: write provider = ..."
+            for name in ProviderSettings.model_fields
+            if getattr(self, name) is not None
+        ]
+
+    def account(self) -> tuple[str, str] | None:
+        """The setting that first tells whose a message is, as it is written, and its value."""
+        if self.provider is None:
+            return None
+        for name in _known_providers()[self.provider].account_settings[:1]:
+            if (value := getattr(self, name)) is not None:
+                return _shown(name), value
+        return None
+
     def for_account(self, account: str) -> InstanceSettings:
         """A connection's settings for an account behind it that no instance names."""
         if self.provider is None:

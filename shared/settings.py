@@ -43,6 +43,7 @@ from shared.instance_settings import (
     ModelSettings,
     Secret,
 )
+from shared.instances import behind_their_connections
 from shared.keys import is_instance_name
 from shared.redis_url import check_redis_url
 
@@ -136,7 +137,7 @@ class Settings(ModelSettings, BaseSettings):
         bad = [name for name in value if not is_instance_name(name)]
         if bad:
             raise ValueError(f"not an instance name: {bad}")
-        return {name: _behind_its_connection(name, own, value) for name, own in value.items()}
+        return behind_their_connections(value)
 
     # Relations stand at the later of two fields, where a wrong value elsewhere does not hide
     # them; a value that is itself wrong is not in ``data``.
@@ -194,24 +195,6 @@ class Settings(ModelSettings, BaseSettings):
 _NO_INSTANCE = InstanceSettings()
 
 
-def _behind_its_connection(
-    name: str, own: InstanceSettings, instances: Mapping[str, InstanceSettings]
-) -> InstanceSettings:
-    if own.connection is None:
-        return own
-    connection = instances.get(own.connection)
-    if connection is None or connection.connection is not None:
-        raise ValueError(f"{name}: connection must name an instance that has none itself")
-    if own.provider not in (None, connection.provider):
-        raise ValueError(f"{name}: provider is not that of its connection, {own.connection}")
-    for field in sorted(own.model_fields_set & {"secret", "serves_several"}):
-        raise ValueError(f"{name}: {field} is its connection's, {own.connection}: write it there")
-    merged = own.behind(connection)
-    if problems := merged.problems():
-        raise ValueError(f"{name}: {'; '.join(problems)}")
-    return merged
-
-
 _NO_SUCH_SETTING = "there is no such setting in this version"
 
 
@@ -260,7 +243,9 @@ def _explain(detail: dict[str, Any]) -> str:
     message = str(detail["msg"]).removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
         message = _NO_SUCH_SETTING
-    where = [str(part) for part in detail["loc"] if part != "[key]"]
+    elif detail["type"] == "string_type":
+        message = "must be text: write it in quotes"
+    where = [part for part in detail["loc"] if isinstance(part, str) and part != "[key]"]
     if not where:
         return message
     if where[0] == "instances":

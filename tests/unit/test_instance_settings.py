@@ -99,16 +99,45 @@ def test_an_instance_behind_a_connection_takes_over_what_it_does_not_set() -> No
     assert settings.instance("undeclared").token is None
 
 
-@pytest.mark.parametrize("connection", ["nobody", "second"])
-def test_a_connection_must_be_one(connection: str) -> None:
+@pytest.mark.parametrize(
+    "connection, why", [("nobody", "'nobody' is none"), ("second", "'second' has one")]
+)
+def test_a_connection_must_be_one(connection: str, why: str) -> None:
     """An instance that is none, or that is itself behind another, has no webhooks of its own."""
     instances: dict[str, Any] = {
         "main": {},
         "second": {"connection": "main"},
         "third": {"connection": connection},
     }
-    with pytest.raises(ValidationError, match="third: connection must name an instance"):
+    expected = f"third: connection must name an instance that has none itself, and {why}"
+    with pytest.raises(ValidationError, match=expected):
         Settings(instances=instances)
+
+
+def test_every_instance_that_is_wrong_is_named() -> None:
+    """One start tells them all."""
+    instances: dict[str, Any] = {"second": {"connection": "a"}, "third": {"connection": "b"}}
+
+    with pytest.raises(ValidationError, match=r"second: .*'a' is none; third: .*'b' is none"):
+        Settings(instances=instances)
+
+
+def test_two_instances_behind_a_connection_cannot_be_one_account() -> None:
+    """One of them would never get a message; another connection's accounts are its own."""
+    main = {"provider": "waha", "session": "one"}
+    Settings(instances={"main": main, "other": main, "second": {"connection": "main"}})
+
+    expected = "second: session is that of main, too"
+    with pytest.raises(ValidationError, match=expected):
+        Settings(instances={"main": main, "second": {"connection": "main", "session": "one"}})
+
+
+def test_a_providers_setting_without_a_provider_is_refused() -> None:
+    """Nobody would read it."""
+    with pytest.raises(ValidationError, match="main: page_id has no effect without a provider"):
+        Settings(instances={"main": {"page_id": "1"}})
+    with pytest.raises(ValidationError, match="second: from has no effect without a provider"):
+        Settings(instances={"main": {}, "second": {"connection": "main", "from": "+1"}})
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,11 @@ from shared.settings import Settings
 
 def test_the_example_can_be_pasted_as_it_stands() -> None:
     """An IPv6 address is one that curl reads; without a token none is asked for."""
-    text = render_example(Settings(host="::1", consumer_port=8421), 8420)
+    text = render_example(Settings(host="::1", consumer_port=8421, max_wait_ms=2500), 8420)
 
     assert text.count("curl -s http://[::1]:8420/api/v1/") == 2
     assert "http://[::1]:8421/metrics" in text
+    assert "within 2.5 seconds" in text
     assert "authorization" not in text
 
 

@@ -106,6 +106,21 @@ def test_every_problem_is_reported_at_once(config: Path, monkeypatch: pytest.Mon
     }
 
 
+def test_a_number_that_must_be_text_is_said_to_want_quotes(config: Path) -> None:
+    """An id of digits alone is easily written without."""
+    config.write_text('[instances.a]\nprovider = "whatsapp"\nphone_number_id = 330011220044\n')
+
+    assert problems() == ("[instances.a] phone_number_id: must be text: write it in quotes",)
+
+
+def test_a_single_secret_is_named_as_it_is_written(config: Path) -> None:
+    """Not as the first of a list."""
+    config.write_text('[instances.a]\nsecret = "env:NOWHERE_SET"\n')
+
+    expected = "[instances.a] secret: the environment variable NOWHERE_SET is not set"
+    assert problems() == (expected,)
+
+
 @pytest.mark.parametrize(
     "name, value, found",
     [
