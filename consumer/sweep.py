@@ -32,6 +32,7 @@ class Sweeper:
 
     def __init__(
         self,
+        group: asyncio.TaskGroup,
         keeper: LeaseKeeper,
         membership: Membership,
         dispatcher: Dispatcher,
@@ -39,12 +40,30 @@ class Sweeper:
         store_of: Callable[[int], PartitionStore],
         outbox_of: Callable[[int], OutboxStore],
     ) -> None:
+        self.under_way: set[asyncio.Task[None]] = set()
+        self._group = group
         self._keeper = keeper
         self._membership = membership
         self._dispatcher = dispatcher
         self._sends = sends
         self._store_of = store_of
         self._outbox_of = outbox_of
+
+    def begin(self, number: int, epoch: int) -> None:
+        """
+        Sweep in a task of the group's.
+
+        In a group that ends there is no sweep: what is left is as after a crash, and others take
+        it over when the lease has expired.
+        """
+        sweep = self.sweep(number, epoch)
+        try:
+            task = self._group.create_task(sweep, name=f"sweep-{number}")
+        except RuntimeError:  # TaskGroup's, while it shuts down and afterwards
+            sweep.close()
+            return
+        self.under_way.add(task)
+        task.add_done_callback(self.under_way.discard)
 
     async def sweep(self, number: int, epoch: int) -> None:
         """Release ``epoch`` of a partition, then clear our name from what we do not run."""

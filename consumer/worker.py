@@ -95,7 +95,6 @@ class Worker:
             self._keeper_pipe, keys, self._membership, lease_ms, metrics, self._own
         )
         self._bells = BellReader(self._bell_pipe)
-        self._sweeps: set[asyncio.Task[None]] = set()
         self._rules_of = lru_cache(maxsize=RULES_CACHED)(partial(rules_for, settings))
         self._store_of: Callable[[int], PartitionStore] = lambda number: PartitionStore(
             self._pipe, keys.partition(number), self.id
@@ -182,6 +181,7 @@ class Worker:
         )
         self._sends = Sends(self.id, self._membership, sending, metrics, session, inner)
         self._sweeper = Sweeper(
+            inner,
             self._keeper,
             self._membership,
             self._dispatcher,
@@ -236,12 +236,7 @@ class Worker:
 
     def _lost(self, partition: Partition) -> None:
         self._keeper.forget(partition)
-        sweep = self._inner.create_task(
-            self._sweeper.sweep(partition.number, partition.epoch),
-            name=f"sweep-{partition.number}",
-        )
-        self._sweeps.add(sweep)
-        sweep.add_done_callback(self._sweeps.discard)
+        self._sweeper.begin(partition.number, partition.epoch)
 
     def _say_opened(self, entry: Entry) -> None:
         message = entry.message
@@ -279,8 +274,8 @@ class Worker:
         self._membership.state = WorkerState.DRAINING
         self._keeper.release_all()
         self._keeper.nudge()
-        if self._sweeps:
-            await asyncio.wait(self._sweeps, timeout=SWEEP_LIMIT_S)
+        if self._sweeper.under_way:
+            await asyncio.wait(self._sweeper.under_way, timeout=SWEEP_LIMIT_S)
         await self._wait_until_idle(self._settings.drain_ms / 1000)
         self._dispatcher.cut_short()
         await self._wait_until_idle(SWEEP_LIMIT_S)
