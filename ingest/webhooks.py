@@ -126,14 +126,15 @@ class Webhooks:
 
     def _greeting(self, request: web.Request, provider: Provider) -> web.Response | None:
         instance = _instance_in_path(request, provider)
-        answer = provider.greet(
-            self._evidence(request, b""), self._settings.instance(instance or "")
-        )
+        own = self._settings.instance(instance or "")
+        answer = provider.greet(self._evidence(request, b""), own)
         if answer is None:
             return None
         if answer.status >= 400:
             known = instance if instance in self._settings.instances else None
-            log.warning("webhook.handshake_refused", provider=provider.name, instance=known)
+            lacks = "verify_token" in provider.settings_of_its_own and own.verify_token is None
+            why = {"means": "verify_token is not set"} if lacks else {}
+            log.warning("webhook.handshake_refused", provider=provider.name, instance=known, **why)
         return plain_answer(answer)
 
     async def _take(

@@ -96,6 +96,8 @@ async def test_another_handshake_is_forbidden_and_said(
     assert (answer.status, answer.body) == (403, b"forbidden")
     (said,) = [line for line in server.logs if line["event"] == "webhook.handshake_refused"]
     assert said["instance"] in (None, "main", "untold")
+    told = said["instance"] == "main"
+    assert said.get("means") == (None if told else "verify_token is not set")
     for line in server.logs:
         assert "planted" not in str(line)
         assert "nobody" not in str(line)
