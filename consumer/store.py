@@ -30,7 +30,7 @@ from shared.errors import BrokerRefused, Fenced
 from shared.keys import GROUP, PartitionKeys, conversation_field, conversation_hash
 from shared.keys import conversation_of_field as conversation_of
 from shared.model import Conversation, EntryId, Token, WorkerId
-from shared.record import DAMAGE, Record, decode_record, encode_extent
+from shared.record import DAMAGE, Record, decode_record, encode_extent, kind_on_a_line
 from shared.scripts import load_script
 
 PAGE_BYTES = 1024 * 1024
@@ -221,6 +221,7 @@ class PartitionStore:
                 int(counts),
                 int(unavailable),
                 error,
+                kind_on_a_line(error),
             ),
         )
         return bool(answer[0] == 0)

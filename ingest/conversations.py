@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import Any
-
 from aiohttp import web
 
 from ingest.answers import json_answer
 from shared.channel import channel_provider
 from shared.connect import Pipe
-from shared.dead_letters import LetterId
 from shared.errors import RequestRefused
 from shared.keys import Keys, is_instance_name
-from shared.model import EntryId
 from shared.settings import Settings
 from shared.trace import Trace
-from shared.trace.whereabouts import DeadTrace, MessageTrace, ReplyTrace, State
+from shared.trace.face import conversation_face, message_face
+from shared.trace.whereabouts import State
 from shared.wire import OutboxReply
 
 PATH = "/api/v1/conversations/{instance}/{user}"
@@ -34,7 +30,7 @@ class Conversations:
         def has_channel(reply: OutboxReply) -> bool:
             return settings is not None and channel_provider(settings, reply) is not None
 
-        self._trace = Trace(reads, keys, None if settings is None else has_channel)
+        self._trace = Trace(reads, keys, None if settings is None else has_channel, settings)
 
     def routes(self) -> list[web.RouteDef]:
         """What this module answers; parts of the path are percent-decoded."""
@@ -45,7 +41,7 @@ class Conversations:
 
     async def show_conversation(self, request: web.Request) -> web.Response:
         """
-        200 with ``messages``, ``replies`` and ``dead``, each newest last.
+        200 with ``messages``, ``replies``, ``dead`` and ``windows``, each newest last.
 
         Raises:
             RequestRefused: 404 when nothing is known of the conversation.
@@ -55,15 +51,7 @@ class Conversations:
         found = await self._trace.conversation(instance, user)
         if not found:
             raise RequestRefused(404, "not_found", "nothing is known of this conversation")
-        return json_answer(
-            {
-                "instance": instance,
-                "user": user,
-                "messages": [_message_in_list(message) for message in found.messages],
-                "replies": [_plain(reply) for reply in found.replies],
-                "dead": [_plain(letter) for letter in found.dead],
-            }
-        )
+        return json_answer(conversation_face(instance, user, found))
 
     async def show_message(self, request: web.Request) -> web.Response:
         """
@@ -78,7 +66,7 @@ class Conversations:
         found = await self._trace.message(instance, user, message_id)
         if found.state is State.UNKNOWN:
             raise RequestRefused(404, "not_found", "nothing is known of this message")
-        return json_answer({"instance": instance, "user": user, **_plain(found)})
+        return json_answer(message_face(instance, user, found))
 
 
 def conversation_in_path(request: web.Request) -> tuple[str, str]:
@@ -92,22 +80,3 @@ def conversation_in_path(request: web.Request) -> tuple[str, str]:
     if not is_instance_name(instance):
         raise RequestRefused(400, "invalid_field", "instance in the path is not a name")
     return instance, user
-
-
-def _message_in_list(message: MessageTrace) -> dict[str, Any]:
-    """Its reply stands beside it in ``replies``, under the same window id."""
-    body = _plain(message)
-    body.pop("reply", None)
-    return body
-
-
-def _plain(trace: MessageTrace | ReplyTrace | DeadTrace) -> dict[str, Any]:
-    """A trace by its fields' names; what is not known is absent."""
-    values = {field.name: getattr(trace, field.name) for field in fields(trace)}
-    return {name: _value(value) for name, value in values.items() if value is not None}
-
-
-def _value(value: Any) -> Any:
-    if isinstance(value, (EntryId, LetterId)):
-        return str(value)
-    return _plain(value) if isinstance(value, ReplyTrace) else value

@@ -13,9 +13,9 @@ from shared.message_form import (
     URL_MAX_CHARS,
     USER_MAX_CHARS,
 )
-from shared.model import Kind
+from shared.model import ClosedBy, Kind
 from shared.on_human import MINUTES_MAX
-from shared.trace.whereabouts import ReplyState, State
+from shared.trace.whereabouts import ReplyState, State, WindowState
 
 Schema = dict[str, Any]
 
@@ -133,6 +133,7 @@ _REPLY = _object(
         "metadata": {"type": "object"},
         "held": {"type": "string", "description": "why it waits for a person"},
         "error": {"type": "string", "description": "why the last try came to nothing"},
+        "at": {"type": "integer", "description": "when it was sent or given up"},
         "attempt": {"type": "integer"},
         "retry_at": {"type": "integer", "description": "ms since 1970"},
     },
@@ -149,7 +150,35 @@ _WHERE: Mapping[str, Schema] = {
     "error": {"type": "string"},
     "behind": {"type": "string", "description": "the window that it waits for"},
     "dead_letter_id": {"type": "string"},
+    "accepted_at": {"type": "integer"},
+    "opened_at": {"type": "integer"},
+    "closed_at": {"type": "integer"},
+    "closed_by": {"enum": [reason.value for reason in ClosedBy]},
+    "started_at": {"type": "integer", "description": "the newest attempt"},
+    "failures": {
+        "type": "array",
+        "items": _object(
+            ["attempt", "error"],
+            {
+                "attempt": {"type": "integer"},
+                "error": {"type": "string"},
+                "at": {"type": "integer"},
+            },
+        ),
+    },
 }
+
+_WINDOW = _object(
+    ["window_id", "state", "opened_at", "messages"],
+    {
+        "window_id": {"type": "string", "pattern": _WINDOW_ID},
+        "state": {"enum": [state.value for state in WindowState]},
+        "opened_at": {"type": "integer"},
+        "messages": {"type": "integer"},
+        "due_at": {"type": "integer", "description": "it closes then, or is tried again"},
+        "attempt": {"type": "integer"},
+    },
+)
 
 _DEAD = _object(
     ["dead_letter_id", "window_id", "error", "attempts", "message_ids"],
@@ -208,13 +237,18 @@ SCHEMAS: Mapping[str, Schema] = {
     ),
     "Reply": _REPLY,
     "DeadLetter": _DEAD,
+    "Window": _WINDOW,
     "Conversation": _object(
-        ["instance", "user", "messages", "replies", "dead"],
+        ["instance", "user", "messages", "replies", "dead", "windows"],
         {
             **_WHOSE,
             "messages": {"type": "array", "items": _object(["state"], _WHERE)},
             "replies": _list_of("Reply"),
             "dead": _list_of("DeadLetter"),
+            "windows": _list_of("Window"),
+            "muted_until": {"type": "integer"},
+            "last_message_at": {"type": "integer"},
+            "last_reply_at": {"type": "integer"},
         },
     ),
     "Whereabouts": _object(

@@ -205,6 +205,24 @@ inturn.add_command(outbox)
 @inturn.command()
 @click.argument("instance")
 @click.argument("user")
+@click.argument("message_id", required=False)
+@click.option("--json", "as_json", is_flag=True, help="The same as data, as the API tells it.")
+def trace(instance: str, user: str, message_id: str | None, *, as_json: bool) -> None:
+    """Show where a user's messages and replies are; or one message's way, with times (UTC)."""
+    from ops.trace import trace_conversation, trace_message
+
+    if message_id is None:
+        text = trace_conversation(instance, user, as_json=as_json)
+    else:
+        text = trace_message(instance, user, message_id, as_json=as_json)
+    if text is None:
+        raise click.ClickException("nothing is known of this, or it is forgotten")
+    click.echo(text)
+
+
+@inturn.command()
+@click.argument("instance")
+@click.argument("user")
 @click.option("--minutes", default=30, show_default=True, type=click.IntRange(1, 10_080))
 def mute(instance: str, user: str, minutes: int) -> None:
     """Have the bot be silent towards a user: a person takes over."""

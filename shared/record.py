@@ -16,13 +16,43 @@ from msgspec import Struct
 from shared.model import ClosedBy, EntryId, Token, Window, WindowId, WorkerId
 
 
+class Failure(Struct, frozen=True, kw_only=True, gc=False):
+    """An attempt that came to nothing: when (Redis's ms), and a kind of error."""
+
+    attempt: int
+    at: int
+    error: str
+
+
+KIND_MAX_CHARS = 100
+
+
+def kind_on_a_line(error: str) -> str:
+    """What kind of error: behind the colon stands what a handler said, perhaps of a person."""
+    return " ".join(error.partition(":")[0][:KIND_MAX_CHARS].split())
+
+
+def decode_failures(lines: str) -> tuple[Failure, ...]:
+    """
+    What ``postpone`` wrote, oldest first.
+
+    Raises:
+        ValueError: somebody else wrote it.
+    """
+    parts = [line.split(" ", 2) for line in lines.splitlines()]
+    return tuple(
+        Failure(attempt=int(attempt), at=int(at), error=error) for attempt, at, error in parts
+    )
+
+
 class Record(Struct, frozen=True, kw_only=True, gc=False):
     """
     A window that was started and is not finished.
 
     ``ids`` is its frozen extent. ``worker`` is empty while nobody holds it; then ``retry_at`` is
     when it is due (Redis's ms) and ``delay_ms`` how long it waits at most, whatever the clocks
-    say. ``since`` is when its endpoint was first found unavailable, 0 if it was not.
+    say. ``since`` is when its endpoint was first found unavailable, 0 if it was not. ``failures``:
+    the newest attempts that came to nothing, but for those whose worker died.
     """
 
     ids: tuple[EntryId, ...]
@@ -38,6 +68,7 @@ class Record(Struct, frozen=True, kw_only=True, gc=False):
     since: int = 0
     started: int = 0
     error: str = ""
+    failures: tuple[Failure, ...] = ()
 
 
 DAMAGE = (ValueError, TypeError, KeyError, AttributeError)
@@ -68,6 +99,7 @@ def decode_record(value: bytes) -> Record:
         since=int(body["since"]),
         started=int(body["started"]),
         error=body.get("error", ""),
+        failures=decode_failures(body.get("failed", "")),
     )
 
 

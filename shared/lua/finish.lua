@@ -35,8 +35,8 @@ local function finish_window(stream, conversation, token, first, outcome, value,
   if outcome == 'answered' and tonumber(redis.pcall('ZSCORE', muted, conversation) or nil) then outcome, code = 'muted', 4 end
   local ids, target, _ = table.concat(record.ids, ' '), targets[outcome], redis.call('XLEN', stream)
   local id = target and redis.call('XADD', target, '*', 'm', value) or ''
-  redis.call('XADD', journal, '*', 'what', outcome, 'window', record.window_id, 'who', who,
-    'ids', ids, 'attempt', record.attempt, 'ref', id)
+  redis.call('XADD', journal, '*', 'what', outcome, 'window', record.window_id, 'who', who, 'ids', ids, 'attempt', record.attempt, 'ref', id, 'opened', record.opened_at, 'closed', record.closed_at,
+    'by', record.closed_by, 'started', record.started, 'failed', record.failed or '')
   if mute ~= '0' then redis.pcall('ZADD', muted, 'GT', string.format('%.0f', now_ms + mute), conversation) end
   redis.call('XACK', stream, group, unpack(record.ids))
   redis.call('XDEL', stream, unpack(record.ids))

@@ -10,6 +10,7 @@
 --      5 1: the attempt counts | 0: it does not
 --      6 1: the endpoint was unavailable | 0: it was not
 --      7 the error, for people
+--      8 its kind, on one line: kept with its time, for the newest attempts
 -- Returns {0 POSTPONED, attempt, since} | {1 REFUSED} (the token is not ours any more)
 --
 -- An attempt that was cut short (0 and 0) says nothing of the endpoint: since stays.
@@ -31,6 +32,9 @@ if record.worker ~= '' then
   local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
   redis.call('PERSIST', running)
   record.worker, record.retry_at, record.delay, record.error = '', now_ms + delay, delay, failure
+  local line = string.format('%d %.0f %s', record.attempt, now_ms, ARGV[8])
+  local failed = (record.failed or '') == '' and line or table.concat({record.failed, line}, '\n')
+  record.failed = #failed > 2000 and string.match(failed, '\n(.*)$') or failed
   if counts == '0' then
     record.attempt = record.attempt - 1
   end

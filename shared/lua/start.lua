@@ -39,13 +39,13 @@ local function start_window(stream, conversation, replaces, token, first, body)
   if not current and #redis.call('XPENDING', stream, group, first, first, '1') == 0 then
     return {2, 0, 0, 0}
   end
-  local attempt, delay, since = 1, 0, 0
+  local attempt, delay, since, failed = 1, 0, 0, '""'
   if current and current.ids[1] == first then
-    attempt, delay, since = current.attempt + 1, current.delay, current.since
+    attempt, delay, since, failed = current.attempt + 1, current.delay, current.since, cjson.encode(current.failed or '')
   end
   redis.call('HSET', running, conversation, string.format(
-    '%s,"token":"%s","worker":"%s","attempt":%d,"delay":%.0f,"since":%.0f,%s}',
-    string.sub(body, 1, -2), token, worker, attempt, delay, since, started))
+    '%s,"token":"%s","worker":"%s","attempt":%d,"delay":%.0f,"since":%.0f,"failed":%s,%s}',
+    string.sub(body, 1, -2), token, worker, attempt, delay, since, failed, started))
   return {0, attempt, delay, since}
 end
 

@@ -15,7 +15,10 @@ from collections.abc import Callable, Iterable, Mapping
 from shared.connect import Pipe
 from shared.keys import Keys
 from shared.model import EntryId
+from shared.on_human import mute_ms_of
 from shared.record import Record
+from shared.settings import Settings
+from shared.trace.due import Waits, waits_of
 from shared.trace.evidence import REPLY_ENDS, Evidence, JournalRow, OutboxFound
 from shared.trace.locate import MESSAGES_MAX, locate_conversation, locate_message
 from shared.trace.search import Search
@@ -35,15 +38,21 @@ class Trace:
     backlog. Dedupe forgets after one to two ``dedupe_ms``.
 
     ``has_channel`` says whether a reply can leave. Without it a reply that is kept for want of a
-    channel looks like one whose sending has not begun.
+    channel looks like one whose sending has not begun. Without ``settings`` nobody knows when a
+    window is due, or that a person's message mutes.
     """
 
     def __init__(
-        self, pipe: Pipe, keys: Keys, has_channel: Callable[[OutboxReply], bool] | None = None
+        self,
+        pipe: Pipe,
+        keys: Keys,
+        has_channel: Callable[[OutboxReply], bool] | None = None,
+        settings: Settings | None = None,
     ) -> None:
         self._pipe = pipe
         self._keys = keys
         self._has_channel = has_channel
+        self._settings = settings
 
     async def message(self, instance: str, user: str, message_id: str) -> MessageTrace:
         """
@@ -86,7 +95,12 @@ class Trace:
         journal = await (search.newest_journal() if since is None else search.journal_since(since))
         replies |= await search.replies_at(_unsent(journal) - replies.keys())
         dead |= await search.dead_letters_at(_refs(journal, "dead") - dead.keys())
+        connection = next((one.message.connection for one in entries.values()), None)
+        now_ms, muted = await search.mutes(self._mute_ms(instance, connection))
         return Evidence(
+            now_ms=now_ms,
+            muted_until=muted,
+            waits=self._waits(instance, connection),
             instance=instance,
             user=user,
             partition=self._keys.of(instance, user).number,
@@ -99,6 +113,14 @@ class Trace:
             dead=dead,
             journal=tuple(journal),
         )
+
+    def _mute_ms(self, instance: str, connection: str | None) -> int:
+        settings = self._settings
+        return 0 if settings is None else mute_ms_of(settings, instance, connection)
+
+    def _waits(self, instance: str, connection: str | None) -> Waits | None:
+        settings = self._settings
+        return None if settings is None else waits_of(settings, instance, connection)
 
     async def _with_records(
         self, search: Search, replies: Mapping[EntryId, OutboxReply]

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from shared.keys import message_hash
 from shared.model import Entry, EntryId, WindowId, window_id
-from shared.record import Record, SendRecord
+from shared.record import Failure, Record, SendRecord, decode_failures
+from shared.trace.due import Waits
 from shared.wire import DeadLetter, OutboxReply
 
 REPLY_ENDS = ("sent", "kept", "discarded")
@@ -32,6 +33,11 @@ class JournalRow:
     ids: tuple[EntryId, ...]
     attempt: int
     ref: EntryId | None
+    opened_at: int | None = None
+    closed_at: int | None = None
+    closed_by: str | None = None
+    started_at: int | None = None
+    failures: tuple[Failure, ...] = ()
 
 
 def decode_journal_row(row_id: bytes, values: list[bytes]) -> JournalRow:
@@ -45,7 +51,16 @@ def decode_journal_row(row_id: bytes, values: list[bytes]) -> JournalRow:
         ids=tuple(EntryId.parse(entry_id) for entry_id in fields.get(b"ids", b"").split()),
         attempt=int(fields.get(b"attempt", b"0")),
         ref=EntryId.parse(ref) if ref else None,
+        opened_at=_ms(fields.get(b"opened")),
+        closed_at=_ms(fields.get(b"closed")),
+        closed_by=fields[b"by"].decode() if b"by" in fields else None,
+        started_at=_ms(fields.get(b"started")),
+        failures=decode_failures(fields.get(b"failed", b"").decode()),
     )
+
+
+def _ms(value: bytes | None) -> int | None:
+    return None if value is None else int(float(value))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +80,7 @@ class Evidence:
     ``seen``: hashed message id -> entry id, from dedupe. ``entries``: the user's, unfinished;
     those up to ``scanned_to`` (None: the stream's end) are all there. ``last_read``: what the
     workers have read up to. ``journal`` is oldest first. ``dead``: by the dead letter's id.
+    ``waits``: what shapes the user's windows, where that is known.
     """
 
     instance: str
@@ -78,6 +94,9 @@ class Evidence:
     outbox: Mapping[EntryId, OutboxFound]
     dead: Mapping[EntryId, DeadLetter]
     journal: tuple[JournalRow, ...]
+    now_ms: int = 0
+    muted_until: int | None = None
+    waits: Waits | None = None
 
     def carriers(self, entry_id: EntryId) -> list[EntryId]:
         """The entry and the replays that hand it over again, newest first."""

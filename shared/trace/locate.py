@@ -8,12 +8,17 @@ carrier is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from shared.dead_letters import LetterId
 from shared.model import EntryId, window_id
+from shared.record import Failure
 from shared.trace.evidence import REPLY_ENDS, Evidence, JournalRow, OutboxFound
+from shared.trace.unfinished import first_unstarted, unfinished_windows
 from shared.trace.whereabouts import (
     ConversationTrace,
     DeadTrace,
+    FailureTrace,
     MessageTrace,
     ReplyState,
     ReplyTrace,
@@ -49,10 +54,15 @@ def locate_conversation(evidence: Evidence) -> ConversationTrace:
     """Where everything of a conversation is."""
     message_ids = evidence.message_ids()
     newest = sorted(_known_entries(evidence))[-MESSAGES_MAX:]
+    replies, known = _replies(evidence), _known_entries(evidence)
     return ConversationTrace(
         messages=tuple(_locate(evidence, one, message_ids.get(one)) for one in newest),
-        replies=_replies(evidence),
+        replies=replies,
         dead=_dead(evidence),
+        windows=unfinished_windows(evidence),
+        muted_until=evidence.muted_until,
+        last_message_at=max((entry.ms for entry in known), default=None),
+        last_reply_at=max((reply.reply_id.ms for reply in replies), default=None),
     )
 
 
@@ -116,6 +126,12 @@ def _from_journal(
         window_id=row.window_id,
         at=row.id.ms,
         attempt=row.attempt,
+        accepted_at=entry_id.ms,
+        opened_at=row.opened_at,
+        closed_at=row.closed_at,
+        closed_by=row.closed_by,
+        started_at=row.started_at,
+        failures=_failures(row.failures, row.attempt),
         error=error,
         dead_letter_id=dead_letter_id,
         reply=reply,
@@ -134,8 +150,24 @@ def _from_record(evidence: Evidence, entry_id: EntryId, message_id: str | None) 
         at=record.started,
         attempt=record.attempt,
         retry_at=None if is_running else record.retry_at,
+        accepted_at=entry_id.ms,
+        opened_at=record.opened_at,
+        closed_at=record.closed_at,
+        closed_by=record.closed_by,
+        started_at=record.started,
+        failures=_failures(record.failures, record.attempt),
         error=record.error or None,
     )
+
+
+def _failures(known: Sequence[Failure], attempt: int) -> tuple[FailureTrace, ...] | None:
+    """Oldest first; an attempt before the newest of which nothing is written died."""
+    told = [FailureTrace(attempt=one.attempt, error=one.error, at=one.at) for one in known]
+    numbers = {one.attempt for one in known}
+    oldest = min(numbers, default=1)
+    silent = [number for number in range(oldest, attempt) if number not in numbers]
+    told += [FailureTrace(attempt=number, error="its worker died") for number in silent]
+    return tuple(sorted(told, key=lambda one: one.attempt)) or None
 
 
 def _from_stream(
@@ -146,7 +178,7 @@ def _from_stream(
     window = None
     if replayed is not None:
         window = replayed.id
-    elif carrier == _first_unstarted(evidence):
+    elif carrier == first_unstarted(evidence):
         window = window_id(evidence.instance, evidence.user, carrier)
     return MessageTrace(
         state=State.IN_WINDOW if is_read and record is None else State.WAITING,
@@ -154,16 +186,8 @@ def _from_stream(
         message_id=message_id,
         window_id=window,
         behind=None if record is None else record.window_id,
+        accepted_at=entry_id.ms,
     )
-
-
-def _first_unstarted(evidence: Evidence) -> EntryId | None:
-    """The entry that opens the user's next window, if that is certain."""
-    started = () if evidence.record is None else evidence.record.ids
-    first = min((one for one in evidence.entries if one not in started), default=None)
-    scanned_to = evidence.scanned_to
-    is_certain = first is not None and (scanned_to is None or first <= scanned_to)
-    return first if is_certain else None
 
 
 def _from_outbox(
@@ -213,7 +237,8 @@ def _reply(evidence: Evidence, reply_id: EntryId) -> ReplyTrace | None:
 
 def _reply_in_journal(row: JournalRow) -> ReplyTrace:
     assert row.ref is not None
-    return ReplyTrace(reply_id=row.ref, window_id=row.window_id, state=_REPLY_ENDS[row.what])
+    state = _REPLY_ENDS[row.what]
+    return ReplyTrace(reply_id=row.ref, window_id=row.window_id, state=state, at=row.id.ms)
 
 
 def _reply_in_outbox(reply_id: EntryId, found: OutboxFound) -> ReplyTrace:

@@ -17,7 +17,9 @@ from shared.connect import Pipe
 from shared.errors import BrokerRefused, EntryUndecodable
 from shared.keys import GROUP, PartitionKeys, conversation_field, conversation_hash, message_hash
 from shared.model import Entry, EntryId
+from shared.on_human import muted_until
 from shared.record import Record, SendRecord, decode_record, decode_send_record
+from shared.scripts import load_script
 from shared.trace.evidence import JournalRow, decode_journal_row
 from shared.wire import DeadLetter, OutboxReply, decode_dead_letter, decode_entry, decode_reply
 
@@ -111,6 +113,21 @@ class Search:
         field = conversation_field(self._instance, self._user)
         value = await self._pipe.call("HGET", self._keys.running, field)
         return None if value is None else decode_record(value)
+
+    async def mutes(self, mute_ms: int) -> tuple[int, int | None]:
+        """Redis's ms, and until when the conversation is muted, by decision or by a person."""
+        human = self._keys.human(self._instance, self._user)
+        now_ms, *flat = await self._pipe.script(load_script("muted"), (human,), ())
+        known = dict(zip(flat[::2], flat[1::2], strict=True))
+        field = conversation_field(self._instance, self._user)
+        try:
+            decided = await self._pipe.call("ZSCORE", self._keys.muted, field)
+        except BrokerRefused as error:
+            if error.code != "WRONGTYPE":
+                raise
+            decided = None  # somebody else wrote it: it mutes nobody
+        until = max(int(float(decided or 0)), muted_until(known, mute_ms) if mute_ms else 0)
+        return now_ms, until if until > now_ms else None
 
     async def replies(self) -> dict[EntryId, OutboxReply]:
         """The user's newest replies that are not sent."""

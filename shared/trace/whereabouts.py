@@ -74,7 +74,7 @@ class ReplyTrace:
     """
     A reply; ``texts`` are None when it is not in the outbox any more, and ``metadata``, what else
     the handler's answer held, is None then, or where there was nothing. ``error``: why the last
-    try to send it came to nothing.
+    try to send it came to nothing. ``at``: when it was sent, or given up.
     """
 
     reply_id: EntryId
@@ -86,6 +86,42 @@ class ReplyTrace:
     error: str | None = None
     attempt: int | None = None
     retry_at: int | None = None
+    at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureTrace:
+    """An attempt that came to nothing; ``at`` is None where its worker died with it."""
+
+    attempt: int
+    error: str
+    at: int | None = None
+
+
+class WindowState(StrEnum):
+    """Where a window stands that is not finished."""
+
+    OPEN = "open"
+    """It gathers, until ``due_at`` or until it is full."""
+    CLOSED = "closed"
+    """It is about to start, or waits for the user's window before it."""
+    RUNNING = "running"
+    RETRYING = "retrying"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowTrace:
+    """
+    A window that is not finished: what is in hand, or the user's next one. ``due_at``: when it
+    closes by itself (open), or is tried again (retrying).
+    """
+
+    window_id: WindowId
+    state: WindowState
+    opened_at: int
+    messages: int
+    due_at: int | None = None
+    attempt: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +129,8 @@ class MessageTrace:
     """
     A message. What does not apply, or is not known, is None.
 
-    ``at``: since when it is so, ``retry_at``: when it is tried again, both in Redis's ms.
+    ``at``: since when it is so, ``retry_at``: when it is tried again; all times are Redis's ms.
+    ``started_at`` is that of the newest attempt, ``failures`` are those that came to nothing.
     ``behind``: the window that it waits for. ``window_id`` is told once it is certain: for an
     open window of the first message alone.
     """
@@ -108,6 +145,12 @@ class MessageTrace:
     error: str | None = None
     behind: WindowId | None = None
     dead_letter_id: LetterId | None = None
+    accepted_at: int | None = None
+    opened_at: int | None = None
+    closed_at: int | None = None
+    closed_by: str | None = None
+    started_at: int | None = None
+    failures: tuple[FailureTrace, ...] | None = None
     reply: ReplyTrace | None = None
 
 
@@ -124,11 +167,20 @@ class DeadTrace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversationTrace:
-    """A conversation, each part newest last; all empty: nothing is known of it."""
+    """
+    A conversation, each part newest last; all empty: nothing is known of it.
+
+    ``muted_until``: until then its windows are finished in silence. ``last_message_at``,
+    ``last_reply_at``: when the newest came, and was made, of those that are remembered.
+    """
 
     messages: tuple[MessageTrace, ...]
     replies: tuple[ReplyTrace, ...]
     dead: tuple[DeadTrace, ...]
+    windows: tuple[WindowTrace, ...] = ()
+    muted_until: int | None = None
+    last_message_at: int | None = None
+    last_reply_at: int | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.messages or self.replies or self.dead)
+        return bool(self.messages or self.replies or self.dead or self.muted_until)

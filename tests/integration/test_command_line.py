@@ -328,3 +328,34 @@ def test_discarding_a_reply_asks_first(client: Redis, keys: Keys) -> None:
     assert run("outbox", "show", reply_id).exit_code == 0
     assert run("outbox", "discard", reply_id, "--yes").exit_code == 0
     assert run("outbox", "discard", reply_id, "--yes").exit_code == 1
+
+
+def test_a_conversation_is_traced(client: Redis, keys: Keys) -> None:
+    """Tables for people, the API's answer as data; of a stranger nothing is known."""
+    letter_id = bury(client, keys, "HTTP 400: your secret")
+    reply_id = hold(client, keys)
+    run("mute", "shop", PHONE)
+    text = run("trace", "shop", PHONE).output
+    assert text.startswith("muted until ")
+    assert reply_id.partition(":")[2] in text
+    assert "loop limit" in text
+    assert "call me" not in text
+    data = json.loads(run("trace", "shop", PHONE, "--json").output)
+    assert [letter["dead_letter_id"] for letter in data["dead"]] == [letter_id]
+    assert data["replies"][0]["held"] == "loop limit"
+    stranger = run("trace", "shop", "nobody")
+    assert (stranger.exit_code, stranger.output) == (
+        1,
+        "Error: nothing is known of this, or it is forgotten\n",
+    )
+
+
+def test_a_message_is_traced(client: Redis, keys: Keys) -> None:
+    """One line for each thing that happened, with its time."""
+    hold(client, keys, "refused: the provider answered 400")
+    lines = run("trace", "shop", PHONE, "M1").output.splitlines()
+    assert lines[0].endswith("made")
+    assert lines[1].split(maxsplit=1) == ["-", "reply failed refused: the provider answered 400"]
+    assert lines[-1].startswith("state: answered since 20")
+    assert json.loads(run("trace", "shop", PHONE, "M1", "--json").output)["state"] == "answered"
+    assert run("trace", "shop", PHONE, "M9").exit_code == 1

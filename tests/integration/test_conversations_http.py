@@ -10,8 +10,9 @@ import pytest
 
 from ingest.conversations import Conversations
 from shared.connect import Pipe
-from shared.keys import Keys
+from shared.keys import Keys, sent_hash
 from shared.model import window_id
+from shared.mutes import Mutes
 from shared.settings import Settings
 from tests.support.ingest_server import IngestServer, serving
 from tests.support.journey import INSTANCE, USER, Journey, begin_journey
@@ -49,7 +50,13 @@ async def test_a_conversation_shows_messages_replies_and_the_dead(
 
     assert answer.status == 200
     body = answer.json
-    assert all(isinstance(message.pop("at", 0), int) for message in body["messages"])
+    for message in body["messages"]:
+        assert message["accepted_at"] == int(message["entry_id"].split("-")[0])
+        for name in ("at", "accepted_at", "opened_at", "closed_at", "closed_by", "started_at"):
+            message.pop(name, None)
+    assert [window.pop("state") for window in body["windows"]] == ["open"]
+    assert body.pop("last_message_at") == third.ms
+    assert body.pop("last_reply_at") == reply.ms
     assert body == {
         "instance": INSTANCE,
         "user": USER,
@@ -94,6 +101,14 @@ async def test_a_conversation_shows_messages_replies_and_the_dead(
                 "message_ids": ["m1"],
             }
         ],
+        "windows": [
+            {
+                "window_id": window_id(INSTANCE, USER, third),
+                "opened_at": third.ms,
+                "due_at": third.ms + Settings().max_wait_ms,
+                "messages": 1,
+            }
+        ],
     }
     assert b"secret" not in answer.body
 
@@ -109,8 +124,12 @@ async def test_a_message_shows_its_reply(server: IngestServer, journey: Journey)
 
     assert answer.status == 200
     body = answer.json
-    assert body.pop("at") > 0
+    assert body.pop("at") >= body.pop("started_at") > 0
     assert body == {
+        "accepted_at": entry_id.ms,
+        "opened_at": window.opened_at,
+        "closed_at": window.closed_at,
+        "closed_by": "max_wait",
         "instance": INSTANCE,
         "user": USER,
         "state": "answered",
@@ -185,3 +204,31 @@ async def test_other_methods_are_refused(server: IngestServer) -> None:
     """The status API only tells."""
     answer = await server.post(f"{API}/{INSTANCE}/{USER}", {})
     assert answer.status == 405
+
+
+async def test_a_muted_conversation_says_until_when(
+    server: IngestServer, pipe: Pipe, keys: Keys, journey: Journey
+) -> None:
+    """By decision, also where nobody has written; an unmute ends it."""
+    until = await Mutes(pipe, keys).mute(INSTANCE, USER, 60_000)
+    path = f"{API}/{INSTANCE}/{USER}"
+    assert (await server.request("GET", path)).json["muted_until"] == until
+    await journey.say("m1")
+    await Mutes(pipe, keys).unmute(INSTANCE, USER)
+    assert "muted_until" not in (await server.request("GET", path)).json
+
+
+async def test_a_persons_message_says_until_when_it_mutes(
+    pipe: Pipe, keys: Keys, journey: Journey
+) -> None:
+    """Where ``ON_HUMAN`` mutes; a key that somebody else wrote says nothing."""
+    await journey.say("m1")
+    seconds, _ = await pipe.call("TIME")
+    partition, path = keys.of(INSTANCE, USER), f"{API}/{INSTANCE}/{USER}"
+    came = int(seconds) * 1000
+    await pipe.call("HSET", partition.human(INSTANCE, USER), sent_hash(INSTANCE, USER, "A"), came)
+    await pipe.call("SET", partition.muted, "x")
+    async with api(pipe, keys, Settings(on_human="mute:5")) as server:
+        assert (await server.request("GET", path)).json["muted_until"] == came + 300_000
+    async with api(pipe, keys, Settings()) as server:
+        assert "muted_until" not in (await server.request("GET", path)).json

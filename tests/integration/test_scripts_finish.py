@@ -42,6 +42,11 @@ class TestFinish:
             b"ids": b" ".join(str(entry.id).encode() for entry in window.entries),
             b"attempt": b"1",
             b"ref": reply_id,
+            b"opened": str(window.opened_at).encode(),
+            b"closed": str(window.closed_at).encode(),
+            b"by": window.closed_by.encode(),
+            b"started": noted[b"started"],
+            b"failed": b"",
         }
 
     @pytest.mark.parametrize(

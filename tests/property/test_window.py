@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from consumer.window import Rules, first_cut
 from ops.chaos.cutter import NaiveWindow, Raw, cut_naively
 from shared.model import ClosedBy, EntryId, Window, window_id
+from shared.trace.due import Waits, next_window
 from tests.support.histories import INSTANCE, START_MS, USER, entries_of, histories, rules
 from tests.support.whole_cut import cut_windows
 
@@ -220,3 +221,22 @@ def test_window_id_depends_on_who_and_on_the_first_entry(first: str) -> None:
     }
     assert len(others | {ours}) == 4
     assert ours == window_id("shop", "1", EntryId.parse(first))
+
+
+@settings(max_examples=500, deadline=None)
+@given(case=cases())
+def test_the_status_tells_when_the_next_window_is_due(
+    case: tuple[Rules, list[Raw], int],
+) -> None:
+    """Its own arithmetic, for who must not know the worker, agrees with the cut."""
+    of, history, _ = case
+    entries = entries_of(history)
+    expected_cut = first_cut(entries, of)
+    waits = Waits(
+        max_wait_ms=of.max_wait_ms,
+        max_messages=of.max_messages,
+        quiet_ms=of.quiet_ms,
+        pass_through=of.pass_through,
+    )
+    size = len(entries) if expected_cut.size is None else expected_cut.size
+    assert next_window(entries, waits) == (size, expected_cut.due_ms)

@@ -36,7 +36,7 @@ def replace(script: str, *pairs: tuple[str, str]) -> None:
 
 def ack_before_handler() -> None:
     """``start`` acknowledges and deletes the entries."""
-    written = "string.sub(body, 1, -2), token, worker, attempt, delay, since, started))"
+    written = "string.sub(body, 1, -2), token, worker, attempt, delay, since, failed, started))"
     acked = """
   local ids = cjson.decode(body).ids
   redis.call('XACK', stream, group, unpack(ids))
@@ -66,11 +66,11 @@ def max_length() -> None:
 
 def delivery_counter() -> None:
     """``start`` takes the attempt from the group's delivery counter."""
-    counted = "local attempt, delay, since = 1, 0, 0"
+    counted = "local attempt, delay, since, failed = 1, 0, 0"
     taken = """local row = redis.call('XPENDING', stream, group, first, first, '1')[1]
-  local attempt, delay, since = row and row[4] or 1, 0, 0"""
-    kept = "attempt, delay, since = current.attempt + 1, "
-    replace("start", (counted, taken), (kept, "delay, since = "))
+  local attempt, delay, since, failed = row and row[4] or 1, 0, 0"""
+    kept = "attempt, delay, since, failed = current.attempt + 1, "
+    replace("start", (counted, taken), (kept, "delay, since, failed = "))
 
 
 BUGS: dict[str, Callable[[], None]] = {
