@@ -30,6 +30,7 @@ from shared.handlers.reply_fields import (
     said_in_value,
     together,
 )
+from shared.handlers.thoughts import is_cut_short
 from shared.model import Reply, Retry, Silence
 from shared.payload import load_json
 
@@ -92,10 +93,12 @@ def read_json(answer: Any, path: AnswerPath | None = None) -> Answer:
         what = "nothing at answer_path" if path else "no reply field"
         return Silence(reason=f"{what}; {_outline(answer)}", unread=True)
     reply = _reply_from(said)
-    return replace(reply, mute_ms=max(mute_ms, reply.mute_ms)) if mute_ms else reply
+    if not mute_ms or isinstance(reply, Retry):
+        return reply
+    return replace(reply, mute_ms=max(mute_ms, reply.mute_ms))
 
 
-def read_text(text: str) -> Reply | Silence:
+def read_text(text: str) -> Answer:
     """What a model's text says: the text as it is, or the reply of a JSON object in it."""
     return _reply_from(said_in_text(text))
 
@@ -116,7 +119,9 @@ def reply_of(texts: Sequence[str], metadata: Mapping[str, Any] | None = None) ->
     return Reply(texts=kept, metadata=bounded_metadata(metadata), mute_ms=mute_ms)
 
 
-def _reply_from(said: Said) -> Reply | Silence:
+def _reply_from(said: Said) -> Answer:
+    if any(is_cut_short(text) for text in said.texts):
+        return Retry(error="the answer ended before the model had thought it through")
     return reply_of(said.texts, said.metadata)
 
 

@@ -33,6 +33,11 @@ def without_thoughts(text: str) -> str:
     return said if kept[0].strip() else said.lstrip()
 
 
+def is_cut_short(text: str) -> bool:
+    """Whether a text, without its thoughts, begins with such as have no end: it says nothing."""
+    return _FIRST.match(text) is not None
+
+
 def spoken_part(text: str) -> str | None:
     """
     What a model's whole answer says; None: it ended before the thoughts did.
@@ -43,4 +48,4 @@ def spoken_part(text: str) -> str | None:
     if end and "<think>" not in head:
         text = tail.lstrip()
     said = without_thoughts(text)
-    return None if _FIRST.match(said) else said
+    return None if is_cut_short(said) else said

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.handlers.replies import read_body, read_text
 from shared.handlers.thoughts import spoken_part, without_thoughts
-from shared.model import Reply
+from shared.model import Reply, Retry
 
 BOX = (
     '<details style="color:gray;" open> <summary> Thinking... </summary>\n'
@@ -60,6 +60,11 @@ def test_a_text_about_tags_stays(text: str) -> None:
 def test_thoughts_without_an_end_are_no_answer(text: str) -> None:
     """The model was cut off before it spoke."""
     assert spoken_part(text) is None
+    assert isinstance(read_text(text), Retry)
+    for answer in ({"reply": text}, {"replies": ["Hi", text], "mute_s": 60}):
+        found = read_body("application/json", json.dumps(answer).encode())
+        assert isinstance(found, Retry)
+        assert "secret" not in found.error
 
 
 @given(st.lists(st.sampled_from(["<think>", "</think>", "\n", "a", " ", "{", "</details>"])))
