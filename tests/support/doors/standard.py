@@ -79,13 +79,13 @@ def burst() -> tuple[Sequence[Hook], Sequence[Expected]]:
     """Each in another envelope."""
     photo = {"mime": "image/jpeg", "data": PHOTO, "caption": "this one"}
     voice = {"mime": "audio/ogg", "url": "https://files.example.org/7.ogg", "duration_s": 4}
-    place = message(3, kind="location", text="-23.5,-46.625\nCorner café")
+    place = {"kind": "location", "text": "-23.5,-46.625\nCorner café"}
     hooks = [
         webhook(message(1, text="this one", media=photo)),
         Hook(
             body=json.dumps(cloud_event(message(2, media=voice), 2)).encode(), headers=CLOUD_EVENT
         ),
-        Hook(body=json.dumps(place).encode(), headers=JSON),
+        Hook(body=json.dumps(message(3, **place)).encode(), headers=JSON),
         Hook(
             body=json.dumps([cloud_event(message(4, text="is it open?"), 4)]).encode(),
             headers=CLOUD_EVENTS,
