@@ -116,6 +116,7 @@ class Sending:
     async def _send_texts(self, reply: OutboxReply, channel: Channel) -> None:
         sends = self.sends
         address = address_of(reply)
+        reach(Point.SENDING)
         for part, at, behind_it in left_of(reply, self.progress, channel.provider, address):
             if not sends.membership.is_trusted(time.monotonic()):
                 await self._leave_unsent()

@@ -31,6 +31,8 @@ class Point(StrEnum):
     """The window is finished in Redis; nobody was told."""
     RENEW = "renew"
     """A renewal was answered; the trust is not lengthened."""
+    SENDING = "sending"
+    """The record of a send stands; the provider was not called."""
     SEND = "send"
     """The provider took the reply; Redis does not know it."""
     APPEND = "append"
