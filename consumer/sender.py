@@ -176,7 +176,7 @@ class PartitionSender:
     async def _take_decisions(self, owner: Owner) -> None:
         """Bring up the held replies that are to be sent, and forget those that are discarded."""
         outbox = self.outbox
-        held = list(outbox.held)
+        held = sorted(outbox.held)  # not as they were held: a user's oldest goes first
         try:
             records = await self._store.records(held)
         except (BrokerUnavailable, BrokerRefused):

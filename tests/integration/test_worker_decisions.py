@@ -80,6 +80,32 @@ async def test_a_resent_reply_goes_before_the_users_later_ones(
         assert shop.texts() == ["to 1", "to 2", "to 1", "to 3", "to 4"]
 
 
+async def test_replies_resent_together_leave_in_their_order(
+    redis_url: str, prefix: str, pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the older one was held again after the younger."""
+    monkeypatch.setattr("consumer.sender.HELD_CHECK_S", 600.0)
+    send = [REFUSED, REFUSED, REFUSED, SENT]
+    async with (
+        shop_with(redis_url, prefix, send=send, partitions=1) as shop,
+        shop.deployment.worker() as worker,
+    ):
+        await shop.deployment.say("alice", "1", "2")
+        await undecided(worker, 2)
+        unsent, partition = unsent_of(shop, pipe), worker.partitions[0]
+        first, second = await unsent.undecided_ids()
+        await unsent.resend(first)
+        await shop.provider.wait_for_calls(3)
+        await eventually(lambda: len(partition.sender.outbox.held) == 2, "it is held again")
+        with monkeypatch.context() as deaf:
+            deaf.setattr(partition.sender, "ring", lambda _instance: None)
+            await unsent.resend(first)
+            await unsent.resend(second)
+        partition.ring()
+        await shop.sent(2)
+        assert shop.texts() == ["to 1", "to 2", "to 1", "to 1", "to 2"]
+
+
 async def test_a_decision_is_found_though_no_bell_rings(
     redis_url: str, prefix: str, pipe: Pipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
