@@ -25,9 +25,11 @@ from typing import Any
 
 import orjson
 import structlog
+from msgspec.structs import replace
 
 from shared.errors import Reject, RetryLater
 from shared.handlers import Call, call_to_dict
+from shared.handlers.handover import MUTE_MAX_MS
 from shared.handlers.replies import read_json, read_text, reply_of
 from shared.handlers.threads import ABANDONED_MAX, DaemonThreads
 from shared.model import Rejected, Reply, Result, Retry, Silence, Unavailable
@@ -125,10 +127,8 @@ def judge_answer(answer: Any) -> Result:
             return Silence(reason="returned None")
         case str():
             return read_text(answer)
-        case Reply():
+        case Reply() | Silence():
             return _checked(answer)
-        case Silence():
-            return answer
         case Retry() | Unavailable() | Rejected():
             return _sound(answer)
         case Mapping():
@@ -195,8 +195,19 @@ def _is_being_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _checked(reply: Reply) -> Result:
-    """A reply of the function's own making: its texts as they are, if they are texts."""
+def _checked(answer: Reply | Silence) -> Result:
+    """An answer of the function's own making, if its fields are what they should be."""
+    mute_ms = answer.mute_ms
+    if type(mute_ms) is not int:
+        return Retry(error=f"mute_ms is {type(mute_ms).__name__}, not int")
+    kept = answer if isinstance(answer, Silence) else _as_it_is(answer)
+    if isinstance(kept, Retry):
+        return kept
+    return replace(kept, mute_ms=min(max(mute_ms, kept.mute_ms, 0), MUTE_MAX_MS))
+
+
+def _as_it_is(reply: Reply) -> Reply | Silence | Retry:
+    """A reply's texts unread, if they are texts."""
     texts, metadata = reply.texts, reply.metadata
     if not isinstance(texts, list | tuple):
         return Retry(error=f"replies must be a list of texts, not {type(texts).__name__}")
