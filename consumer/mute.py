@@ -15,6 +15,7 @@ import random
 from collections.abc import Callable
 
 import structlog
+from msgspec.structs import replace
 
 from consumer.attempt import Running
 from consumer.retry import Decision, Finish
@@ -81,8 +82,9 @@ class Mutes:
             self._call(running)
 
     async def _settle_unless_muted(self, running: Running, reply: Finish) -> None:
-        is_muted = await self._is_muted(running)
-        self._settle(running, MUTED if is_muted else reply)
+        if await self._is_muted(running):
+            reply = replace(MUTED, mute_ms=reply.mute_ms)
+        self._settle(running, reply)
 
     async def _is_muted(self, running: Running) -> bool:
         """Asked until there is an answer: what follows needs Redis, too."""

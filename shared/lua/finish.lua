@@ -22,8 +22,8 @@
 --      4 MUTED     it is finished, without its reply: somebody has muted the user meanwhile
 -- Lua is not rolled back: what may fail comes before the writes, or each repetition would add a reply.
 local running, journal, bell, muted, group = KEYS[1], KEYS[4], KEYS[6], KEYS[7], ARGV[2]
-local targets, windows, result, finished = {answered = KEYS[2], dead = KEYS[3]}, ARGV[4] + 7, {}, false
-local owner, now_ms = redis.call('HGET', KEYS[5], 'owner'), redis.call('TIME')[1] * 1000
+local owner, time, result, finished = redis.call('HGET', KEYS[5], 'owner'), redis.call('TIME'), {}, false
+local targets, windows, now_ms = {answered = KEYS[2], dead = KEYS[3]}, ARGV[4] + 7, time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('PERSIST', running) -- changes nothing, and is allowed out of memory
 redis.call('XTRIM', journal, 'MINID', '~', string.format('%.0f', now_ms - ARGV[3]))
 redis.pcall('ZREMRANGEBYSCORE', muted, '-inf', string.format('%.0f', now_ms))

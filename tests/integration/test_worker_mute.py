@@ -13,6 +13,7 @@ from yarl import URL
 
 from ingest.echoes import EchoJudge
 from shared.instance_settings import InstanceSettings, Secret
+from shared.keys import conversation_field
 from shared.mutes import Mutes
 from shared.providers import Echo
 from shared.trace import Trace
@@ -297,6 +298,25 @@ async def test_a_reply_is_dropped_when_a_person_was_faster(redis_url: str, prefi
         assert await shop.outcomes() == ["muted"]
         assert await shop.deployment.outbox() == []
         assert shop.provider.calls == []
+
+
+async def test_a_handler_hands_over_though_a_person_was_faster(redis_url: str, prefix: str) -> None:
+    """Its reply is needless by then; for how long it gave the user away is not."""
+    release = asyncio.Event()
+
+    async def answer(_call: HandlerCall) -> Answer:
+        await release.wait()
+        return Answer.json({"reply": "One moment.", "mute_s": 600})
+
+    async with shop_with(redis_url, prefix, answer=answer) as shop, shop.deployment.worker():
+        await shop.deployment.say("ann", "1")
+        await shop.handler.wait_for_calls(1)
+        await shop.hears_echo("by hand")
+        release.set()
+        await shop.deployment.finished()
+        assert await shop.outcomes() == ["muted"]
+        muted = shop.deployment.keys.of("shop", "ann").muted
+        assert await shop.deployment.redis.zscore(muted, conversation_field("shop", "ann"))
 
 
 @pytest.mark.parametrize("policy", ["resend", "hold"])
