@@ -97,12 +97,32 @@ class EntryUndecodable(InturnError):
 
 
 class RetryLater(InturnError):
-    """Raised by a handler: run this window again, after ``after_ms`` if given. It counts."""
+    """
+    Raised by a handler: run this window again, later. The attempt counts.
 
-    def __init__(self, message: str = "the handler asked for a retry", after_ms: int | None = None):
+    ``RetryLater(30)``, ``RetryLater(30, "the books are closed")``: after 30 s, at most
+    ``RETRY_MAX_MS``; the text is for the log and the dead letter. ``RetryLater()`` and
+    ``RetryLater("the books are closed")`` leave the time to the usual backoff. After the last of
+    ``MAX_ATTEMPTS`` the window is a dead letter.
+    """
+
+    def __init__(
+        self,
+        after_s: float | str | None = None,
+        message: str = "the handler asked for a retry",
+        *,
+        after_ms: int | None = None,
+    ) -> None:
+        """``after_ms`` is for who has milliseconds; of both, ``after_s`` is obeyed."""
+        is_message = isinstance(after_s, str)
+        self.after_s = None if is_message else after_s
         self.after_ms = after_ms
-        super().__init__(message)
+        super().__init__(after_s if is_message else message)
 
 
 class Reject(InturnError):
-    """Raised by a handler: this window can never be answered; dead-letter it at once."""
+    """
+    Raised by a handler: this window can never be answered.
+
+    It is a dead letter at once, kept whole with the error: ``inturn dead list``, ``replay``.
+    """

@@ -217,9 +217,9 @@ class Memory(Struct, frozen=True, kw_only=True, gc=False):
     keep_ms: int
 
 
-class Reply(Struct, frozen=True, kw_only=True, gc=False):
+class Reply(Struct, frozen=True, gc=False):
     """
-    A handler's answer: ``texts`` go to the user in order, as separate messages.
+    A handler's answer: ``texts`` go to the user in order, as separate messages, as they are.
 
     ``metadata`` is what else the answer held: a JSON object that is kept with the reply, and shown.
     ``memory`` is kept in the same moment as the reply, or not at all. ``mute_ms``: for how long the

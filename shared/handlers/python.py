@@ -1,15 +1,16 @@
 """
 ``python:module:function``: a function of the user's own, in this process.
 
-It is called with the handler request of DESIGN's faces as a dict, and gives back one of:
+It is called with a ``shared.Window``, and gives back one of:
 
     None                             silence
     a str, or a list of them         the reply's texts, read as a model's: see ``reply_fields``
     a dict                           as a JSON answer: its reply field
-    a Result of ``shared.model``     itself: a ``Reply``'s texts are sent as they are
+    a ``shared.Reply``               its texts are sent as they are
+    another Result of ``shared.model``   itself
 
-Raising ``RetryLater`` or ``Reject`` (of ``shared.errors``) does what they say; any other exception
-is an attempt that failed.
+Raising ``shared.RetryLater`` or ``shared.Reject`` does what they say; any other exception is an
+attempt that failed.
 """
 
 from __future__ import annotations
@@ -18,25 +19,28 @@ import asyncio
 import contextvars
 import importlib
 import inspect
+import math
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import orjson
 import structlog
 from msgspec.structs import replace
 
 from shared.errors import Reject, RetryLater
-from shared.handlers import Call, call_to_dict
+from shared.handlers import Call
 from shared.handlers.handover import MUTE_MAX_MS
 from shared.handlers.replies import read_json, read_text, reply_of
+from shared.handlers.request import Window, window_of
 from shared.handlers.threads import ABANDONED_MAX, DaemonThreads
 from shared.model import Rejected, Reply, Result, Retry, Silence, Unavailable
 
-Function = Callable[[dict[str, Any]], Any]
+Function = Callable[[Window], Any]
 
 ERROR_MAX_CHARS = 500
+AFTER_MAX_S = 10**9
+"""Far above ``RETRY_MAX_MS``, which bounds every delay: an infinite one is this."""
 
 log = structlog.get_logger()
 
@@ -75,15 +79,12 @@ class PythonHandler:
 
     async def answer(self, call: Call) -> Result:
         """Call the function once, with a copy of the window that is its own to change."""
-        request = call_to_dict(call)
-        for message in request["messages"]:
-            if "raw" in message:
-                message["raw"] = orjson.loads(orjson.dumps(message["raw"]))
+        window = window_of(call)
         try:
             if self._is_async:
-                answer = await self._function(request)
+                answer = await self._function(window)
             else:
-                answer = await self._call_in_thread(request)
+                answer = await self._call_in_thread(window)
         except _FAILURES as error:
             return judge_exception(error)
         except asyncio.CancelledError as error:
@@ -97,13 +98,13 @@ class PythonHandler:
         """Let idle threads end. Does not wait for calls that still run in one."""
         self._threads.close()
 
-    async def _call_in_thread(self, request: dict[str, Any]) -> Any:
+    async def _call_in_thread(self, window: Window) -> Any:
         context = contextvars.copy_context()
 
         def call() -> tuple[Any, Exception | SystemExit | None]:
             # As a value: asyncio cannot carry every exception (StopIteration) to the caller.
             try:
-                return context.run(self._function, request), None
+                return context.run(self._function, window), None
             except _FAILURES as error:
                 return None, error
 
@@ -146,8 +147,17 @@ def judge_exception(error: BaseException) -> Result:
     if isinstance(error, Reject):
         return Rejected(error=message)
     if isinstance(error, RetryLater):
-        return _sound(Retry(error=message, after_ms=error.after_ms))
+        return _later(error, message)
     return Retry(error=message)
+
+
+def _later(error: RetryLater, message: str) -> Result:
+    after_s: Any = error.after_s
+    if after_s is None:
+        return _sound(Retry(error=message, after_ms=error.after_ms))
+    if type(after_s) not in (int, float) or after_s != after_s:  # noqa: PLR0124  not a number
+        return Retry(error=f"after_s is no number of seconds: {message}")
+    return Retry(error=message, after_ms=math.ceil(min(max(after_s, 0), AFTER_MAX_S) * 1000))
 
 
 def _sound(result: Retry | Unavailable | Rejected) -> Result:
@@ -164,12 +174,15 @@ def import_function(reference: str) -> Function:
     """
     The callable that ``module:function`` names; ``function`` may have dots.
 
+    ``module.function`` without a colon is the last dot's.
+
     Puts the working directory first in ``sys.path``, where ``python -m`` has it, too.
 
     Raises:
         ValueError: with what is wrong, in words for the person who wrote the setting.
     """
-    module_name, _, path = reference.partition(":")
+    parts = reference.partition(":") if ":" in reference else reference.rpartition(".")
+    module_name, _, path = parts
     if not module_name or not path:
         raise ValueError(f"python:{reference} does not have the form python:module:function")
     here = str(Path.cwd())
@@ -184,10 +197,21 @@ def import_function(reference: str) -> Function:
         if not hasattr(found, name):
             raise ValueError(f"module {module_name} has no {path}")
         found = getattr(found, name)
-    if callable(found):
+    if callable(found) and _takes_one(found):
         function: Function = found
         return function
-    raise ValueError(f"{path} of module {module_name} is not a function")
+    problem = "must take one argument, the window" if callable(found) else "is not a function"
+    raise ValueError(f"{path} of module {module_name} {problem}")
+
+
+def _takes_one(function: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(function).bind(Window())
+    except TypeError:
+        return False
+    except ValueError:  # written in C, without a signature: the first call will tell
+        return True
+    return True
 
 
 def _is_being_cancelled() -> bool:
@@ -209,6 +233,8 @@ def _checked(answer: Reply | Silence) -> Result:
 def _as_it_is(reply: Reply) -> Reply | Silence | Retry:
     """A reply's texts unread, if they are texts."""
     texts, metadata = reply.texts, reply.metadata
+    if isinstance(texts, str):
+        texts = (texts,)
     if not isinstance(texts, list | tuple):
         return Retry(error=f"replies must be a list of texts, not {type(texts).__name__}")
     for text in texts:

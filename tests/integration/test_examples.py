@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import runpy
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from aiohttp.test_utils import TestServer
 
 from shared.handlers.chosen import Handlers
 from shared.handlers.factory import handler_for
-from shared.model import Reply
+from shared.model import Rejected, Reply, Retry, Silence
 from shared.settings import load_settings
 from tests.support.handler_server import Answer, HandlerServer
 from tests.support.models import chat_message, completion
@@ -28,6 +30,52 @@ async def test_the_python_example_answers(monkeypatch: pytest.MonkeyPatch) -> No
     reply = await handler.answer(make_call(["hi", "are you open?"]))
     assert reply == Reply(texts=("You wrote 2 messages:\nhi\nare you open?",))
     await handler.close()
+
+
+async def test_the_blocking_example_answers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each way to answer that it shows: a text, silence, a person's turn, later, and never."""
+    monkeypatch.syspath_prepend(EXAMPLES)
+    monkeypatch.chdir(tmp_path)
+    handler = handler_for("python:blocking_handler:answer", secret=None, timeout_ms=10_000)
+    assert await handler.answer(make_call(["", ""], kind="sticker")) == Silence(
+        reason="returned None"
+    )
+    handed_over = Reply(texts=("One moment, a colleague will answer.",), mute_ms=1_800_000)
+    assert await handler.answer(make_call(["where is it?"])) == handed_over
+    later = Retry(error="RetryLater: the orders are not there yet", after_ms=30_000)
+    assert await handler.answer(make_call(["order 4711"])) == later
+    with closing(sqlite3.connect(tmp_path / "orders.sqlite")) as orders, orders:
+        orders.execute("CREATE TABLE orders (number TEXT PRIMARY KEY, state TEXT)")
+        orders.execute("INSERT INTO orders VALUES ('4711', 'on its way')")
+    found = await handler.answer(make_call(["where is", "order 4711?"]))
+    assert found == Reply(texts=("Your order is on its way.",))
+    unknown = await handler.answer(make_call(["order 4712"]))
+    assert unknown == Rejected(error="Reject: names an order that there is not")
+    await handler.close()
+
+
+async def test_the_echo_example_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its settings give back what the user wrote."""
+    monkeypatch.chdir(EXAMPLES)
+    monkeypatch.setenv("INTURN_CONFIG", "echo.toml")
+    handlers = Handlers(load_settings())
+    assert await handlers.handler("shop").answer(make_call()) == Reply(texts=("hello",))
+    await handlers.close()
+
+
+def test_each_kind_of_handler_has_its_example() -> None:
+    """And nothing stands there that no test runs."""
+    assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == {
+        "blocking_handler.py",
+        "dify.toml",
+        "echo.toml",
+        "handler.py",
+        "http_handler.py",
+        "openai.toml",
+        "prompt.txt",
+    }
 
 
 async def test_the_http_example_answers(capsys: pytest.CaptureFixture[str]) -> None:

@@ -146,6 +146,26 @@ async def test_reject_of_a_function_is_dead_at_once(redis_url: str, prefix: str)
         assert len(functions.calls) == 1
 
 
+async def test_retry_later_of_a_function_is_obeyed(redis_url: str, prefix: str) -> None:
+    """Its second goes before the backoff of 40 ms, the error is kept, and then it answers."""
+    handler = "python:tests.support.functions:later"
+    async with (
+        deployment(redis_url, prefix, handler=handler, max_wait_ms=50) as shop,
+        shop.worker() as worker,
+    ):
+        await shop.say("alice", "hello")
+
+        async def waits() -> bool:
+            record = await shop.record("alice")
+            return record is not None and record.delay_ms == 1000
+
+        await eventually(waits, "a delay of a second in the record")
+        await shop.finished()
+        assert [attempt for _, attempt, _ in functions.calls] == [1, 2]
+        assert worker.count("attempts_postponed_total", reason="retry") == 1
+        assert [reply.texts for reply in await shop.outbox()] == [("one", "two")]
+
+
 @pytest.mark.parametrize("status", [404, 401, 503])
 async def test_an_unavailable_endpoint_does_not_count(
     redis_url: str, prefix: str, status: int

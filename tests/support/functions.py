@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from shared.errors import Reject
+from shared import Reject, Reply, RetryLater, Window
 
 calls: list[tuple[str, int, str]] = []
 """What was called: text, attempt, and the thread it ran in. A test clears it first."""
@@ -58,3 +58,11 @@ async def ignore_cancellation(window: dict[str, Any]) -> str:
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(0.02)
     return text
+
+
+async def later(window: Window) -> Reply:
+    """Ask for a second's time at the first attempt, then answer twice."""
+    _note(window)
+    if window.attempt == 1:
+        raise RetryLater(1, "the books are closed")
+    return Reply(("one", "two"))

@@ -33,6 +33,7 @@ def make_handler(setting: str, secret: str | None = None) -> Handler:
     [
         ("echo", EchoHandler),
         ("python:json:dumps", PythonHandler),
+        ("python:json.decoder.scanstring", PythonHandler),
         ("http://127.0.0.1:5678/webhook/x?key=1", HttpHandler),
         ("HTTPS://bot.example/answer", HttpHandler),
         ("http://[::1]:80", HttpHandler),
@@ -67,6 +68,11 @@ def test_each_kind_has_a_setting(setting: str, kind: type) -> None:
         ("python:json:no_such", "module json has no no_such"),
         ("python:json:__name__", "__name__ of module json is not a function"),
         ("python:..json:dumps", "cannot import module ..json"),
+        ("python:no_such_module_here.f", "cannot import module no_such_module_here"),
+        ("python:os:getcwdb.no", "module os has no getcwdb.no"),
+        ("python:os.path:commonpath.x", "module os.path has no commonpath.x"),
+        ("python:operator:add", "add of module operator must take one argument, the window"),
+        ("python:gc:collect.__self__", "is not a function"),
     ],
 )
 def test_a_wrong_setting_is_refused_by_name(setting: str, problem: str) -> None:

@@ -16,7 +16,7 @@ from shared.handlers.metadata import METADATA_MAX_BYTES
 from shared.handlers.python import PythonHandler
 from shared.handlers.replies import read_text
 from shared.handlers.reply_fields import REPLY_FIELDS
-from shared.model import Reply, Retry, Silence
+from shared.model import Rejected, Reply, Retry, Silence
 from shared.settings import load_settings
 from tests.support.windows import make_call
 
@@ -86,4 +86,7 @@ async def test_the_function_does_what_it_says(
     late = await handler.answer(make_call(["my invoice"]))
     assert isinstance(late, Retry)
     assert late.after_ms == 60_000
+    assert await handler.answer(make_call(["spam"])) == Rejected(error="Reject: spam")
+    texts = ("One moment.", "Somebody will write to you.")
+    assert await handler.answer(make_call(["a human!"])) == Reply(texts, mute_ms=1_800_000)
     await handler.close()

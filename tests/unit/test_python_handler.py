@@ -58,6 +58,7 @@ ANSWERS = [
     ({"replies": ["a", "b"]}, Reply(texts=("a", "b"))),
     ({"ok": True}, Silence(reason="no reply field; fields: ok", unread=True)),
     (Reply(texts=("a",)), Reply(texts=("a",))),
+    (Reply('{"text": "a"}'), Reply(texts=('{"text": "a"}',))),  # type: ignore[arg-type]
     (Silence(reason="asleep"), Silence(reason="asleep")),
     (Retry(error="e", after_ms=5), Retry(error="e", after_ms=5)),
     (Unavailable(error="e"), Unavailable(error="e")),
@@ -70,6 +71,7 @@ ANSWERS = [
 
 ERRORS = [
     (RetryLater("busy", after_ms=1500), Retry(error="RetryLater: busy", after_ms=1500)),
+    (RetryLater(1.5, "busy"), Retry(error="RetryLater: busy", after_ms=1500)),
     (Reject("spam"), Rejected(error="Reject: spam")),
     (ValueError("no stock"), Retry(error="ValueError: no stock")),
     (SystemExit(3), Retry(error="SystemExit: 3")),
