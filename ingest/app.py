@@ -1,8 +1,8 @@
 """
 The ingest service's HTTP side: which paths there are, and the limits of the server.
 
-Other modules add their endpoints through ``routes``; what is not health, metrics or a webhook
-needs the token.
+Other modules add their endpoints through ``routes``; what is not health, metrics, a webhook or for
+who waits in a queue needs the token.
 """
 
 from __future__ import annotations
@@ -71,9 +71,10 @@ def build_app(
     now_ms: Callable[[], int] | None = None,
     judge: Judge = judge_nothing,
     routes: Iterable[web.RouteDef] = (),
+    open_routes: Iterable[web.RouteDef] = (),
 ) -> web.Application:
     """
-    The application; ``make_runner`` runs it.
+    The application; ``make_runner`` runs it. ``routes`` need the token, ``open_routes`` none.
 
     ``health`` says what is wrong with Redis, or None, and ``instead`` what then keeps messages.
     ``now_ms`` is the clock of
@@ -93,14 +94,16 @@ def build_app(
     guard = ApiGuard(token)
     webhooks = Webhooks(settings, providers, intake, reader, metrics, clock, judge)
     messages = guard.guarding(MessagesApi(settings, intake, reader, clock).routes())
+    opened = guard.guarding_lightly(open_routes)
     app = web.Application()
     app[CONNECTIONS] = Connections(connection_limit(open_files_limit()), metrics)
-    shortcuts = webhooks.shortcuts() | shortcuts_to(messages)
+    shortcuts = webhooks.shortcuts() | shortcuts_to(messages) | shortcuts_to(opened)
     app[FRONT] = Front(guard, metrics, app[CONNECTIONS], shortcuts)
     app.add_routes(Health(health, metrics, instead=instead).routes())
     app.add_routes(OpenApi(providers, has_token=token is not None).routes())
     app.add_routes(webhooks.routes())
     app.add_routes(messages)
+    app.add_routes(opened)
     app.add_routes(guard.guarding(routes))
     return app
 

@@ -35,7 +35,7 @@ UNMATCHED = "unmatched"
 """The route of requests to paths that nobody serves: their own paths may hold secrets."""
 
 _OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json"})
-_OPEN_PREFIX = "/webhooks/"
+_OPEN_PREFIXES = ("/webhooks/", "/api/v1/queue/")
 
 log: FilteringBoundLogger = structlog.get_logger()
 
@@ -180,7 +180,7 @@ class Front:
 
 def _is_open(path: str) -> bool:
     """Whether a path that has no route, or not for this method, says so to everybody."""
-    return path in _OPEN_PATHS or path.startswith(_OPEN_PREFIX)
+    return path in _OPEN_PATHS or path.startswith(_OPEN_PREFIXES)
 
 
 def _route_of(request: web.Request) -> str:

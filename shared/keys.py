@@ -41,6 +41,7 @@ _PARTITION_KEYS = (
 # A copy of one that is set up costs half of setting one up.
 _USER_HASH = hashlib.blake2b(digest_size=16, person=b"inturn-user")
 _MESSAGE_HASH = hashlib.blake2b(digest_size=12, person=b"inturn-message")
+_TICKET_HASH = hashlib.blake2b(digest_size=16, person=b"inturn-ticket")
 _SENT_HASH = hashlib.blake2b(digest_size=12, person=b"inturn-sent")
 
 
@@ -77,6 +78,18 @@ def sent_hash(instance: str, user: str, sent_id: str) -> bytes:
     hashed = _SENT_HASH.copy()
     hashed.update(f"{instance}\0{user}\0{sent_id}".encode(errors="surrogatepass"))
     return hashed.digest()
+
+
+def ticket_hash(verb: str, key: str) -> bytes:
+    """16 bytes that stand for an Idempotency-Key of one verb of the tickets."""
+    hashed = _TICKET_HASH.copy()
+    hashed.update(f"{verb}\0{key}".encode(errors="surrogatepass"))
+    return hashed.digest()
+
+
+def tickets_channel(prefix: str) -> str:
+    """Where the name of a clinic is published after each change of its queue."""
+    return f"{prefix}:tickets"
 
 
 def conversation_field(instance: str, user: str) -> bytes:
@@ -143,6 +156,24 @@ class PartitionKeys:
     def human(self, instance: str, user: str) -> str:
         """HASH, expires: what persons wrote to a user by hand, and the send that is on its way."""
         return f"{self.base}:human:{conversation_hash(instance, user)}"
+
+
+@dataclass(frozen=True, slots=True)
+class ClinicKeys:
+    """The keys of one clinic's queue, in a slot of their own."""
+
+    queue: str
+    tickets: str
+    numbers: str
+    idempotent: str
+    days: str
+    events: str
+
+    @classmethod
+    def of(cls, prefix: str, clinic: str) -> ClinicKeys:
+        """Of any instance name; a brace would end the hash tag, and is encoded like all else."""
+        base = f"{prefix}:{{clinic:{_quoted(clinic)}}}"
+        return cls(*(f"{base}:{name}" for name in cls.__slots__))
 
 
 class Keys:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     Field,
     ValidationError,
     ValidationInfo,
@@ -24,12 +25,14 @@ from pydantic import (
 )
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
 )
 from typing_extensions import Annotated
 
+from shared.date_zone import is_time_zone
 from shared.durability import Durability
 from shared.errors import StartRefused
 from shared.instance_settings import (
@@ -60,8 +63,28 @@ def _check_durability(value: str) -> str:
     return value
 
 
+def _split_names(value: Any) -> Any:
+    """A list of the file, or of the environment: ``clinic-1, clinic-2``."""
+    return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+
+
+def _check_clinic(value: str) -> str:
+    if not is_instance_name(value):
+        raise ValueError("a clinic has 1 to 128 characters, no control characters")
+    return value
+
+
+def _check_zone(value: str) -> str:
+    if not is_time_zone(value):
+        raise ValueError(f"this machine knows no time zone {value}, as Europe/Berlin")
+    return value
+
+
 RedisUrl = Annotated[FollowedSecret, AfterValidator(_check_redis_secret)]
 DurabilityName = Annotated[str, AfterValidator(_check_durability)]
+ClinicName = Annotated[str, AfterValidator(_check_clinic)]
+ClinicNames = Annotated[tuple[ClinicName, ...], NoDecode, BeforeValidator(_split_names)]
+ZoneName = Annotated[str, AfterValidator(_check_zone)]
 Ms = Annotated[int, Field(ge=0)]
 PositiveMs = Annotated[int, Field(gt=0)]
 
@@ -124,6 +147,10 @@ class Settings(ModelSettings, BaseSettings):
     loop_limit: int = Field(20, ge=1)
     on_human: HumanPolicy = "ignore"
     groups: bool = False
+
+    ticket_clinics: ClinicNames = Field(default_factory=tuple)
+    ticket_waiting_max: int = Field(0, ge=0)
+    ticket_timezone: ZoneName = "UTC"
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] | None = None

@@ -130,6 +130,7 @@ async def serving(
     *,
     bodies: BodyReader | None = None,
     routes: Iterable[web.RouteDef] = (),
+    open_routes: Iterable[web.RouteDef] = (),
 ) -> AsyncIterator[IngestServer]:
     """A server on a free port of 127.0.0.1."""
     appender, metrics = MemoryAppender(), IngestMetrics(InstanceLabels(200))
@@ -147,6 +148,7 @@ async def serving(
             bodies=bodies,
             now_ms=lambda: NOW_MS,
             routes=routes,
+            open_routes=open_routes,
         )
         runner = make_runner(app, metrics)
         await runner.setup()

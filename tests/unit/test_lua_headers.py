@@ -16,7 +16,7 @@ KEY_TYPES = {"HASH", "STREAM", "STRING", "SET", "ZSET", "LIST"}
 MAX_LINES = 60
 
 # Scripts that put new data into Redis and are meant to be refused when it is full.
-REFUSED_WHEN_FULL = {"append"}
+REFUSED_WHEN_FULL = {"append", "ticket_enter"}
 ALLOWED_WHEN_FULL = ("PERSIST", "PEXPIRE", "XACK", "XDEL", "DEL")
 NEEDS_MEMORY = ("SET", "HSET", "INCR", "SADD", "ZADD", "RPUSH", "XADD", "XGROUP', 'CREATE")
 
