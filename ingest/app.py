@@ -36,6 +36,7 @@ from ingest.front import Front, shortcuts_to
 from ingest.intake import Intake, Say
 from ingest.messages import MessagesApi
 from ingest.openapi import OpenApi
+from ingest.pages import Pages
 from ingest.webhooks import Webhooks
 from shared.health import Health, HealthCheck, Instead
 from shared.metrics import IngestMetrics
@@ -94,7 +95,7 @@ def build_app(
     guard = ApiGuard(token)
     webhooks = Webhooks(settings, providers, intake, reader, metrics, clock, judge)
     messages = guard.guarding(MessagesApi(settings, intake, reader, clock).routes())
-    opened = guard.guarding_lightly(open_routes)
+    opened = guard.guarding_lightly([*Pages().routes(), *open_routes])
     app = web.Application()
     app[CONNECTIONS] = Connections(connection_limit(open_files_limit()), metrics)
     shortcuts = webhooks.shortcuts() | shortcuts_to(messages) | shortcuts_to(opened)

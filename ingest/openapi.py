@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from ingest.answers import json_answer
+from ingest.openapi_pages import page_paths
 from ingest.openapi_schemas import INSTANCE, MESSAGE_ID, SCHEMAS, USER, Schema, reference
 from shared.metrics import CONTENT_TYPE
 from shared.providers import Provider
@@ -55,7 +56,7 @@ class OpenApi:
 
 def openapi_document(providers: Mapping[str, Provider], *, has_token: bool) -> dict[str, Any]:
     """The whole document (OpenAPI 3.1)."""
-    paths = {**_own_paths(), **_api_paths(has_token=has_token)}
+    paths = {**_own_paths(), **_api_paths(has_token=has_token), **page_paths()}
     for provider in providers.values():
         paths |= _webhook_paths(provider)
     components: dict[str, Any] = {"schemas": dict(SCHEMAS)}

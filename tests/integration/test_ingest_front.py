@@ -21,6 +21,7 @@ from tests.support.evolution_payloads import INSTANCE, text_item, webhook
 from tests.support.ingest_server import IngestServer, MemoryAppender, serving
 
 OPEN = {"/healthz", "/readyz", "/metrics", "/openapi.json"}
+PUBLIC = ("/webhooks/", "/queue/", "/static/")
 API = "/api/v1/messages"
 PATH = f"/webhooks/evolution/{quote(INSTANCE)}"
 SETTINGS = Settings(api_token="s3cret")
@@ -48,7 +49,7 @@ async def healthy() -> None:
 async def test_every_route_but_those_that_are_meant_to_be_open_needs_the_token(
     server: IngestServer,
 ) -> None:
-    """Health, metrics and webhooks are open; what is added later is not."""
+    """Health, metrics, webhooks and pages are open; what is added later is not."""
     app = build_app(
         SETTINGS,
         appender=MemoryAppender(),
@@ -60,7 +61,7 @@ async def test_every_route_but_those_that_are_meant_to_be_open_needs_the_token(
     for route in app.router.routes():
         assert route.resource is not None
         path = route.resource.canonical
-        if path in OPEN or path.startswith("/webhooks/"):
+        if path in OPEN or path.startswith(PUBLIC):
             continue
         asked += 1
         assert (await server.request(route.method, path)).status == 401, (route.method, path)

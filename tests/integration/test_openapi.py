@@ -26,7 +26,15 @@ from tests.support.journey import INSTANCE, USER, Journey
 
 DOCUMENT = openapi_document(PROVIDERS, has_token=True)
 SCHEMAS = DOCUMENT["components"]["schemas"]
-EXAMPLES = {"user": "u1", "instance": "shop", "message_id": "m1", "event": "messages-upsert"}
+EXAMPLES = {
+    "user": "u1",
+    "instance": "shop",
+    "message_id": "m1",
+    "event": "messages-upsert",
+    "clinic": "north",
+    "folder": "common",
+    "name": "style.css",
+}
 
 
 async def nothing_wrong() -> str | None:

@@ -1,0 +1,98 @@
+// A stream of server-sent events that is kept open: by the browser, and here where it gives up.
+
+import { backoff_ms } from "./api.js";
+
+/** The server says something every 15 s; a line that is dead without an error is silent. */
+const SILENCE_MS = 40_000;
+
+/** Shorter breaks are the server's own: it ends each stream after some minutes. */
+const UNNOTICED_MS = 2500;
+
+/**
+ * Hear `names` of `url`. `onEvent` gets each event's name and data, `onLink` is told "live",
+ * "reconnecting" or "offline" when that changes, `onDown` is called at each failed try.
+ */
+export function listen(url, names, { onEvent, onLink = () => {}, onDown = () => {} }) {
+  const stream = new Stream(url, names, { onEvent, onLink, onDown });
+  stream.open();
+  addEventListener("online", () => stream.reopen());
+  addEventListener("offline", () => stream.tellLink("offline"));
+  document.addEventListener("visibilitychange", () => {
+    if (document.visibilityState === "visible" && stream.isDown) stream.reopen();
+  });
+  addEventListener("pagehide", () => stream.close());
+  addEventListener("pageshow", (event) => event.persisted && stream.reopen());
+}
+
+class Stream {
+  constructor(url, names, told) {
+    this.url = url;
+    this.names = names;
+    this.told = told;
+    this.failed = 0;
+  }
+
+  get isDown() {
+    return this.source?.readyState !== EventSource.OPEN;
+  }
+
+  open() {
+    this.close();
+    const source = new EventSource(this.url);
+    this.source = source;
+    for (const name of this.names) {
+      source.addEventListener(name, (event) => this.hear(name, event));
+    }
+    source.onerror = () => this.lose(source);
+    this.watch();
+  }
+
+  reopen() {
+    this.failed = 0;
+    this.open();
+  }
+
+  close() {
+    this.source?.close();
+    clearTimeout(this.silence);
+    clearTimeout(this.retry);
+    clearTimeout(this.notice);
+  }
+
+  hear(name, event) {
+    this.failed = 0;
+    clearTimeout(this.notice);
+    this.notice = undefined;
+    this.tellLink("live");
+    this.watch();
+    this.told.onEvent(name, JSON.parse(event.data));
+  }
+
+  /** Browsers come back by themselves after a cut, but never after an answer that is no stream. */
+  lose(source) {
+    this.notice ??= setTimeout(() => this.tellLink(downLink()), UNNOTICED_MS);
+    if (source.readyState !== EventSource.CLOSED) return;
+    this.failed += 1;
+    this.told.onDown();
+    clearTimeout(this.retry);
+    this.retry = setTimeout(() => this.open(), backoff_ms(this.failed));
+  }
+
+  watch() {
+    clearTimeout(this.silence);
+    this.silence = setTimeout(() => {
+      this.tellLink(downLink());
+      this.open();
+    }, SILENCE_MS);
+  }
+
+  tellLink(link) {
+    if (link === this.link) return;
+    this.link = link;
+    this.told.onLink(link);
+  }
+}
+
+function downLink() {
+  return navigator.onLine ? "reconnecting" : "offline";
+}

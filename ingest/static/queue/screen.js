@@ -1,0 +1,55 @@
+// The wall: who is called, and who is next.
+
+import { animate, part, write } from "../common/dom.js";
+import { Chime } from "./chime.js";
+import { clinic, listNumbers, Queue, showFigure, words } from "./queue.js";
+import { nextNumbers } from "./state.js";
+
+const NEXT_COUNT = 5;
+const CLOCK_MS = 1000;
+
+const chime = new Chime();
+let called;
+
+const queue = new Queue({
+  onState: render,
+  onUnknown: () => {
+    write("notice", words.say("unknownClinic"));
+    part("now").hidden = true;
+  },
+});
+
+function render() {
+  const { state } = queue;
+  document.title = words.say("titleScreen", { clinic });
+  showClock();
+  queue.showLink();
+  if (state === null) return;
+  showFigure("serving", state.serving);
+  listNumbers("next", nextNumbers(state, NEXT_COUNT));
+  write("waiting", words.say("waitingBefore", { count: state.waiting }));
+  write(
+    "said",
+    state.serving === null ? words.say("saidNobody") : words.say("saidServing", { number: state.serving }),
+  );
+  if (called !== undefined && state.serving !== null && state.serving !== called) {
+    animate(part("now"), "called");
+    chime.ring();
+  }
+  called = state.serving;
+}
+
+function showClock() {
+  write("clock", words.time(new Date()));
+}
+
+async function toggleChime() {
+  await chime.turn(!chime.isOn);
+  part("chime").setAttribute("aria-pressed", String(chime.isOn));
+}
+
+part("clinic").textContent = clinic ?? "";
+part("chime").addEventListener("click", toggleChime);
+setInterval(showClock, CLOCK_MS);
+words.begin(render);
+queue.begin();
