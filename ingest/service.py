@@ -15,10 +15,8 @@ from ingest.echoes import EchoJudge
 from ingest.intake import Say
 from ingest.keeping import keeping_in_redis, keeping_in_spool, what_is_wrong
 from ingest.mutes import MutesApi
-from ingest.tickets import TicketsApi
+from ingest.ticketing import serving_tickets
 from shared.connect import Pipe
-from shared.date_zone import time_zone
-from shared.durability import Durability
 from shared.keys import Keys
 from shared.meta_keeper import keep_meta
 from shared.metrics import IngestMetrics, InstanceLabels, StoreMetrics
@@ -26,7 +24,6 @@ from shared.preflight import Prepared
 from shared.service import in_background, listening, prepared, run_configured
 from shared.settings import Settings
 from shared.survey import Surveyor, keep_surveying
-from shared.tickets import Tickets
 
 READ_TIMEOUT_MS = 2000
 SURVEY_S = 15.0
@@ -73,15 +70,13 @@ async def serve_ingest(
     else:
         keeping = keeping_in_spool(settings, redis_url, keys, metrics, check, found)
 
-    durable = Durability.parse(settings.durability)
-    ticket_pipe = Pipe(redis_url, timeout_ms=READ_TIMEOUT_MS, name="tickets", durability=durable)
-    tickets = TicketsApi(tickets_over(ticket_pipe, settings))
     surveyor = Surveyor(reads, keys)
 
     async def count_backlog() -> int:
         return (await surveyor.survey()).backlog_messages
 
-    async with keeping as (appender, health, instead):
+    ticketing = serving_tickets(settings, redis_url, reads, metrics)
+    async with keeping as (appender, health, instead), ticketing as tickets:
         limited = BacklogLimit(appender, settings.backlog_limit, count_backlog)
         app = build_app(
             settings,
@@ -94,32 +89,21 @@ async def serve_ingest(
             routes=[
                 *Conversations(reads, keys, settings).routes(),
                 *MutesApi(reads, keys).routes(),
-                *tickets.staff_routes(),
+                *tickets.staff,
             ],
-            open_routes=tickets.open_routes(),
+            open_routes=tickets.open,
         )
         shown = (metrics, *beside)
         survey = keep_surveying(surveyor, shown, SURVEY_S, tell=limited.note)
         meta = _keep_meta(reads, found, shown)
         async with (
-            in_background(status=reads.run(), tickets=ticket_pipe.run(), survey=survey, meta=meta),
+            in_background(status=reads.run(), survey=survey, meta=meta),
             listening(
                 make_runner(app, metrics), settings.host, settings.port, "INTURN_PORT"
             ) as port,
         ):
             on_ready(port)
             await stop.wait()
-
-
-def tickets_over(pipe: Pipe, settings: Settings) -> Tickets:
-    """The queues, with the limits of ``settings``."""
-    return Tickets(
-        pipe,
-        settings.prefix,
-        clinics=settings.ticket_clinics,
-        waiting_max=settings.ticket_waiting_max,
-        zone=time_zone(settings.ticket_timezone),
-    )
 
 
 async def _keep_meta(

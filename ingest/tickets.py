@@ -10,6 +10,7 @@ from structlog.typing import FilteringBoundLogger
 
 from ingest.answers import json_answer
 from ingest.body import BodyReader
+from ingest.ticket_counts import TicketCounts
 from shared.errors import BrokerUnavailable, NotConnected, RequestRefused
 from shared.payload import parse_json
 from shared.tickets import Called, Tickets
@@ -27,8 +28,9 @@ log: FilteringBoundLogger = structlog.get_logger()
 class TicketsApi:
     """The endpoints. Access was checked before they are called."""
 
-    def __init__(self, tickets: Tickets) -> None:
+    def __init__(self, tickets: Tickets, counts: TicketCounts) -> None:
         self._tickets = tickets
+        self._counts = counts
         self._bodies = BodyReader()
 
     def open_routes(self) -> list[web.RouteDef]:
@@ -53,6 +55,7 @@ class TicketsApi:
         """
         asked = await self._read(request, "clinic", "user")
         entered = await self._tickets.enter(asked["clinic"], asked["user"], _key_of(request))
+        self._counts.entered(entered)
         if not entered.already:
             log.info("ticket.entered", clinic=self._shown(entered.clinic), number=entered.number)
         return json_answer(
@@ -104,8 +107,8 @@ class TicketsApi:
             called = await self._tickets.done(clinic, _key_of(request))
         except BrokerUnavailable as error:
             raise _unless_certain(error) from error
-        serving = called.status.serving
-        log.info("ticket.called", clinic=self._shown(clinic), number=serving)
+        self._counts.called(called)
+        log.info("ticket.called", clinic=self._shown(clinic), number=called.status.serving)
         return _answer_staff(called)
 
     async def reset(self, request: web.Request) -> web.Response:
@@ -121,6 +124,7 @@ class TicketsApi:
             called = await self._tickets.reset(clinic, _key_of(request))
         except BrokerUnavailable as error:
             raise _unless_certain(error) from error
+        self._counts.called(called)
         log.info("queue.reset", clinic=self._shown(clinic))
         return _answer_staff(called)
 

@@ -40,6 +40,20 @@ _REQUEST_BUCKETS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.064, 0.25, 1.0, 2.0, 10
 _LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 6.0)
 _TAKEOVER_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
+_TICKET_BUCKETS = (
+    60.0,
+    180.0,
+    300.0,
+    600.0,
+    900.0,
+    1200.0,
+    1800.0,
+    2700.0,
+    3600.0,
+    7200.0,
+    14400.0,
+)
+
 _FENCED_CALLS = ("partition", "renew", "start", "postpone", "finish", "send")
 _AUDIT_FINDINGS = (
     "own_record",
@@ -157,6 +171,19 @@ class IngestMetrics(StoreMetrics):
             "append_failures_total", "appends without an answer, or not durable enough", "reason"
         )
         self._count_spool()
+        self._count_tickets()
+
+    def _count_tickets(self) -> None:
+        self.tickets_entered_total = self._counter(
+            "tickets_entered_total", "numbers given to users who wait in a queue", "clinic"
+        )
+        self.tickets_served_total = self._counter(
+            "tickets_served_total", "numbers that were called and are finished", "clinic"
+        )
+        self.tickets_waiting = self._gauge("tickets_waiting", "users who wait in queues", "clinic")
+        self.ticket_wait_seconds = self._histogram(
+            "ticket_wait_seconds", "from a user's number to its call", _TICKET_BUCKETS, "clinic"
+        )
 
     def _count_spool(self) -> None:
         self.spool_messages = self._gauge(

@@ -8,10 +8,12 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from shared.connect import Pipe
+from shared.date_zone import time_zone
 from shared.errors import RequestRefused
 from shared.keys import ClinicKeys, is_instance_name, ticket_hash, tickets_channel
 from shared.message_form import is_user
 from shared.scripts import load_script
+from shared.settings import Settings
 from shared.tickets.model import Called, Change, Day, Entered, Event, Gap, Snapshot, Status
 
 EVENTS_KEPT = 2000
@@ -51,13 +53,27 @@ class Tickets:
         clinics: Collection[str] = (),
         waiting_max: int = 0,
         zone: tzinfo = UTC,
+        reads: Pipe | None = None,
     ) -> None:
         self.clinics = frozenset(clinics)
         self.channel = tickets_channel(prefix)
         self._pipe = pipe
+        self._reads = reads or pipe
         self._prefix = prefix
         self._waiting_max = waiting_max
         self._zone = zone
+
+    @classmethod
+    def for_settings(cls, settings: Settings, pipe: Pipe, reads: Pipe | None = None) -> Tickets:
+        """With the limits of ``settings``; ``reads``: where to ask what changes nothing."""
+        return cls(
+            pipe,
+            settings.prefix,
+            clinics=settings.ticket_clinics,
+            waiting_max=settings.ticket_waiting_max,
+            zone=time_zone(settings.ticket_timezone),
+            reads=reads,
+        )
 
     async def enter(self, clinic: str, user: str, key: str | None = None) -> Entered:
         """
@@ -72,7 +88,7 @@ class Tickets:
         _check_user(user)
         keys = (of.queue, of.tickets, of.numbers, of.idempotent, of.events)
         args = (user, _hashed("enter", key), self._waiting_max, EVENTS_KEPT, self.channel, clinic)
-        code, numbers, number = await self._run(load_script("ticket_enter"), keys, args)
+        code, numbers, number = await self._pipe.script(load_script("ticket_enter"), keys, args)
         if code == _FULL:
             raise RequestRefused(409, "queue_full", "too many wait already; come back later")
         if code == _KEY_TAKEN:
@@ -106,7 +122,7 @@ class Tickets:
         of = self._keys(clinic)
         keys = (of.queue, of.tickets, of.idempotent, of.events)
         args = (_hashed("done", key), EVENTS_KEPT, self.channel, clinic)
-        _, numbers, ended, waited = await self._run(load_script("ticket_done"), keys, args)
+        _, numbers, ended, waited = await self._pipe.script(load_script("ticket_done"), keys, args)
         return Called(
             status=Status.of(clinic, numbers[:5]),
             finished=int(ended) or None,
@@ -122,12 +138,12 @@ class Tickets:
         of = self._keys(clinic)
         keys = (of.queue, of.tickets, of.numbers, of.idempotent, of.days, of.events)
         args = (_hashed("reset", key), EVENTS_KEPT, DAYS_KEPT, self.channel, clinic)
-        _, numbers, ended = await self._run(load_script("ticket_reset"), keys, args)
+        _, numbers, ended = await self._pipe.script(load_script("ticket_reset"), keys, args)
         return Called(status=Status.of(clinic, numbers[:5]), finished=int(ended) or None)
 
     async def days(self, clinic: str) -> list[Day]:
         """The finished days, newest last; a date on which two resets were is there twice."""
-        rows = await self._pipe.call("LRANGE", self._keys(clinic).days, 0, -1)
+        rows = await self._reads.call("LRANGE", self._keys(clinic).days, 0, -1)
         return [self._day(row) for row in rows]
 
     async def events_since(
@@ -142,7 +158,7 @@ class Tickets:
         if not is_event_id(event_id):
             return Gap()
         is_first = event_id == _NOTHING_YET
-        rows = await self._pipe.call("XRANGE", of.events, event_id, "+", "COUNT", count + 1)
+        rows = await self._reads.call("XRANGE", of.events, event_id, "+", "COUNT", count + 1)
         if not is_first and (not rows or rows[0][0] != event_id.encode()):
             return Gap()
         events = [_event(clinic, *row) for row in (rows[:count] if is_first else rows[1:])]
@@ -159,10 +175,7 @@ class Tickets:
     async def _look(self, clinic: str, user: str) -> Any:
         of = self._keys(clinic)
         keys = (of.queue, of.numbers, of.events)
-        return await self._run(load_script("ticket_status"), keys, (user,))
-
-    async def _run(self, script: Any, keys: tuple[str, ...], args: tuple[Any, ...]) -> Any:
-        return await self._pipe.script(script, keys, args)
+        return await self._reads.script(load_script("ticket_status"), keys, (user,))
 
     def _day(self, row: bytes) -> Day:
         began, ended, last, called, finished, service_ms, wait_ms = map(int, row.split())

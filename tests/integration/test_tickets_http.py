@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from ingest.ticket_counts import TicketCounts
 from ingest.tickets import TicketsApi
 from shared.connect import Pipe
+from shared.metrics import IngestMetrics, InstanceLabels
 from shared.settings import Settings
 from shared.tickets import Tickets
 from tests.support.ingest_server import Answer, IngestServer, serving
@@ -24,7 +26,8 @@ async def ticket_server(
     tickets: Tickets, settings: Settings | None = None
 ) -> AsyncIterator[IngestServer]:
     """With a token, unless ``settings`` say otherwise."""
-    api = TicketsApi(tickets)
+    metrics = IngestMetrics(InstanceLabels(1))
+    api = TicketsApi(tickets, TicketCounts(tickets, metrics, labels_max=100))
     async with serving(
         settings or Settings(api_token="s3cret"),
         routes=api.staff_routes(),
