@@ -19,6 +19,7 @@ import orjson
 from msgspec.structs import replace
 
 from shared.handlers.answer_path import NOTHING, AnswerPath, follow_path, starts_with_index
+from shared.handlers.embedded_json import read_json_text
 from shared.handlers.handover import mute_ms_in
 from shared.handlers.metadata import bounded_metadata, without_surrogates
 from shared.handlers.reply_fields import (
@@ -60,7 +61,7 @@ def read_body(content_type: str, body: bytes, path: AnswerPath | None = None) ->
         return Silence(reason="empty answer")
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type == "text/plain":
-        return _read_plain(content_type, body)
+        return _read_plain(content_type, body, path)
     if media_type == "application/json" or media_type.endswith("+json"):
         try:
             answer = load_json(body.removeprefix(_BOM))
@@ -142,8 +143,11 @@ def _said_at_end(answer: Any, path: AnswerPath) -> Said | None:
     return None if value is NOTHING else said_in_value(value)
 
 
-def _read_plain(content_type: str, body: bytes) -> Answer:
-    """Some servers call everything plain text: a web page is an error whatever its name."""
+def _read_plain(content_type: str, body: bytes, path: AnswerPath | None) -> Answer:
+    """
+    Some servers call everything plain text: a body that is a JSON object or a list of them is
+    read as JSON, so that a status message of theirs reaches no user; a web page is an error.
+    """
     named = _CHARSET.search(content_type)
     try:
         charset = codecs.lookup(named[1] if named else "utf-8").name
@@ -155,7 +159,11 @@ def _read_plain(content_type: str, body: bytes) -> Answer:
         return Retry(error="the answer's text cannot be decoded by its charset")
     if _WEB_PAGE.match(text):
         return Retry(error="the answer is a web page, though it is called text/plain")
-    return read_text(text)
+    value = read_json_text(text) if text.lstrip().startswith(("{", "[")) else None
+    is_json = isinstance(value, dict) or (
+        isinstance(value, list) and any(isinstance(one, dict) for one in value)
+    )
+    return read_json(value, path) if is_json else read_text(text)
 
 
 def _outline(answer: Any) -> str:

@@ -115,6 +115,32 @@ def test_json_in_which_no_reply_is_found_is_silence_and_says_so(body: bytes, rea
     assert read_body(JSON, body) == Silence(reason=reason, unread=True)
 
 
+@pytest.mark.parametrize(
+    "body, reason",
+    [
+        (b'{"message": "Workflow was started"}', "no reply field; fields: message"),
+        (b'\xef\xbb\xbf {"message": "Workflow\nwas started"}\n', "no reply field; fields: message"),
+        (b'[{"status": "ok"}, 1]', "no reply field; a JSON list with fields: status"),
+        (b'{"response": {"cost": 3}}', "no reply field; fields: response"),
+        (b"{}", "no reply field; fields: none"),
+    ],
+)
+def test_foreign_json_that_is_called_plain_text_is_silence(body: bytes, reason: str) -> None:
+    """Some servers call all they send plain text: a status message is none the less one."""
+    silence = Silence(reason=reason, unread=True)
+    assert read_body("text/plain; charset=utf-8", body) == silence
+
+
+def test_json_that_is_called_plain_text_is_read_as_json() -> None:
+    """What the reply is does not depend on the name that its server has for it."""
+    body = b'{"data": {"said": "hello"}, "text": "no", "mute_s": 5}'
+    assert read_body("text/plain", body, ("data", "said")) == read_body(
+        JSON, body, ("data", "said")
+    )
+    assert read_body("text/plain", body) == read_body(JSON, body)
+    assert read_body("text/plain", b'{"reply": 5}') == read_body(JSON, b'{"reply": 5}')
+
+
 @pytest.mark.parametrize("text", ["[1] see below", "[1, 2]", "{code}", '{"a": 1} is it', "<b>hi"])
 def test_plain_text_stays_plain_text(text: str) -> None:
     """Brackets and tags do not make a text anything else."""
