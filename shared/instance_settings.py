@@ -26,6 +26,7 @@ from typing_extensions import Annotated, Self
 from shared.handlers.answer_path import parse_answer_path
 from shared.handlers.headers import check_header_name, check_header_value
 from shared.handlers.kinds import handler_kind
+from shared.handlers.place import Place, not_for
 from shared.on_human import parse_mute_ms
 
 if TYPE_CHECKING:
@@ -238,9 +239,14 @@ class InstanceSettings(WindowSettings, ModelSettings, ProviderSettings):
         names = " or ".join(map(_shown, fields))
         return [f"{names} is missing: provider {provider.name} needs one of them to send"]
 
+    @property
+    def place(self) -> Place:
+        """Where its windows go, as far as it says that itself."""
+        return Place(self.handler, self.handler_base_url)
+
     def behind(self, connection: InstanceSettings) -> InstanceSettings:
         """These settings, with the connection's where they say nothing."""
-        not_kept = {"serves_several"}
+        not_kept = {"serves_several", *not_for(self.place, connection.place)}
         if connection.provider is not None:
             not_kept.update(_known_providers()[connection.provider].account_settings)
         kept = {name: getattr(connection, name) for name in connection.model_fields_set - not_kept}

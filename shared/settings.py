@@ -35,6 +35,7 @@ from typing_extensions import Annotated
 from shared.date_zone import is_time_zone
 from shared.durability import Durability
 from shared.errors import StartRefused
+from shared.handlers.place import Place
 from shared.instance_settings import (
     AnswerPathText,
     FollowedSecret,
@@ -194,6 +195,11 @@ class Settings(ModelSettings, BaseSettings):
     def handler_was_set(self) -> bool:
         """Whether somebody wrote ``HANDLER``, so that ``echo`` may reach real users."""
         return "handler" in self.model_fields_set
+
+    @property
+    def place(self) -> Place:
+        """Where the windows of an instance go that says nothing else."""
+        return Place(self.handler, self.handler_base_url)
 
     def instance(self, name: str, connection: str | None = None) -> InstanceSettings:
         """

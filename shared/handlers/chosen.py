@@ -9,7 +9,8 @@ from shared.handlers import Handler
 from shared.handlers.factory import handler_for
 from shared.handlers.http_options import HttpOptions
 from shared.handlers.model_options import ModelOptions
-from shared.instance_settings import InstanceSettings
+from shared.handlers.place import not_for
+from shared.instance_settings import InstanceSettings, Secret
 from shared.settings import Settings
 
 
@@ -85,7 +86,7 @@ class Handlers:
         settings = self._settings
         own = settings.instance(instance) if instance is not None else None
         setting = (own and own.handler) or settings.handler
-        secret = (own and own.handler_secret) or settings.handler_secret
+        secret = _secret_for(own, settings)
         timeout_ms = (own and own.handler_timeout_ms) or settings.handler_timeout_ms
         text = secret.get_secret_value() if secret else None
         model = ModelOptions.of(settings, own or InstanceSettings())
@@ -107,3 +108,11 @@ class Handlers:
                 problems.extend(error.problems)
                 return None
         return self._by_setting[key]
+
+
+def _secret_for(own: InstanceSettings | None, settings: Settings) -> Secret | None:
+    """What signs the calls: the general secret is known to the general handler alone."""
+    if own is None:
+        return settings.handler_secret
+    foreign = "handler_secret" in not_for(own.place, settings.place)
+    return own.handler_secret or (None if foreign else settings.handler_secret)

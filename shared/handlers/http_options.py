@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from shared.handlers.answer_path import AnswerPath, parse_answer_path
+from shared.handlers.place import not_for
 from shared.instance_settings import HandlerHeaders, InstanceSettings
 from shared.settings import Settings
 
@@ -21,14 +22,14 @@ class HttpOptions:
         """
         What holds for an instance; ``own`` is None for the general handler.
 
-        What is set for all belongs to the general handler: an instance with a handler of its own
-        has only its own, for one service's API key is nothing to send to another.
+        What is set for all belongs to the general handler: an instance with another handler has
+        only its own, for one service's API key is nothing to send to another.
         """
         headers, path = settings.handler_headers, settings.answer_path
         if own is not None:
-            is_general = own.handler is None
-            headers = _on_top(headers if is_general else {}, own.handler_headers)
-            path = own.answer_path or (path if is_general else None)
+            foreign = not_for(own.place, settings.place)
+            headers = _on_top({} if "handler_headers" in foreign else headers, own.handler_headers)
+            path = own.answer_path or (None if "answer_path" in foreign else path)
         return cls(
             headers=tuple((name, value.get_secret_value()) for name, value in headers.items()),
             answer_path=parse_answer_path(path) if path else None,

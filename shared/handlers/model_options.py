@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from shared.handlers.kinds import handler_kind
+from shared.handlers.place import not_for
 from shared.instance_settings import InstanceSettings
 from shared.settings import Settings
 
@@ -39,7 +39,7 @@ class ModelOptions:
         The general key is for the general server: nobody else's is sent it.
         """
         key = own.handler_key
-        if key is None and _shares_the_server(settings, own):
+        if key is None and "handler_key" not in not_for(own.place, settings.place):
             key = settings.handler_key
         return cls(
             base_url=own.handler_base_url or settings.handler_base_url,
@@ -55,13 +55,6 @@ class ModelOptions:
             else settings.history_messages,
             history_ms=own.history_ms or settings.history_ms,
         )
-
-
-def _shares_the_server(settings: Settings, own: InstanceSettings) -> bool:
-    handler = own.handler or settings.handler
-    if "dify" in (handler_kind(handler), handler_kind(settings.handler)):
-        return handler == settings.handler
-    return own.handler_base_url in (None, settings.handler_base_url)
 
 
 def _first(own: T | None, general: T | None) -> T | None:
