@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -111,8 +112,12 @@ async def test_a_wrong_method_is_told(server: IngestServer) -> None:
 
 
 def test_every_file_is_served_and_written_for_people() -> None:
-    """None is left out by its ending, each is small enough to be read."""
+    """None is left out by its ending, or of the package; each is small enough to be read."""
     files = [path for path in FOLDER.rglob("*") if path.is_file()]
+    packed = tomllib.loads((FOLDER.parents[1] / "pyproject.toml").read_text())
+
+    (pattern,) = packed["tool"]["setuptools"]["package-data"]["ingest"]
+    assert set(FOLDER.parent.glob(pattern)) == set(files)
 
     assert static_files().keys() == {path.relative_to(FOLDER).as_posix() for path in files}
     assert [path.name for path in files if lines_of(path) >= 300] == []

@@ -39,6 +39,7 @@ export class Words {
     // Ticket numbers are the same figures in every language: people compare phone and wall.
     this.numbers = new Intl.NumberFormat(`${language}-u-nu-latn`, { useGrouping: false });
     this.plurals = new Intl.PluralRules(language);
+    this.times = new Intl.DateTimeFormat(regionalTag(language), { hour: "numeric", minute: "2-digit" });
     const root = document.documentElement;
     root.lang = language;
     root.dir = DIRECTIONS[language];
@@ -74,9 +75,12 @@ export class Words {
   }
 
   time(date) {
-    return date.toLocaleTimeString(`${this.language}-u-nu-latn`, {
-      hour: "2-digit",
-      minute: "2-digit",
-    });
+    return this.times.format(date);
   }
+}
+
+/** With the region of the browser's own languages: it decides how a time of day is written. */
+function regionalTag(language) {
+  const tag = navigator.languages.find((one) => one.split("-")[0] === language) ?? language;
+  return new Intl.Locale(tag, { numberingSystem: "latn" });
 }
