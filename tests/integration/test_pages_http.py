@@ -42,7 +42,7 @@ async def test_a_page_is_for_everybody_and_may_load_nothing_foreign(
     page = answer.body.decode()
     assert not re.search(r"<style|\son\w+=|\sstyle=|<script(?![^>]* src=)", page)
     loaded = re.findall(r'(?:src|href)="([^"]+)"', page)
-    assert len(loaded) == 4
+    assert len(loaded) >= 4
     for url in loaded:
         assert (await server.request("GET", url, headers=FROM_AFAR)).status == 200, url
 
