@@ -136,7 +136,7 @@ def read_completion(body: bytes) -> Reply | Silence | Retry:
     try:
         message = load_json(body)["choices"][0]
         finish, message = message.get("finish_reason"), message["message"]
-        text = message.get("content") or message.get("refusal") or ""
+        text = _joined(message.get("content")) or message.get("refusal") or ""
     except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
         return Retry(error="the answer is no chat completion")
     if not isinstance(text, str):
@@ -147,6 +147,17 @@ def read_completion(body: bytes) -> Reply | Silence | Retry:
     if not spoken.strip() and finish == "length":
         return Retry(error="the answer ended before its first word: max_tokens is too low")
     return read_text(spoken)
+
+
+def _joined(content: Any) -> Any:
+    """
+    A content in parts as one text; any other as it is.
+
+    Mistral's models give thoughts (``thinking``), sources (``reference``) and ``text`` as parts.
+    """
+    if not isinstance(content, list):
+        return content
+    return "".join([part["text"] for part in content if part["type"] == "text"])
 
 
 def _image_part(picture: Picture) -> dict[str, Any]:

@@ -176,6 +176,14 @@ async def test_retry_after_is_heard() -> None:
     )
 
 
+def text_part(text: str) -> dict[str, Any]:
+    """A part of a content in parts, as Mistral's models answer."""
+    return {"type": "text", "text": text}
+
+
+THOUGHT = {"type": "thinking", "thinking": [text_part("they are rude")]}
+
+
 @pytest.mark.parametrize(
     "answer, error",
     [
@@ -185,6 +193,9 @@ async def test_retry_after_is_heard() -> None:
         (Answer.json({"choices": []}), "no chat completion"),
         (Answer.json({"choices": [{"message": None}]}), "no chat completion"),
         (completion({"text": "hello"}), "content is dict"),
+        (completion(["hello"]), "no chat completion"),
+        (completion([{"type": "text", "text": ["hello"]}]), "no chat completion"),
+        (completion([THOUGHT], finish_reason="length"), "max_tokens is too low"),
         (completion("<think>hello", finish_reason="length"), "before the model had thought"),
         (completion("", finish_reason="length"), "max_tokens is too low"),
         (completion("x" * 1_100_000), "larger than"),
@@ -211,10 +222,17 @@ async def test_an_answer_that_is_none_is_tried_again(answer: Answer, error: str)
             completion("write <think> and </think> around it"),
             "write <think> and </think> around it",
         ),
+        (
+            completion([THOUGHT, text_part("Hel"), {"type": "reference"}, text_part("lo!")]),
+            "Hello!",
+        ),
+        (completion([text_part('{"response": "Hello!"}')]), "Hello!"),
+        (completion([THOUGHT]), Silence(reason="empty text")),
+        (completion([]), Silence(reason="empty text")),
     ],
 )
 async def test_only_what_is_said_to_the_user_reaches_him(answer: Answer, result: Any) -> None:
-    """Thoughts stay with the model; no text is silence; a refusal is what the model says."""
+    """Thoughts stay with the model, as parts; no text is silence, a refusal is what it says."""
     found = await result_of(answer)
     assert (found.texts[0] if isinstance(found, Reply) else found) == result
 
