@@ -7,10 +7,7 @@ it is one of several accounts behind that one, and takes from it what it does no
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -27,7 +24,9 @@ from shared.handlers.answer_path import parse_answer_path
 from shared.handlers.headers import check_header_name, check_header_value
 from shared.handlers.kinds import handler_kind
 from shared.handlers.place import Place, not_for
+from shared.http_url import check_http_url
 from shared.on_human import parse_mute_ms
+from shared.reference import follow_reference
 
 if TYPE_CHECKING:
     from shared.providers import Provider
@@ -38,21 +37,6 @@ class Secret(SecretStr):
 
     def _display(self) -> str:
         return "***" if self._secret_value else ""
-
-
-def follow_reference(value: str) -> str:
-    """``env:NAME`` and ``file:PATH`` stand for the variable and the file's text."""
-    scheme, _, name = value.partition(":")
-    if scheme == "env":
-        if name not in os.environ:
-            raise ValueError(f"the environment variable {name} is not set")
-        return os.environ[name]
-    if scheme == "file":
-        try:
-            return Path(name).read_text().strip()
-        except OSError as error:
-            raise ValueError(f"cannot read {name}: {error.strerror}") from error
-    return value
 
 
 def _follow_secret(value: Secret) -> Secret:
@@ -83,12 +67,6 @@ def _check_on_human(value: str) -> str:
     return value
 
 
-def _check_http_url(value: str) -> str:
-    if not value.startswith(("http://", "https://")) or not urlsplit(value).hostname:
-        raise ValueError("must begin with http:// or https:// and name a host")
-    return value.rstrip("/")
-
-
 def _check_answer_path(value: str) -> str:
     parse_answer_path(value)
     return value
@@ -101,7 +79,7 @@ def _check_header(value: Secret) -> Secret:
 
 FollowedSecret = Annotated[Secret, AfterValidator(_follow_secret)]
 FollowedText = Annotated[str, AfterValidator(follow_reference), Field(min_length=1)]
-HttpUrl = Annotated[str, AfterValidator(_check_http_url)]
+HttpUrl = Annotated[str, AfterValidator(check_http_url)]
 AnswerPathText = Annotated[str, AfterValidator(_check_answer_path)]
 HandlerHeaders = dict[
     Annotated[str, AfterValidator(check_header_name)],

@@ -36,12 +36,12 @@ from shared.date_zone import is_time_zone
 from shared.durability import Durability
 from shared.errors import StartRefused
 from shared.handlers.place import Place
+from shared.http_url import check_public_url
 from shared.instance_settings import (
     AnswerPathText,
     FollowedSecret,
     HandlerHeaders,
     HandlerName,
-    HttpUrl,
     HumanPolicy,
     InstanceSettings,
     ModelSettings,
@@ -82,6 +82,7 @@ def _check_zone(value: str) -> str:
 
 
 RedisUrl = Annotated[FollowedSecret, AfterValidator(_check_redis_secret)]
+PublicUrl = Annotated[str, AfterValidator(check_public_url)]
 DurabilityName = Annotated[str, AfterValidator(_check_durability)]
 ClinicName = Annotated[str, AfterValidator(_check_clinic)]
 ClinicNames = Annotated[tuple[ClinicName, ...], NoDecode, BeforeValidator(_split_names)]
@@ -105,7 +106,7 @@ class Settings(ModelSettings, BaseSettings):
     port: int = Field(8420, ge=0, le=65535)
     consumer_port: int = Field(8421, ge=0, le=65535)
     api_token: FollowedSecret | None = None
-    public_url: HttpUrl | None = None
+    public_url: PublicUrl | None = None
 
     max_wait_ms: int = Field(8000, ge=1, le=3_600_000)
     max_messages: int = Field(5, ge=1, le=1000)

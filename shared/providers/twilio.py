@@ -33,6 +33,7 @@ from shared.providers.twilio_message import (
     NAME,
     has_its_form,
     is_reaction,
+    is_sender,
     is_status,
     kind_of_status,
     read_message,
@@ -66,6 +67,12 @@ class Twilio(Provider):
     acknowledgement = PlainAnswer(body=b"<Response/>", content_type="text/xml")
     text_max = 1600
     typing_s = 25.0
+
+    def problems_of(self, settings: InstanceSettings) -> Sequence[str]:
+        """A number that Twilio does not know, and that none of its webhooks names."""
+        if settings.from_ is None or is_sender(settings.from_):
+            return ()
+        return ["from must be written as whatsapp:+1555... or +1555..., digits alone behind the +"]
 
     def verify(self, request: WebhookRequest, secrets: Sequence[str]) -> bool:
         """Twilio signs the URL that it was given with the account's auth token, and the form."""

@@ -36,6 +36,8 @@ OUTSIDE_WINDOW = 63016
 """Twilio's code for a free text more than 24 hours after the user's last message."""
 
 _MEDIA_URL = re.compile(r"MediaUrl(\d{1,4})", re.ASCII)
+_NUMBER = re.compile(r"\+\d{1,15}", re.ASCII)
+_SHORT_CODE = re.compile(r"\d{3,8}", re.ASCII)
 _CARDS = frozenset({"text/vcard", "text/x-vcard", "text/directory"})
 _TOP_KINDS = {"image": Kind.IMAGE, "audio": Kind.AUDIO, "video": Kind.VIDEO}
 _NAMED_KINDS = {
@@ -83,6 +85,20 @@ def spellings_of(number: str | None) -> list[str]:
         return []
     bare = number.partition(":")[2] or number
     return [bare, f"{WHATSAPP}{bare}"]
+
+
+def is_sender(sender: str) -> bool:
+    """
+    Whether Twilio may know a sender by this name, and name it so in its webhooks.
+
+    A number has its ``+``, but for short codes; a name has letters, and is for SMS alone.
+    """
+    channel, colon, bare = sender.rpartition(":")
+    if colon and f"{channel.lower()}:" != WHATSAPP:
+        return True  # the others' identities are of their own form
+    is_name = not colon and any(each.isalpha() for each in bare)
+    is_short = not colon and _SHORT_CODE.fullmatch(bare)
+    return is_name or bool(is_short or _NUMBER.fullmatch(bare))
 
 
 def read_message(

@@ -11,6 +11,7 @@ a contact beside the message knows both, the number is the user: one person, one
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -77,6 +78,13 @@ class WhatsApp(MetaProvider):
     ignored_kinds = IGNORED_KINDS
     text_max = 4096
     typing_s = 25.0
+
+    def problems_of(self, settings: InstanceSettings) -> Sequence[str]:
+        """The number's id is often taken for the number itself, which nothing is sent with."""
+        number = settings.phone_number_id
+        if number is None or (number.isascii() and number.isdigit()):
+            return ()
+        return ["phone_number_id must be Meta's id of the number, digits alone: not the number"]
 
     def account_of(self, payload: Any) -> str | None:
         """The first number that the payload is for."""
