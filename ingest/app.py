@@ -31,12 +31,14 @@ from ingest.connections import (
     connection_limit,
     open_files_limit,
 )
+from ingest.cookie import SessionCookie
 from ingest.echoes import Judge, judge_nothing
 from ingest.front import Front, shortcuts_to
 from ingest.intake import Intake, Say
 from ingest.messages import MessagesApi
 from ingest.openapi import OpenApi
 from ingest.pages import Pages
+from ingest.session import SessionApi
 from ingest.webhooks import Webhooks
 from shared.health import Health, HealthCheck, Instead
 from shared.metrics import IngestMetrics
@@ -92,7 +94,8 @@ def build_app(
     reader = bodies or BodyReader()
     intake = Intake(appender, metrics, say)
     token = api_token_of(settings)
-    guard = ApiGuard(token)
+    cookie = None if token is None else SessionCookie(token, settings.public_url)
+    guard = ApiGuard(token, cookie)
     webhooks = Webhooks(settings, providers, intake, reader, metrics, clock, judge)
     messages = guard.guarding(MessagesApi(settings, intake, reader, clock).routes())
     opened = guard.guarding_lightly([*Pages().routes(), *open_routes])
@@ -105,6 +108,7 @@ def build_app(
     app.add_routes(webhooks.routes())
     app.add_routes(messages)
     app.add_routes(opened)
+    app.add_routes(SessionApi(guard, cookie, reader).routes())
     app.add_routes(guard.guarding(routes))
     return app
 

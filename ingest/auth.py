@@ -1,5 +1,6 @@
 """
-Who may speak to ingest: the API by a token, webhooks by what their provider signs or sends.
+Who may speak to ingest: the API by a token or the cookie that stands for it, webhooks by what
+their provider signs or sends.
 
 Without a token, or for an instance without a secret, only requests from this machine are served:
 from a loopback address, to a loopback ``Host``, without a trace of a proxy (a tunnel makes
@@ -21,6 +22,7 @@ from aiohttp.typedefs import Handler
 from multidict import CIMultiDictProxy
 from structlog.typing import FilteringBoundLogger
 
+from ingest.cookie import SessionCookie
 from shared.errors import RequestRefused, StartRefused
 from shared.providers import Provider, WebhookRequest
 from shared.settings import Settings
@@ -86,10 +88,14 @@ def secrets_of(settings: Settings, instance: str) -> tuple[str, ...]:
 
 
 class ApiGuard:
-    """Lets through who has the token; without a configured one, who is on this machine."""
+    """
+    Lets through who has the token, or the ``cookie`` that stands for it; without a configured
+    token, who is on this machine.
+    """
 
-    def __init__(self, token: str | None) -> None:
+    def __init__(self, token: str | None, cookie: SessionCookie | None = None) -> None:
         self._token = None if token is None else token.encode()
+        self._cookie = cookie
 
     def check(self, request: web.Request) -> None:
         """
@@ -102,8 +108,10 @@ class ApiGuard:
             allowed = is_local(request)
         else:
             allowed = hmac.compare_digest(_bearer_of(request.headers), self._token)
+            if not allowed and self._cookie is not None:
+                allowed = self._cookie.vouches_for(request)
         if not allowed:
-            raise _unauthorized()
+            raise unauthorized()
 
     def guarding(self, routes: Iterable[web.RouteDef]) -> list[web.RouteDef]:
         """The same routes for those whom it lets through."""
@@ -154,7 +162,7 @@ class WebhookGuard:
             doubled = has_doubled_evidence(request.headers)
             allowed = not doubled and provider.verify(evidence, secrets)
         if not allowed:
-            raise _unauthorized()
+            raise unauthorized()
 
 
 def has_doubled_evidence(headers: CIMultiDictProxy[str]) -> bool:
@@ -244,5 +252,6 @@ def _bearer_of(headers: CIMultiDictProxy[str]) -> bytes:
     return token.strip().encode("utf-8", "surrogateescape")
 
 
-def _unauthorized() -> RequestRefused:
+def unauthorized() -> RequestRefused:
+    """The one refusal: it tells nothing of why."""
     return RequestRefused(401, "unauthorized", "unauthorized")

@@ -34,7 +34,7 @@ from shared.metrics import IngestMetrics
 UNMATCHED = "unmatched"
 """The route of requests to paths that nobody serves: their own paths may hold secrets."""
 
-_OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json"})
+_OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json", "/session"})
 _OPEN_PREFIXES = ("/webhooks/", "/api/v1/queue/", "/queue/", "/static/")
 
 log: FilteringBoundLogger = structlog.get_logger()

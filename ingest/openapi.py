@@ -22,6 +22,7 @@ from shared.providers import Provider
 PATH = "/openapi.json"
 
 _JSON = "application/json"
+_FORM = "application/x-www-form-urlencoded"
 _TOKEN = "token"
 
 _REFUSALS: Mapping[int, str] = {
@@ -86,6 +87,24 @@ def _own_paths() -> dict[str, Any]:
         "/readyz": {"get": _operation("Are messages kept", {200: ready, 503: unready})},
         "/metrics": {"get": _operation("Metrics", {200: metrics})},
         PATH: {"get": _operation("This document", {200: document})},
+        "/session": _session_item(),
+    }
+
+
+def _session_item() -> dict[str, Any]:
+    """What sets the cookie that browsers show in place of the token."""
+    told: dict[int | str, Schema] = {
+        200: _answer("whether this browser may use the API", reference("Session"))
+    }
+    content = {kind: {"schema": reference("LogIn")} for kind in (_JSON, _FORM)}
+    return {
+        "post": _operation(
+            "Show the token once, and get a cookie for it",
+            {**told, **_refused(*_OF_BODIES, 401)},
+            requestBody={"required": True, "content": content},
+        ),
+        "get": _operation("Is there a cookie, or is none needed", told),
+        "delete": _operation("Forget the cookie", told),
     }
 
 

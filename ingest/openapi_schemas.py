@@ -265,6 +265,11 @@ SCHEMAS: Mapping[str, Schema] = {
             "muted_until": {"type": ["integer", "null"], "description": "ms since 1970"},
         },
     ),
+    "LogIn": {**_object(["token"], {"token": {"type": "string"}}), "additionalProperties": True},
+    "Session": _object(
+        ["logged_in"],
+        {"logged_in": {"type": "boolean"}, "expires_in_s": {"type": ["integer", "null"]}},
+    ),
     "Health": _object(
         ["status"],
         {"status": {"enum": ["ok", "degraded"]}, "message": {"type": "string"}},

@@ -20,7 +20,7 @@ from shared.settings import Settings
 from tests.support.evolution_payloads import INSTANCE, text_item, webhook
 from tests.support.ingest_server import IngestServer, MemoryAppender, serving
 
-OPEN = {"/healthz", "/readyz", "/metrics", "/openapi.json"}
+OPEN = {"/healthz", "/readyz", "/metrics", "/openapi.json", "/session"}
 PUBLIC = ("/webhooks/", "/queue/", "/static/")
 API = "/api/v1/messages"
 PATH = f"/webhooks/evolution/{quote(INSTANCE)}"
@@ -79,6 +79,7 @@ async def test_every_route_but_those_that_are_meant_to_be_open_needs_the_token(
         ("GET", "/api/v1/messages", 401),
         ("GET", "/healthz/more", 401),
         ("POST", "/healthz", 405),
+        ("PUT", "/session", 405),
         ("GET", "/webhooks/evolution", 405),
         ("POST", "/webhooks/a/b/c/d", 404),
     ],

@@ -6,7 +6,7 @@ import asyncio
 import io
 import json
 import re
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import structlog
 from aiohttp import web
+from multidict import CIMultiDictProxy
 from structlog.typing import EventDict
 from yarl import URL
 
@@ -66,7 +67,11 @@ class Answer:
 
     status: int
     body: bytes
-    headers: Mapping[str, str]
+    headers: CIMultiDictProxy[str]
+
+    def all_of(self, name: str) -> list[str]:
+        """Every header of that name."""
+        return list(self.headers.getall(name, ()))
 
     @property
     def json(self) -> Any:
