@@ -20,6 +20,7 @@ from consumer.answers import FinishAnswer, FinishCode, FinishRequest
 from consumer.attempt import Running, Say
 from consumer.conversation import Phase, State
 from consumer.finisher import Finisher
+from consumer.mute import MUTED, WITH_HUMAN
 from consumer.outcome import encode_outcome, kind_of_error
 from consumer.owner import Owner
 from consumer.retry import Decision, Finish, GiveUp, Postpone
@@ -30,6 +31,9 @@ from shared.probe import Point, reach
 
 RETRY_S = 0.1
 RETRY_MAX_S = 2.0
+
+LEFT_TO_A_PERSON = frozenset({MUTED.silence, WITH_HUMAN.silence})
+"""Outcomes that are told at info: nothing else says why these users get no answer."""
 
 log = structlog.get_logger()
 
@@ -109,7 +113,21 @@ class Settler:
             self._settled(running)
             return
         if code is FinishCode.MUTED:
-            outcome = "muted"
+            outcome = MUTED.silence
+        self._tell_finished(running, decision, outcome)
+        found = self._find(running)
+        if found is None:
+            self._settled(running)
+            return
+        owner, state = found
+        owner.memory.settle(state)
+        self._settled(running)
+        if outcome == "answered":
+            owner.load_replies()
+        else:
+            owner.wake()
+
+    def _tell_finished(self, running: Running, decision: Finish | GiveUp, outcome: str) -> None:
         window = running.window
         self._metrics.messages_finished_total.labels(outcome).inc(len(window.members))
         if outcome == "dead":
@@ -122,19 +140,16 @@ class Settler:
                 attempt=running.attempt,
                 error=kind_of_error(decision),
             )
+        elif outcome in LEFT_TO_A_PERSON:
+            log.info(
+                "window.finished",
+                window=window.id,
+                instance=window.instance,
+                user=window.user,
+                outcome=outcome,
+            )
         else:
             self._say_finished("window.finished", window=window.id, outcome=outcome)
-        found = self._find(running)
-        if found is None:
-            self._settled(running)
-            return
-        owner, state = found
-        owner.memory.settle(state)
-        self._settled(running)
-        if outcome == "answered":
-            owner.load_replies()
-        else:
-            owner.wake()
 
     async def _postpone(self, running: Running, decision: Postpone) -> None:
         while True:

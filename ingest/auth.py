@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import cast
 from urllib.parse import urlsplit
 
+import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from multidict import CIMultiDictProxy
@@ -29,6 +31,8 @@ from shared.settings import Settings
 
 OPEN_SECRET = "none"
 """Written as ``secret``: anybody may send this instance's webhooks. Warned of at start."""
+
+log: FilteringBoundLogger = structlog.get_logger()
 
 _remembered = lru_cache(maxsize=256)
 """Requests repeat a handful of header names and hosts; a stranger's others take 2 MiB at most."""
@@ -131,6 +135,16 @@ class ApiGuard:
         return web.RouteDef(route.method, route.path, check_and_handle, route.kwargs)
 
 
+class Fault(StrEnum):
+    """Why a webhook was refused: for the log alone, who sent it learns nothing."""
+
+    UNKNOWN = "the settings have no such instance: only this machine's requests are taken"
+    NO_SECRET = "no secret is set: only this machine's requests are taken, and through no proxy"
+    ANOTHER_PROVIDER = "the instance has another provider"
+    DOUBLED = "a header that may carry its proof came twice"
+    UNPROVEN = "none of the instance's secrets vouches for it"
+
+
 class WebhookGuard:
     """Lets webhooks through that their instance's secrets vouch for."""
 
@@ -148,21 +162,33 @@ class WebhookGuard:
         """
         Let the request through as one of ``instance``; None: nobody knows whose it is.
 
+        A refusal is logged with provider, instance and why, and nothing of the request.
+
         Raises:
             RequestRefused: 401, for whatever reason.
         """
-        secrets = self._secrets.get(instance or "")
-        if self._providers.get(instance or "") not in (None, provider.name):
-            allowed = False  # its secrets are to be proven in its own provider's way
-        elif not secrets:
-            allowed = is_local(request)
-        elif OPEN_SECRET in secrets:
-            allowed = True
-        else:
-            doubled = has_doubled_evidence(request.headers)
-            allowed = not doubled and provider.verify(evidence, secrets)
-        if not allowed:
+        fault = self._fault_in(request, provider, evidence, instance or "")
+        if fault is not None:
+            known = instance if instance in self._secrets else None
+            log.info(
+                "webhook.unauthorized", provider=provider.name, instance=known, means=str(fault)
+            )
             raise unauthorized()
+
+    def _fault_in(
+        self, request: web.Request, provider: Provider, evidence: WebhookRequest, instance: str
+    ) -> Fault | None:
+        secrets = self._secrets.get(instance)
+        if self._providers.get(instance) not in (None, provider.name):
+            return Fault.ANOTHER_PROVIDER  # its secrets are to be proven in its own provider's way
+        if not secrets:
+            unset = Fault.UNKNOWN if secrets is None else Fault.NO_SECRET
+            return None if is_local(request) else unset
+        if OPEN_SECRET in secrets:
+            return None
+        if has_doubled_evidence(request.headers):
+            return Fault.DOUBLED
+        return None if provider.verify(evidence, secrets) else Fault.UNPROVEN
 
 
 def has_doubled_evidence(headers: CIMultiDictProxy[str]) -> bool:

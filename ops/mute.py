@@ -10,6 +10,8 @@ from shared.errors import StartRefused
 from shared.keys import Keys, is_instance_name
 from shared.message_form import is_user
 from shared.mutes import Mutes
+from shared.on_human import mute_ms_of
+from shared.settings import load_settings
 
 
 def mute_conversation(instance: str, user: str, minutes: int) -> str:
@@ -30,18 +32,18 @@ def mute_conversation(instance: str, user: str, minutes: int) -> str:
 
 def unmute_conversation(instance: str, user: str) -> str:
     """
-    End the mute, whoever began it.
+    End the mute, whoever began it; says whether there was one.
 
     Raises:
         StartRefused: no conversation can have this name.
     """
     _check_names(instance, user)
+    human_ms = mute_ms_of(load_settings(), instance, None)
 
-    async def act(pipe: Pipe, keys: Keys) -> None:
-        await Mutes(pipe, keys).unmute(instance, user)
+    async def act(pipe: Pipe, keys: Keys) -> bool:
+        return await Mutes(pipe, keys).unmute(instance, user, human_ms)
 
-    with_store(act)
-    return "not muted"
+    return "not muted any more" if with_store(act) else "was not muted"
 
 
 def _check_names(instance: str, user: str) -> None:

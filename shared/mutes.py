@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from shared.connect import Pipe
 from shared.keys import Keys, conversation_field
-from shared.on_human import MINUTES_MAX
+from shared.on_human import MINUTES_MAX, muted_until
 from shared.scripts import load_script
 
 MUTE_MAX_MS = MINUTES_MAX * 60_000
@@ -39,9 +39,16 @@ class Mutes:
         args = (conversation_field(instance, user), mute_ms)
         return int(await self._pipe.script(load_script("mute"), keys, args))
 
-    async def unmute(self, instance: str, user: str) -> None:
-        """End the mute, also that of a person's message; a later message mutes again."""
+    async def unmute(self, instance: str, user: str, human_ms: int = 0) -> bool:
+        """
+        End the mute, also that of a person's message; a later message mutes again.
+
+        Whether it was muted: by decision, or, where a person's message mutes for ``human_ms``, by
+        one. An answer that was lost, and the call again, finds it unmuted.
+        """
         partition = self._keys.of(instance, user)
         keys = (partition.muted, partition.human(instance, user))
         args = (conversation_field(instance, user),)
-        await self._pipe.script(load_script("unmute"), keys, args)
+        now_ms, until, *flat = await self._pipe.script(load_script("unmute"), keys, args)
+        known = dict(zip(flat[::2], flat[1::2], strict=True))
+        return max(int(until), muted_until(known, human_ms)) > int(now_ms)

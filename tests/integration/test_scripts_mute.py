@@ -10,6 +10,7 @@ from shared.errors import BrokerRefused
 from shared.keys import Keys, conversation_field
 from shared.model import Memory
 from shared.mutes import Mutes
+from shared.on_human import HASH_BYTES
 from tests.support.partition_scripts import (
     ANN,
     RETENTION_MS,
@@ -63,8 +64,8 @@ async def test_the_last_decision_counts(scripts: Scripts, mutes: Mutes) -> None:
     """A shorter mute replaces a longer one; an unmute ends it, and may be repeated."""
     longer = await mutes.mute(SHOP, ANN, MUTE_MS)
     assert await mutes.mute(SHOP, ANN, 60_000) < longer
-    await mutes.unmute(SHOP, ANN)
-    await mutes.unmute(SHOP, ANN)
+    assert await mutes.unmute(SHOP, ANN)
+    assert not await mutes.unmute(SHOP, ANN)
     assert not await starts_muted(scripts)
 
 
@@ -75,6 +76,23 @@ async def test_a_mute_that_is_over_mutes_nobody(scripts: Scripts, mutes: Mutes) 
         await scripts.client.zadd(scripts.p.muted, {conversation_field(SHOP, ANN): past})
         assert await remove in (False, await scripts.client.zscore(scripts.p.muted, "shop\0bob"))
         assert await scripts.client.zscore(scripts.p.muted, conversation_field(SHOP, ANN)) is None
+
+
+async def test_an_unmute_knows_of_a_persons_message(scripts: Scripts, mutes: Mutes) -> None:
+    """It has muted for as long as its instance says; once it is unmuted, it does not any more."""
+    human, came = scripts.p.human(SHOP, ANN), await now_ms(scripts) - 30_000
+    for human_ms, was_muted in ((0, False), (20_000, False), (60_000, True)):
+        await scripts.client.hset(human, mapping={"x" * HASH_BYTES: came, "unmuted": 0})
+        assert await mutes.unmute(SHOP, ANN, human_ms) == was_muted
+        assert not await mutes.unmute(SHOP, ANN, 60_000)
+    await scripts.client.delete(human)
+
+
+async def test_a_mute_that_is_over_was_none(scripts: Scripts, mutes: Mutes) -> None:
+    """Though nobody has removed it yet."""
+    past = await now_ms(scripts) - 1
+    await scripts.client.zadd(scripts.p.muted, {conversation_field(SHOP, ANN): past})
+    assert not await mutes.unmute(SHOP, ANN)
 
 
 async def test_an_unmute_leaves_no_key_behind(scripts: Scripts, mutes: Mutes) -> None:
@@ -90,7 +108,7 @@ async def test_a_key_of_another_type_stops_no_window(scripts: Scripts, mutes: Mu
     await scripts.client.set(scripts.p.human(SHOP, ANN), "x")
     with pytest.raises(BrokerRefused):
         await mutes.mute(SHOP, ANN, MUTE_MS)
-    await mutes.unmute(SHOP, ANN)
+    assert not await mutes.unmute(SHOP, ANN, MUTE_MS)
     assert not await starts_muted(scripts)
 
 

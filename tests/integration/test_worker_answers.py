@@ -6,8 +6,10 @@ import json
 
 from structlog.testing import capture_logs
 
+from shared.mutes import Mutes
 from tests.support.deployment import deployment
 from tests.support.handler_server import Answer, HandlerServer
+from tests.support.pipes import running_pipe
 
 PROSE = "مرحباً! نحتاج إلى رقم الحجز قبل أن نكمل."
 BOOKED = {"response": PROSE, "needsDataCollection": True, "requestedFields": ["booking"]}
@@ -43,3 +45,29 @@ async def test_an_answer_without_a_reply_is_counted_and_told(redis_url: str, pre
     [told] = [line for line in lines if line["event"] == "answer.no_reply"]
     assert told["reason"] == "no reply field; fields: message"
     assert (told["log_level"], told["instance"]) == ("warning", "shop")
+
+
+async def test_a_window_that_is_left_to_a_person_is_told(redis_url: str, prefix: str) -> None:
+    """Whoever wonders at info why a user gets no answer finds the window and its outcome."""
+    async with HandlerServer() as handler:
+        changes = {"handler": handler.url, "mode": "pass_through"}
+        async with (
+            deployment(redis_url, prefix, **changes) as shop,
+            shop.worker(),
+            running_pipe(redis_url) as pipe,
+        ):
+            await Mutes(pipe, shop.keys).mute("shop", "alice", 60_000)
+            with capture_logs() as lines:
+                await shop.say("alice", "one")
+                await shop.say("bob", "one", with_human=True)
+                await shop.say("carol", "one")
+                await shop.finished()
+            assert [call.json["user"] for call in handler.calls] == ["carol"]
+    told = [line for line in lines if line["event"] == "window.finished"]
+    assert {
+        (line["user"], line["outcome"], line["log_level"]) for line in told if "user" in line
+    } == {
+        ("alice", "muted", "info"),
+        ("bob", "with_human", "info"),
+    }
+    assert [line["log_level"] for line in told if line["outcome"] == "silent"] == ["debug"]
