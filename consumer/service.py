@@ -10,6 +10,7 @@ from consumer.attempt import Say
 from consumer.worker import Worker
 from shared.connect import Pipe
 from shared.health import Health
+from shared.holdings import keep_measuring
 from shared.meta_keeper import keep_meta
 from shared.metrics import ConsumerMetrics
 from shared.preflight import Prepared
@@ -49,6 +50,7 @@ async def serve_consumer(
     works = {"pipe": pipe.run(), "watchdog": watched}
     if shown is None:
         works["survey"] = keep_surveying(Surveyor(pipe, keys), [metrics], SURVEY_S)
+        works["holdings"] = keep_measuring(pipe, keys, [metrics])
         works["meta"] = keep_meta(pipe, found, metrics)
     async with (
         in_background(**works),

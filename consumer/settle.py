@@ -26,7 +26,7 @@ from consumer.owner import Owner
 from consumer.retry import Decision, Finish, GiveUp, Postpone
 from shared.errors import BrokerRefused, BrokerUnavailable, NotConnected
 from shared.metrics import ConsumerMetrics
-from shared.model import WorkerId
+from shared.model import ClosedBy, WorkerId
 from shared.probe import Point, reach
 
 RETRY_S = 0.1
@@ -130,6 +130,8 @@ class Settler:
     def _tell_finished(self, running: Running, decision: Finish | GiveUp, outcome: str) -> None:
         window = running.window
         self._metrics.messages_finished_total.labels(outcome).inc(len(window.members))
+        if window.closed_by is ClosedBy.REPLAY:
+            self._metrics.messages_replayed_total.inc(len(window.members))
         if outcome == "dead":
             self._metrics.dead_letters_total.inc()
             log.error(

@@ -17,6 +17,7 @@ from ingest.keeping import keeping_in_redis, keeping_in_spool, what_is_wrong
 from ingest.mutes import MutesApi
 from ingest.ticketing import serving_tickets
 from shared.connect import Pipe
+from shared.holdings import keep_measuring
 from shared.keys import Keys
 from shared.meta_keeper import keep_meta
 from shared.metrics import IngestMetrics, InstanceLabels, StoreMetrics
@@ -95,9 +96,10 @@ async def serve_ingest(
         )
         shown = (metrics, *beside)
         survey = keep_surveying(surveyor, shown, SURVEY_S, tell=limited.note)
+        holdings = keep_measuring(reads, keys, shown)
         meta = _keep_meta(reads, found, shown)
         async with (
-            in_background(status=reads.run(), survey=survey, meta=meta),
+            in_background(status=reads.run(), survey=survey, holdings=holdings, meta=meta),
             listening(
                 make_runner(app, metrics), settings.host, settings.port, "INTURN_PORT"
             ) as port,

@@ -9,14 +9,19 @@ provider and closed sets, never a user.
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-
-from shared.counting import Counter, Histogram
 from shared.model import ClosedBy
+from shared.store_metrics import CONTENT_TYPE, UNKNOWN, StoreMetrics
 
-CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
-"""The ``Content-Type`` of what ``render`` returns; every Prometheus knows this version."""
+__all__ = [
+    "ANSWERS_WITHOUT_REPLY",
+    "CONTENT_TYPE",
+    "OTHER",
+    "UNKNOWN",
+    "ConsumerMetrics",
+    "IngestMetrics",
+    "InstanceLabels",
+    "StoreMetrics",
+]
 
 OTHER = "other"
 """The label of every instance beyond ``METRICS_INSTANCES``."""
@@ -27,9 +32,6 @@ ANSWERS_WITHOUT_REPLY = (
 )
 """On both services: ingest calls handlers, too, where ``ON_OUTAGE`` says so."""
 
-_PREFIX = "inturn_"
-_UNKNOWN = float("nan")
-
 # An append is one round trip on a local network: under 1 ms when idle, 2 s at the outage limit.
 _APPEND_BUCKETS = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.25, 1.0, 2.0)
 _BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -37,7 +39,6 @@ _BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 _LATENESS_BUCKETS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 _HANDLER_BUCKETS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 _REQUEST_BUCKETS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.064, 0.25, 1.0, 2.0, 10.0, 60.0)
-_LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 6.0)
 _TAKEOVER_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 _TICKET_BUCKETS = (
@@ -55,6 +56,8 @@ _TICKET_BUCKETS = (
 )
 
 _FENCED_CALLS = ("partition", "renew", "start", "postpone", "finish", "send")
+_OUTCOMES = ("answered", "silent", "muted", "with_human", "dead")
+_HELD = ("no_channel", "refused", "loop_limit", "ambiguous")
 _AUDIT_FINDINGS = (
     "own_record",
     "foreign_record",
@@ -84,55 +87,6 @@ class InstanceLabels:
             return OTHER
         self._names.add(instance)
         return instance
-
-
-class StoreMetrics:
-    """
-    What Redis holds, and how well the loop turns: on both services.
-
-    Ingest exports these too, for with every consumer dead nobody else could tell. The three
-    about the store are NaN until they were measured for the first time: unknown is not zero.
-    """
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        self.oldest_unfinished_seconds = self._gauge(
-            "oldest_unfinished_seconds", "age of the oldest message that is not finished, 0 if none"
-        )
-        self.backlog_messages = self._gauge(
-            "backlog_messages", "messages that are in Redis and not finished"
-        )
-        self.partitions_without_owner = self._gauge(
-            "partitions_without_owner", "partitions whose lease nobody holds"
-        )
-        for unmeasured in (
-            self.oldest_unfinished_seconds,
-            self.backlog_messages,
-            self.partitions_without_owner,
-        ):
-            unmeasured.set(_UNKNOWN)
-        self.data_lost_total = self._counter(
-            "data_lost_total", "times that everything in Redis was found to be gone"
-        )
-        self.loop_lag_seconds = self._histogram(
-            "loop_lag_seconds", "how late the event loop ran a timer", _LAG_BUCKETS
-        )
-
-    def render(self) -> bytes:
-        """Everything in Prometheus's text format; serve it as ``CONTENT_TYPE``."""
-        return generate_latest(self.registry)
-
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(_PREFIX + name, text, labels, registry=self.registry)
-
-    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(_PREFIX + name, text, labels, registry=self.registry)
-
-    def _histogram(
-        self, name: str, text: str, buckets: tuple[float, ...], *labels: str
-    ) -> Histogram:
-        return Histogram(_PREFIX + name, text, labels, registry=self.registry, buckets=buckets)
 
 
 class IngestMetrics(StoreMetrics):
@@ -170,6 +124,8 @@ class IngestMetrics(StoreMetrics):
         self.append_failures_total = self._counter(
             "append_failures_total", "appends without an answer, or not durable enough", "reason"
         )
+        for reason in ("unavailable", "not_durable"):
+            self.append_failures_total.labels(reason=reason)
         self._count_spool()
         self._count_tickets()
 
@@ -205,6 +161,8 @@ class IngestMetrics(StoreMetrics):
         self.direct_handled_total = self._counter(
             "direct_handled_total", "messages handled while Redis was away", "outcome"
         )
+        for outcome in ("answered", "sent", "silent", "failed"):
+            self.direct_handled_total.labels(outcome=outcome)
         self.answers_without_reply_total = self._counter(*ANSWERS_WITHOUT_REPLY)
         self.direct_replies_sent_total = self._counter(
             "direct_replies_sent_total", "replies to them that a provider took", "provider"
@@ -233,8 +191,8 @@ class ConsumerMetrics(StoreMetrics):
         self.windows_closed_total = self._counter(
             "windows_closed_total", "windows closed", "reason"
         )
-        for reason in ClosedBy:
-            self.windows_closed_total.labels(reason=reason.value)
+        for closed_by in ClosedBy:
+            self.windows_closed_total.labels(reason=closed_by.value)
         self.window_lateness_seconds = self._histogram(
             "window_lateness_seconds", "from a window's due time to its start", _LATENESS_BUCKETS
         )
@@ -244,8 +202,15 @@ class ConsumerMetrics(StoreMetrics):
         self.attempts_postponed_total = self._counter(
             "attempts_postponed_total", "attempts put off, to be made again", "reason"
         )
+        for reason in ("retry", "unavailable", "given_back"):
+            self.attempts_postponed_total.labels(reason=reason)
         self.messages_finished_total = self._counter(
             "messages_finished_total", "messages whose window is finished", "outcome"
+        )
+        for outcome in _OUTCOMES:
+            self.messages_finished_total.labels(outcome)
+        self.messages_replayed_total = self._counter(
+            "messages_replayed_total", "of the finished ones, those of a window given up before"
         )
         self.answers_without_reply_total = self._counter(*ANSWERS_WITHOUT_REPLY)
         self.dead_letters_total = self._counter("dead_letters_total", "windows given up")
@@ -257,6 +222,8 @@ class ConsumerMetrics(StoreMetrics):
         self.replies_held_total = self._counter(
             "replies_held_total", "replies kept instead of sent", "reason"
         )
+        for reason in _HELD:
+            self.replies_held_total.labels(reason=reason)
         self.replies_undecided = self._gauge(
             "replies_undecided", "replies that wait for a person here, held or refused", "state"
         )

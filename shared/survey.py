@@ -19,10 +19,8 @@ from structlog.typing import FilteringBoundLogger
 from shared.connect import Pipe
 from shared.errors import InturnError
 from shared.keys import Keys, PartitionKeys
-from shared.metrics import StoreMetrics
+from shared.metrics import UNKNOWN, StoreMetrics
 from shared.unfinished import Unfinished
-
-_UNKNOWN = float("nan")
 
 log: FilteringBoundLogger = structlog.get_logger()
 
@@ -148,7 +146,8 @@ async def survey_store(pipe: Pipe, keys: Keys) -> StoreSurvey:
 
 async def count_kept(pipe: Pipe, keys: Keys) -> Kept:
     """
-    Count replies and dead letters; no gauge needs them every few seconds.
+    Count replies and dead letters: two commands where there never was any, else more with each
+    partition.
 
     Raises:
         BrokerUnavailable: no answer.
@@ -204,11 +203,13 @@ def _show(metrics: Sequence[StoreMetrics], survey: StoreSurvey) -> None:
 
 def _show_unknown(metrics: Sequence[StoreMetrics]) -> None:
     for shown in metrics:
-        shown.backlog_messages.set(_UNKNOWN)
-        shown.oldest_unfinished_seconds.set(_UNKNOWN)
-        shown.partitions_without_owner.set(_UNKNOWN)
+        shown.backlog_messages.set(UNKNOWN)
+        shown.oldest_unfinished_seconds.set(UNKNOWN)
+        shown.partitions_without_owner.set(UNKNOWN)
 
 
 async def _total_length(pipe: Pipe, streams: Sequence[str]) -> int:
+    if not await pipe.call("EXISTS", *streams):
+        return 0
     lengths = await asyncio.gather(*(pipe.call("XLEN", stream) for stream in streams))
     return sum(lengths)

@@ -247,7 +247,7 @@ async def test_a_dead_window_can_be_replayed(redis_url: str, prefix: str) -> Non
         deployment(
             redis_url, prefix, handler=server.url, max_messages=2, max_wait_ms=60_000
         ) as shop,
-        shop.worker(),
+        shop.worker() as worker,
     ):
         await shop.say("alice", "are you", "open?")
         await shop.finished()
@@ -268,6 +268,10 @@ async def test_a_dead_window_can_be_replayed(redis_url: str, prefix: str) -> Non
         assert await shop.dead_letters() == []
         assert (await shop.letters.replay(letter_id)).code is ReplayCode.GONE
         assert await shop.backlog() == 0
+        # what is counted twice is known: three messages were accepted
+        assert worker.count("messages_finished_total", outcome="dead") == 2
+        assert worker.count("messages_finished_total", outcome="answered") == 3
+        assert worker.count("messages_replayed_total") == 2
 
 
 async def test_a_replay_that_fails_is_dead_again(redis_url: str, prefix: str) -> None:

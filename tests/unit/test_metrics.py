@@ -19,6 +19,10 @@ ON_BOTH = {
     "inturn_backlog_messages",
     "inturn_partitions_without_owner",
     "inturn_loop_lag_seconds",
+    "inturn_dead_letters_kept",
+    "inturn_replies_unsent",
+    "inturn_redis_memory_used_bytes",
+    "inturn_redis_memory_max_bytes",
 }
 INGEST = ON_BOTH | {
     "inturn_messages_accepted_total",
@@ -99,6 +103,8 @@ def test_what_was_never_measured_is_not_zero() -> None:
 
     assert b"inturn_backlog_messages NaN" in text
     assert b"inturn_partitions_without_owner NaN" in text
+    assert b"inturn_dead_letters_kept NaN" in text
+    assert b"inturn_redis_memory_used_bytes NaN" in text
 
 
 def test_every_reason_to_close_a_window_is_there_from_the_start() -> None:
@@ -117,6 +123,12 @@ def test_what_should_never_happen_is_counted_from_zero() -> None:
         assert f'inturn_audits_failed_total{{reason="{finding}"}} 0.0' in text
     for call in ("partition", "renew", "start", "postpone", "finish", "send"):
         assert f'inturn_fenced_total{{call="{call}"}} 0.0' in text
+    for reason in ("no_channel", "refused", "loop_limit", "ambiguous"):
+        assert f'inturn_replies_held_total{{reason="{reason}"}} 0.0' in text
+    for reason in ("retry", "unavailable", "given_back"):
+        assert f'inturn_attempts_postponed_total{{reason="{reason}"}} 0.0' in text
+    for outcome in ("answered", "silent", "muted", "with_human", "dead"):
+        assert f'inturn_messages_finished_total{{outcome="{outcome}"}} 0.0' in text
 
 
 def test_instance_labels_are_bounded() -> None:

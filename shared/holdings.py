@@ -1,0 +1,56 @@
+"""
+What Redis holds that nobody works on, and how full it is: shown by both services.
+
+Seldom, for it moves slowly, and while nobody writes inturn should cost Redis next to nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from shared.connect import Pipe
+from shared.errors import InturnError
+from shared.keys import Keys
+from shared.metrics import UNKNOWN, StoreMetrics
+from shared.server_info import ServerInfo
+from shared.survey import count_kept
+
+MEASURE_S = 30.0
+
+
+async def keep_measuring(
+    pipe: Pipe, keys: Keys, metrics: Sequence[StoreMetrics], interval_s: float = MEASURE_S
+) -> None:
+    """
+    Set the gauges of all ``metrics`` every ``interval_s``, until cancelled.
+
+    While Redis does not tell they are NaN; the survey beside this tells of an outage in the log.
+    """
+    while True:
+        try:
+            await _measure(pipe, keys, metrics)
+        except InturnError:
+            _show_unknown(metrics)
+        await asyncio.sleep(interval_s)
+
+
+async def _measure(pipe: Pipe, keys: Keys, metrics: Sequence[StoreMetrics]) -> None:
+    kept, raw = await asyncio.gather(count_kept(pipe, keys), pipe.call("INFO", "memory"))
+    memory = ServerInfo.parse(raw)
+    for shown in metrics:
+        shown.dead_letters_kept.set(kept.dead_letters)
+        shown.replies_unsent.set(kept.replies)
+        shown.redis_memory_used_bytes.set(memory.number("used_memory"))
+        shown.redis_memory_max_bytes.set(memory.number("maxmemory"))
+
+
+def _show_unknown(metrics: Sequence[StoreMetrics]) -> None:
+    for shown in metrics:
+        for gauge in (
+            shown.dead_letters_kept,
+            shown.replies_unsent,
+            shown.redis_memory_used_bytes,
+            shown.redis_memory_max_bytes,
+        ):
+            gauge.set(UNKNOWN)
