@@ -1,0 +1,135 @@
+"""The rules under ``promtool``, and a real Prometheus that scrapes real services."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from shared.counting import Counter
+from shared.metrics import ConsumerMetrics, IngestMetrics, InstanceLabels, StoreMetrics
+from tests.support.deploy_files import DEPLOY, copy_with_mistake, run_check
+from tests.support.prometheus_server import PrometheusServer
+from tests.support.service_process import ServiceProcess
+from tests.support.tools import require_tool
+from tests.support.waiting import eventually
+
+RULES = DEPLOY / "prometheus"
+
+
+@pytest.fixture
+def promtool() -> str:
+    """Comes with Debian's Prometheus."""
+    return require_tool("promtool", "prometheus")
+
+
+@pytest.mark.parametrize(
+    "metrics", [IngestMetrics(InstanceLabels(9)), ConsumerMetrics()], ids=["ingest", "consumer"]
+)
+def test_metrics_follow_the_conventions(promtool: str, metrics: StoreMetrics) -> None:
+    """Names, units, types and help texts are as Prometheus's own linter wants them."""
+    assert run_check(promtool, "check", "metrics", stdin=metrics.render()) == (0, "")
+
+
+def test_a_metric_against_the_conventions_is_found(promtool: str) -> None:
+    """The linter sees a counter in milliseconds."""
+    metrics = ConsumerMetrics()
+    Counter("inturn_time_milliseconds_total", "a time", registry=metrics.registry)
+
+    code, said = run_check(promtool, "check", "metrics", stdin=metrics.render())
+
+    assert code != 0
+    assert "inturn_time_milliseconds" in said
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        ("check", "config", "prometheus.yml"),
+        ("check", "rules", "recording.yml", "alerts.yml"),
+        ("test", "rules", "rules_test.yml"),
+    ],
+    ids=" ".join,
+)
+def test_rules_hold(promtool: str, check: tuple[str, ...]) -> None:
+    """Configuration and rules are read, and fire in the cases of ``rules_test.yml`` alone."""
+    files = [RULES / word if word.endswith(".yml") else word for word in check]
+    code, said = run_check(promtool, *files)
+    assert code == 0, said
+
+
+@pytest.mark.parametrize(
+    "file, right, wrong",
+    [
+        (
+            "alerts.yml",
+            "inturn:partitions_without_owner > 0",
+            "inturn:partitions_without_owner > 9",
+        ),
+        ("recording.yml", "- inturn:messages_settled:increase1h", "+ inturn:messages_in_hand"),
+        ("recording.yml", "max(inturn_backlog_messages)", "sum(inturn_backlog_messages)"),
+        ("alerts.yml", "humanizeDuration }}", "humaniseDuration }}"),
+    ],
+)
+def test_a_mistake_in_the_rules_is_found(
+    promtool: str, tmp_path: Path, file: str, right: str, wrong: str
+) -> None:
+    """A limit, a sign, sums of what every process tells, a misspelt function: none goes through."""
+    rules = copy_with_mistake("prometheus", tmp_path, file, right, wrong)
+    code, _ = run_check(promtool, "check", "rules", rules / "recording.yml", rules / "alerts.yml")
+    if code == 0:
+        code, _ = run_check(promtool, "test", "rules", rules / "rules_test.yml")
+    assert code != 0
+
+
+async def test_prometheus_reads_what_the_services_count(
+    redis_url: str, prefix: str, tmp_path: Path
+) -> None:
+    """
+    Three messages of two accounts, one window each: accepted, in hand and finished are read back
+    from a Prometheus with the shipped rules, whose every rule can be evaluated; nothing is lost.
+    """
+    settings = {"redis_url": redis_url, "prefix": prefix, "max_wait_ms": 300, "lease_ms": 2500}
+    async with (
+        ServiceProcess("ingest", tmp_path, settings) as ingest,
+        ServiceProcess("consumer", tmp_path, settings) as consumer,
+        PrometheusServer(
+            tmp_path,
+            {
+                "inturn-ingest": [f"127.0.0.1:{ingest.port}"],
+                "inturn-consumer": [f"127.0.0.1:{consumer.port}"],
+            },
+        ) as prometheus,
+    ):
+        await prometheus.becomes('count(up{job=~"inturn-.+"} == 1)', 2)
+        await post_messages(ingest.url, [("shop", "ana"), ("shop", "bea"), ("desk", "ana")])
+
+        await prometheus.becomes("sum(inturn_messages_accepted_total)", 3)
+        await prometheus.becomes('sum(inturn_messages_finished_total{outcome="answered"})', 3)
+        shop = 'inturn_messages_accepted_total{exported_instance="shop", provider="api"}'
+        assert await prometheus.value(shop) == 2
+        await prometheus.becomes("sum(process:inturn_messages_finished:total)", 3)
+        for gauge in ("backlog_messages", "dead_letters_kept", "redis_memory_used_bytes"):
+            assert len(await prometheus.ask(f"inturn_{gauge} >= 0")) == 2, gauge
+        assert await prometheus.value("inturn:messages_in_hand >= 0") is not None
+        assert (await prometheus.value("inturn:messages_lost:increase1h") or 0) <= 0
+        await eventually(lambda: all_are_evaluated(prometheus), "every rule evaluated")
+
+
+async def all_are_evaluated(prometheus: PrometheusServer) -> bool:
+    """Whether every shipped rule has been, without an error."""
+    rules = await prometheus.rules()
+    failed = [rule["lastError"] for rule in rules if rule["health"] == "err"]
+    assert not failed, failed
+    return len(rules) > 30 and all(rule["health"] == "ok" for rule in rules)
+
+
+async def post_messages(url: str, whose: list[tuple[str, str]]) -> None:
+    """One message each."""
+    messages = [{"instance": name, "user": user, "text": "hello"} for name, user in whose]
+    async with (
+        aiohttp.ClientSession(raise_for_status=True) as session,
+        session.post(f"{url}/api/v1/messages", json={"messages": messages}),
+    ):
+        pass

@@ -1,0 +1,19 @@
+"""Programs that only some checks need: ``promtool``, ``prometheus``, ``systemd-analyze``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+
+def require_tool(name: str, package: str) -> str:
+    """The path of a program; skip where it is not installed, fail in CI, which installs it."""
+    found = shutil.which(name)
+    if found is not None:
+        return found
+    reason = f"{name} is missing: apt-get install {package}"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
