@@ -1,0 +1,340 @@
+"""Tickets in Redis: what is refused whole, what is kept and for how long, who is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import date, timedelta, timezone
+from typing import Any
+
+import pytest
+from redis.crc import key_slot
+
+from shared.connect import Pipe
+from shared.errors import BrokerRefused, RequestRefused
+from shared.keys import ClinicKeys
+from shared.scripts import load_script
+from shared.tickets import Gap, Status, Tickets
+from shared.tickets.store import DAYS_KEPT, EVENTS_KEPT
+from tests.support.pipes import running_pipe
+
+CLINIC = "north-wing"
+
+
+@pytest.fixture
+def tickets(pipe: Pipe, prefix: str) -> Tickets:
+    """Open to all clinics, without a limit."""
+    return Tickets(pipe, prefix)
+
+
+@pytest.fixture
+def of(prefix: str) -> ClinicKeys:
+    """The keys of the clinic."""
+    return ClinicKeys.of(prefix, CLINIC)
+
+
+async def dump(client: Any, prefix: str) -> dict[bytes, Any]:
+    """Everything under the prefix."""
+    return {key: await client.dump(key) async for key in client.scan_iter(f"{prefix}:*")}
+
+
+async def enter_many(tickets: Tickets, count: int, clinic: str = CLINIC) -> list[int]:
+    """The numbers of so many users who come at once, over one connection."""
+    calls = [tickets.enter(clinic, f"user {number}") for number in range(count)]
+    return [entered.number for entered in await asyncio.gather(*calls)]
+
+
+async def test_many_at_once_get_a_number_each(redis_url: str, prefix: str) -> None:
+    """Five hundred over five connections: 1 to 500, each once."""
+    async with (
+        running_pipe(redis_url) as a,
+        running_pipe(redis_url) as b,
+        running_pipe(redis_url) as c,
+    ):
+        doors = [Tickets(pipe, prefix) for pipe in (a, b, c)]
+        calls = [doors[n % 3].enter(CLINIC, f"user {n}") for n in range(500)]
+        numbers = [entered.number for entered in await asyncio.gather(*calls)]
+    assert sorted(numbers) == list(range(1, 501))
+
+
+async def test_all_keys_of_a_clinic_are_in_one_slot(
+    tickets: Tickets, redis_client: Any, prefix: str
+) -> None:
+    """Also where its name holds braces, colons and other letters; and clinics do not mix."""
+    names = ["a}b{c:d", "عيادة النور", "a", "a:queue", "%7D", "x" * 128]
+    for name in names:
+        await tickets.enter(name, "ann", "key")
+        await tickets.done(name)
+        await tickets.reset(name)
+        await tickets.enter(name, "ann", "key")
+        slots = {key_slot(key.encode()) for key in keys_of(prefix, name)}
+        assert len(slots) == 1
+    assert len({key for name in names for key in keys_of(prefix, name)}) == 6 * len(names)
+    found = [key.decode() async for key in redis_client.scan_iter(f"{prefix}:*")]
+    assert sorted(found) == sorted(key for name in names for key in keys_of(prefix, name))
+
+
+def keys_of(prefix: str, clinic: str) -> list[str]:
+    """All of them."""
+    of = ClinicKeys.of(prefix, clinic)
+    return [getattr(of, name) for name in ClinicKeys.__slots__]
+
+
+@pytest.mark.parametrize("clinic", ["", "x" * 129, "a\nb", "a\0"])
+async def test_a_clinic_needs_a_name(tickets: Tickets, clinic: str) -> None:
+    """Whatever is asked of it."""
+    for call in (
+        tickets.enter(clinic, "ann"),
+        tickets.status(clinic),
+        tickets.done(clinic),
+        tickets.reset(clinic),
+        tickets.days(clinic),
+        tickets.snapshot(clinic),
+        tickets.events_since(clinic, "0-0"),
+    ):
+        with pytest.raises(RequestRefused, match="clinic") as caught:
+            await call
+        assert caught.value.status == 400
+
+
+async def test_only_listed_clinics_where_they_are_listed(pipe: Pipe, prefix: str) -> None:
+    """An unlisted one is unknown, also to who only asks."""
+    tickets = Tickets(pipe, prefix, clinics=[CLINIC])
+    assert (await tickets.enter(CLINIC, "ann")).number == 1
+    for call in (tickets.enter("other", "ann"), tickets.status("other"), tickets.done("other")):
+        with pytest.raises(RequestRefused) as caught:
+            await call
+        assert (caught.value.status, caught.value.code) == (404, "unknown_clinic")
+
+
+@pytest.mark.parametrize("user", ["", "  ", "a\tb", "x" * 257, "x" * 10_000])
+async def test_a_user_needs_a_name(tickets: Tickets, user: str) -> None:
+    """And nothing is written for one without."""
+    with pytest.raises(RequestRefused, match="user") as caught:
+        await tickets.enter(CLINIC, user)
+    assert caught.value.status == 400
+    assert (await tickets.status(CLINIC)).last == 0
+
+
+async def test_who_waits_may_be_limited(pipe: Pipe, prefix: str) -> None:
+    """Those who are called make room; who waits already keeps their number."""
+    tickets = Tickets(pipe, prefix, waiting_max=2)
+    for user in ("ann", "bob"):
+        await tickets.enter(CLINIC, user)
+    with pytest.raises(RequestRefused) as caught:
+        await tickets.enter(CLINIC, "cid", "key")
+    assert (caught.value.status, caught.value.code) == (409, "queue_full")
+    assert (await tickets.enter(CLINIC, "ann")).already
+    await tickets.done(CLINIC)
+    entered = await tickets.enter(CLINIC, "cid", "key")
+    assert (entered.number, entered.already) == (3, False)
+
+
+async def test_looking_leaves_nothing_behind(
+    tickets: Tickets, redis_client: Any, prefix: str
+) -> None:
+    """Names are made up by whoever asks."""
+    assert await tickets.status(CLINIC) == Status(clinic=CLINIC)
+    assert (await tickets.snapshot(CLINIC)).event_id == "0-0"
+    assert await tickets.days(CLINIC) == []
+    assert await tickets.events_since(CLINIC, "0-0") == []
+    await tickets.done(CLINIC)
+    assert await dump(redis_client, prefix) == {}
+
+
+async def test_sums_are_of_redis_times(tickets: Tickets, redis_client: Any, of: ClinicKeys) -> None:
+    """From entering to the call, and from the call to the end, in seconds."""
+    for user in ("ann", "bob", "cid"):
+        await tickets.enter(CLINIC, user)
+    # as if they had come 90 s, and the first had been called 60 s ago
+    for number in (1, 2, 3):
+        row = (await redis_client.hget(of.tickets, str(number))).decode().split()
+        await redis_client.hset(of.tickets, str(number), f"{int(row[0]) - 90_000} 0 0 {row[3]}")
+    first = await tickets.done(CLINIC)
+    assert first.waited_ms is not None
+    assert 90_000 <= first.waited_ms < 100_000
+    row = (await redis_client.hget(of.tickets, "1")).decode().split()
+    await redis_client.hset(of.tickets, "1", f"{row[0]} {int(row[1]) - 60_000} 0 ann")
+    status = (await tickets.done(CLINIC)).status
+    average_s = status.average_service_s
+    assert average_s is not None
+    assert 60 <= average_s < 70
+    assert status.estimated_wait_s == pytest.approx(2 * average_s)
+    assert (await tickets.status(CLINIC)).average_service_s == average_s
+    entered, called, served, user = (await redis_client.hget(of.tickets, "1")).decode().split()
+    assert int(entered) < int(called) < int(served)
+    assert user == "ann"
+    await tickets.reset(CLINIC)
+    (day,) = await tickets.days(CLINIC)
+    assert day.average_service_s == average_s
+    assert day.average_wait_s is not None
+    assert 90 <= day.average_wait_s < 100
+    assert (day.served, day.unserved) == (2, 1)
+
+
+async def test_a_day_has_the_date_on_which_it_began(
+    pipe: Pipe, prefix: str, of: ClinicKeys
+) -> None:
+    """In the time zone that is set; who resets next morning ends the day before."""
+    began_ms = 1_767_225_600_000 - 30 * 60_000  # 2025-12-31T23:30Z
+    await pipe.call("RPUSH", of.days, f"{began_ms} {began_ms + 40_000_000} 7 5 4 8000 50000")
+    east = Tickets(pipe, prefix, zone=timezone(timedelta(hours=1)))
+    utc = Tickets(pipe, prefix)
+    ((in_utc,), (in_east,)) = await utc.days(CLINIC), await east.days(CLINIC)
+    assert (in_utc.date, in_east.date) == (date(2025, 12, 31), date(2026, 1, 1))
+    assert in_utc.face() == {
+        "date": "2025-12-31",
+        "began_at": began_ms,
+        "ended_at": began_ms + 40_000_000,
+        "last": 7,
+        "served": 5,
+        "unserved": 2,
+        "average_service_s": 2.0,
+        "average_wait_s": 10.0,
+    }
+
+
+async def test_a_day_begins_with_its_first_user(tickets: Tickets) -> None:
+    """Not with the reset before it."""
+    await tickets.enter(CLINIC, "ann")
+    await tickets.reset(CLINIC)
+    await tickets.enter(CLINIC, "ann")
+    await tickets.done(CLINIC)
+    await tickets.reset(CLINIC)
+    first, second = await tickets.days(CLINIC)
+    events = await tickets.events_since(CLINIC, "0-0")
+    assert not isinstance(events, Gap)
+    assert [first.began_ms, first.ended_ms, second.began_ms] == [e.at_ms for e in events[:3]]
+    assert (first.served, first.unserved, second.served, second.unserved) == (0, 1, 1, 0)
+    assert second.average_service_s is None, "the last one was not finished by done"
+
+
+async def test_so_many_days_are_kept(tickets: Tickets, pipe: Pipe, of: ClinicKeys) -> None:
+    """The newest ones."""
+    for number in range(DAYS_KEPT):
+        await pipe.call("RPUSH", of.days, f"{number} {number} 1 1 1 1 1")
+    await tickets.enter(CLINIC, "ann")
+    await tickets.reset(CLINIC)
+    days = await tickets.days(CLINIC)
+    assert len(days) == DAYS_KEPT
+    assert days[0].began_ms == 1
+    assert days[-1].began_ms > DAYS_KEPT
+
+
+async def test_a_reset_forgets_who_was_there(
+    tickets: Tickets, redis_client: Any, prefix: str
+) -> None:
+    """No user is left anywhere, and none was ever in an event."""
+    await tickets.enter(CLINIC, "planted-user", "planted-key")
+    await tickets.done(CLINIC)
+    events = await tickets.events_since(CLINIC, "0-0")
+    assert "planted" not in repr(events)
+    await tickets.reset(CLINIC)
+    left = await dump(redis_client, prefix)
+    assert len(left) == 3, "queue, days and events"
+    assert b"planted" not in b"".join(left.values())
+
+
+async def test_events_are_kept_to_a_bound_and_a_gap_is_told(
+    tickets: Tickets, redis_client: Any, of: ClinicKeys
+) -> None:
+    """Whoever comes back too late, or with an id that never was, hears of it."""
+    await tickets.enter(CLINIC, "first")
+    first = await tickets.snapshot(CLINIC)
+    assert await tickets.events_since(CLINIC, first.event_id) == []
+    await enter_many(tickets, EVENTS_KEPT + 500)
+    assert EVENTS_KEPT <= await redis_client.xlen(of.events) < EVENTS_KEPT + 200
+    assert await tickets.events_since(CLINIC, first.event_id) == Gap()
+    assert await tickets.events_since(CLINIC, "0-0") == Gap()
+    ((oldest, _),) = await redis_client.xrange(of.events, count=1)
+    page = await tickets.events_since(CLINIC, oldest.decode(), count=10)
+    assert not isinstance(page, Gap)
+    assert len(page) == 10
+    now = await tickets.snapshot(CLINIC)
+    later = f"{int(now.event_id.split('-')[0]) + 60_000}-0"
+    for unknown in (later, "", "0", "x", "1-1", "-", "+", "99999999999999999999-0", "1-1-1"):
+        assert await tickets.events_since(CLINIC, unknown) == Gap()
+
+
+async def test_each_change_is_told_once_on_the_channel(tickets: Tickets, redis_client: Any) -> None:
+    """With the clinic's name; what changes nothing is not told."""
+    listener = redis_client.pubsub(ignore_subscribe_messages=True)
+    await listener.subscribe(tickets.channel)
+    await tickets.enter(CLINIC, "ann")
+    await tickets.enter(CLINIC, "ann")
+    await tickets.status(CLINIC, "ann")
+    await tickets.done(CLINIC)
+    await tickets.done(CLINIC, "key")
+    await tickets.done(CLINIC, "key")
+    await tickets.done(CLINIC)
+    await tickets.reset(CLINIC)
+    await tickets.reset(CLINIC)
+    await tickets.enter("end", "ann")
+    told: list[bytes] = []
+    async with asyncio.timeout(20):
+        while b"end" not in told:
+            if message := await listener.get_message(timeout=1):
+                told.append(message["data"])
+    await listener.aclose()
+    events = await tickets.events_since(CLINIC, "0-0")
+    assert not isinstance(events, Gap)
+    assert told == [CLINIC.encode()] * len(events) + [b"end"]
+    assert [event.change for event in events] == ["entered", "done", "done", "reset"]
+
+
+@pytest.mark.parametrize("broken", ClinicKeys.__slots__)
+async def test_a_key_of_another_type_stops_a_script_whole(
+    tickets: Tickets, redis_client: Any, prefix: str, of: ClinicKeys, broken: str
+) -> None:
+    """Nothing is written by halves: no number lost, nobody skipped, no day counted twice."""
+    for user in ("ann", "bob"):
+        await tickets.enter(CLINIC, user, user)
+    await tickets.done(CLINIC)
+    await redis_client.delete(getattr(of, broken))
+    await redis_client.set(getattr(of, broken), "somebody else's")
+    goes_on = {
+        "enter": {"days"},
+        "done": {"numbers", "days"},
+        "reset": {"tickets", "numbers"},  # it only removes them
+    }
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
+        "enter": lambda: tickets.enter(CLINIC, "cid", "key"),
+        "done": lambda: tickets.done(CLINIC, "key"),
+        "reset": lambda: tickets.reset(CLINIC, "key"),
+    }
+    for verb, call in calls.items():
+        if broken in goes_on[verb]:
+            await call()
+            continue
+        before = await dump(redis_client, prefix)
+        with pytest.raises(BrokerRefused, match="WRONGTYPE"):
+            await call()
+        assert await dump(redis_client, prefix) == before
+
+
+async def test_what_is_known_is_written_again(tickets: Tickets, redis_client: Any) -> None:
+    """WAIT counts from a connection's last write: an answer without one would promise too much."""
+    await tickets.enter(CLINIC, "ann", "key")
+    await tickets.done(CLINIC, "key")
+    await tickets.reset(CLINIC, "key")
+    await tickets.enter(CLINIC, "ann", "key")
+    for call in (
+        lambda: tickets.enter(CLINIC, "ann"),
+        lambda: tickets.enter(CLINIC, "ann", "key"),
+        lambda: tickets.reset(CLINIC, "key"),
+        lambda: tickets.done(CLINIC, "other"),
+        lambda: tickets.done(CLINIC, "other"),
+    ):
+        before = (await redis_client.info("persistence"))["rdb_changes_since_last_save"]
+        await call()
+        assert (await redis_client.info("persistence"))["rdb_changes_since_last_save"] > before
+
+
+async def test_a_script_that_redis_forgot_runs_once(tickets: Tickets, pipe: Pipe) -> None:
+    """After SCRIPT FLUSH it is sent again as text, and only then executed."""
+    assert (await tickets.enter(CLINIC, "ann")).number == 1
+    await pipe.call("SCRIPT", "FLUSH")
+    assert (await tickets.enter(CLINIC, "bob")).number == 2
+    await pipe.call("SCRIPT", "FLUSH")
+    assert (await tickets.done(CLINIC)).status.serving == 1
+    assert load_script("ticket_done").sha
