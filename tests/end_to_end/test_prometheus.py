@@ -11,6 +11,7 @@ from shared.counting import Counter
 from shared.metrics import ConsumerMetrics, IngestMetrics, InstanceLabels, StoreMetrics
 from tests.support.deploy_files import DEPLOY, copy_with_mistake, run_check
 from tests.support.prometheus_server import PrometheusServer
+from tests.support.series import dashboard_expressions
 from tests.support.service_process import ServiceProcess
 from tests.support.tools import require_tool
 from tests.support.waiting import eventually
@@ -88,7 +89,8 @@ async def test_prometheus_reads_what_the_services_count(
 ) -> None:
     """
     Three messages of two accounts, one window each: accepted, in hand and finished are read back
-    from a Prometheus with the shipped rules, whose every rule can be evaluated; nothing is lost.
+    from a Prometheus with the shipped rules. It can evaluate every rule, and whatever the dashboard
+    asks for; nothing is lost.
     """
     settings = {"redis_url": redis_url, "prefix": prefix, "max_wait_ms": 300, "lease_ms": 2500}
     async with (
@@ -115,6 +117,8 @@ async def test_prometheus_reads_what_the_services_count(
         assert await prometheus.value("inturn:messages_in_hand >= 0") is not None
         assert (await prometheus.value("inturn:messages_lost:increase1h") or 0) <= 0
         await eventually(lambda: all_are_evaluated(prometheus), "every rule evaluated")
+        for expression in dashboard_expressions():
+            await prometheus.ask(expression.replace("$__rate_interval", "1m"))
 
 
 async def all_are_evaluated(prometheus: PrometheusServer) -> bool:
