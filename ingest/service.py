@@ -106,6 +106,7 @@ async def serve_ingest(
         ):
             on_ready(port)
             await stop.wait()
+            tickets.end_streams()
 
 
 async def _keep_meta(

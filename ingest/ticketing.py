@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from aiohttp import web
 
+from ingest.connections import connection_limit, open_files_limit
+from ingest.events import EventsApi
+from ingest.hub import Hub, Times, open_hub
 from ingest.ticket_counts import TicketCounts
 from ingest.tickets import TicketsApi
 from shared.connect import Pipe
 from shared.durability import Durability
 from shared.metrics import IngestMetrics
+from shared.notices import Notices
 from shared.service import in_background
 from shared.settings import Settings
 from shared.tickets import Tickets
@@ -25,10 +29,14 @@ LOOK_S = 15.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TicketRoutes:
-    """Those for whoever comes to a clinic, and those for who has the token."""
+    """
+    Those for whoever comes to a clinic, and those for who has the token. ``end_streams`` ends at
+    once what would else stay open for minutes.
+    """
 
     open: list[web.RouteDef]
     staff: list[web.RouteDef]
+    end_streams: Callable[[], None]
 
 
 @asynccontextmanager
@@ -45,5 +53,33 @@ async def serving_tickets(
     tickets = Tickets.for_settings(settings, writes, reads=reads)
     counts = TicketCounts(tickets, metrics, settings.metrics_instances)
     api = TicketsApi(tickets, counts)
-    async with in_background(tickets=writes.run(), queues=counts.keep_looking(LOOK_S)):
-        yield TicketRoutes(open=api.open_routes(), staff=api.staff_routes())
+    # Streams hold connections for minutes: half of all stay free for webhooks, whatever is set.
+    most = min(settings.ticket_listeners_max, connection_limit(open_files_limit()) // 2)
+    async with (
+        in_background(tickets=writes.run(), queues=counts.keep_looking(LOOK_S)),
+        telling_changes(tickets, redis_url, metrics) as hub,
+    ):
+        yield TicketRoutes(
+            open=[*api.open_routes(), *EventsApi(tickets, hub, most).routes()],
+            staff=api.staff_routes(),
+            end_streams=hub.close,
+        )
+
+
+@asynccontextmanager
+async def telling_changes(
+    tickets: Tickets, redis_url: str, metrics: IngestMetrics, times: Times | None = None
+) -> AsyncIterator[Hub]:
+    """A hub that hears of changes, as long as the block."""
+    async with open_hub(tickets, metrics, times) as hub:
+        notices = Notices(
+            redis_url,
+            tickets.channel,
+            timeout_ms=TIMEOUT_MS,
+            name="notices",
+            wanted=hub.has_listeners,
+            on_notice=hub.notice,
+            on_begin=hub.look_again,
+        )
+        async with in_background(notices=notices.run()):
+            yield hub

@@ -140,6 +140,10 @@ class IngestMetrics(StoreMetrics):
         self.ticket_wait_seconds = self._histogram(
             "ticket_wait_seconds", "from a user's number to its call", _TICKET_BUCKETS, "clinic"
         )
+        self.ticket_listeners = self._gauge("ticket_listeners", "open event streams of queues")
+        self.ticket_listeners_dropped_total = self._counter(
+            "ticket_listeners_dropped_total", "event streams cut, for they were not read"
+        )
 
     def _count_spool(self) -> None:
         self.spool_messages = self._gauge(

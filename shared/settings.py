@@ -152,6 +152,7 @@ class Settings(ModelSettings, BaseSettings):
 
     ticket_clinics: ClinicNames = Field(default_factory=tuple)
     ticket_waiting_max: int = Field(0, ge=0)
+    ticket_listeners_max: int = Field(2000, ge=0)
     ticket_timezone: ZoneName = "UTC"
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"

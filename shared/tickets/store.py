@@ -164,6 +164,21 @@ class Tickets:
         events = [_event(clinic, *row) for row in (rows[:count] if is_first else rows[1:])]
         return Gap() if is_first and events and events[0].seq != 1 else events
 
+    async def event(self, clinic: str, event_id: str) -> Event | None:
+        """One event; None where there is none of this id, or it is not kept any more."""
+        of = self._keys(clinic)
+        if not is_event_id(event_id):
+            return None
+        rows = await self._reads.call("XRANGE", of.events, event_id, event_id)
+        return _event(clinic, *rows[0]) if rows else None
+
+    def check_clinic(self, clinic: str) -> None:
+        """
+        Raises:
+            RequestRefused: 404 ``unknown_clinic``, 400 ``invalid_field`` of a name that is none.
+        """
+        self._keys(clinic)
+
     def _keys(self, clinic: str) -> ClinicKeys:
         if not is_instance_name(clinic):
             claim = "clinic must have 1 to 128 characters, no control characters"
