@@ -192,6 +192,8 @@ def import_function(reference: str) -> Function:
         found: Any = importlib.import_module(module_name)
     except _FAILURES as error:
         detail = f"{type(error).__name__}: {error}"
+        if isinstance(error, ModuleNotFoundError) and error.name == module_name.partition(".")[0]:
+            detail += f"; is {error.name}.py in {here}, where inturn was started?"
         raise ValueError(f"cannot import module {module_name}: {detail}") from error
     for name in path.split("."):
         if not hasattr(found, name):

@@ -68,7 +68,10 @@ def test_each_kind_has_a_setting(setting: str, kind: type) -> None:
         ("python:json:no_such", "module json has no no_such"),
         ("python:json:__name__", "__name__ of module json is not a function"),
         ("python:..json:dumps", "cannot import module ..json"),
-        ("python:no_such_module_here.f", "cannot import module no_such_module_here"),
+        (
+            "python:no_such_module_here.f",
+            f"is no_such_module_here.py in {Path.cwd()}, where inturn",
+        ),
         ("python:os:getcwdb.no", "module os has no getcwdb.no"),
         ("python:os.path:commonpath.x", "module os.path has no commonpath.x"),
         ("python:operator:add", "add of module operator must take one argument, the window"),

@@ -278,6 +278,7 @@ def test_a_module_that_does_not_import_ends_the_start(
     (line,) = refused.value.problems
     assert line.startswith("INTURN_HANDLER: cannot import module my_broken_bot: ")
     assert problem in line
+    assert "where inturn was started" not in line
 
 
 @pytest.mark.parametrize("after_ms", ["5000", 0.5, float("nan"), True])
