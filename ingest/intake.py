@@ -6,12 +6,14 @@ import logging
 from collections.abc import Callable, Sequence
 
 import structlog
+from msgspec.structs import replace
 from structlog.typing import FilteringBoundLogger
 
 from ingest.accepted import Accepted, Appender
 from shared.errors import RequestRefused
 from shared.metrics import IngestMetrics
 from shared.model import Message
+from shared.traceparent import trace_in
 
 MESSAGES_MAX = 1000
 """Messages in one request, for most: a batch that Redis executes in a few milliseconds."""
@@ -39,16 +41,23 @@ class Intake:
         self._say = say or (log.debug if log.is_enabled_for(logging.DEBUG) else None)
 
     async def take(
-        self, messages: Sequence[Message], at_most: int = MESSAGES_MAX
+        self,
+        messages: Sequence[Message],
+        at_most: int = MESSAGES_MAX,
+        traceparent: str | None = None,
     ) -> list[Accepted]:
         """
         Keep all of ``messages``. Returns when they are kept, in their order.
+
+        ``traceparent`` is the header of the request that brought them.
 
         Raises:
             RequestRefused: 413, more than ``at_most``.
             BrokerUnavailable, BrokerRefused: not all are kept; the sender must send again.
         """
         refuse_too_many(messages, at_most)
+        if traceparent is not None and (trace := trace_in(traceparent)) is not None:
+            messages = [replace(message, trace=trace) for message in messages]
         if len(messages) <= MESSAGES_MAX:
             return await self._take_batch(messages)
         kept: list[Accepted] = []

@@ -12,6 +12,7 @@ from ingest.intake import Intake, refuse_too_many
 from shared.message_form import read_messages
 from shared.payload import parse_json
 from shared.settings import Settings
+from shared.traceparent import HEADER
 
 
 class MessagesApi:
@@ -48,5 +49,5 @@ class MessagesApi:
                 received_at=self._now_ms(),
                 media_inline_bytes=self._media_inline_bytes,
             )
-            kept = await self._intake.take(messages)
+            kept = await self._intake.take(messages, traceparent=request.headers.get(HEADER))
         return json_answer({"accepted": kept}, 202)

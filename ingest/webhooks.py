@@ -29,6 +29,7 @@ from shared.keys import is_instance_name
 from shared.metrics import IngestMetrics
 from shared.providers import Parsed, ParseOptions, Provider, WebhookRequest
 from shared.settings import Settings
+from shared.traceparent import HEADER
 
 _NO_QUERY: MultiDictProxy[str] = MultiDictProxy(MultiDict())
 """Of nearly every request: taking its URL apart to find no query is spared."""
@@ -150,7 +151,8 @@ class Webhooks:
             connection, payload = self._verified(request, provider, evidence, path_instance)
             recipients = to or Recipients(path_instance or connection, provider, self._settings)
             parsed = provider.parse(payload, self._options(evidence, recipients))
-            kept = await self._intake.take(parsed.messages, provider.messages_max)
+            traceparent = request.headers.get(HEADER)
+            kept = await self._intake.take(parsed.messages, provider.messages_max, traceparent)
         ignored = await self._count_ignored(provider.name, connection, parsed)
         if provider.acknowledgement is not None:
             return plain_answer(provider.acknowledgement)

@@ -96,6 +96,7 @@ class Message(Struct, frozen=True, gc=False):
     provider's own address for an answer, opaque to everything but that provider. ``group`` is
     None in a direct chat. ``connection`` is what it came through, where the settings do not name
     the instance. ``with_human``: a person has the conversation, so it is kept and not answered.
+    ``trace`` is that of the request that brought it, as ``shared.traceparent`` reads it.
     """
 
     instance: str
@@ -113,6 +114,7 @@ class Message(Struct, frozen=True, gc=False):
     connection: str | None = None
     group: Group | None = None
     with_human: bool = False
+    trace: str | None = None
     raw: Any = None
 
 

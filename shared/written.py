@@ -44,6 +44,7 @@ class MessageBody(Written, omit_defaults=True):
     connection: str | None = None
     group: Group | None = None
     with_human: bool = False
+    trace: str | None = None
     raw: Raw = NO_RAW
 
 

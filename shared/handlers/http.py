@@ -34,9 +34,9 @@ from shared.handlers.answer_path import AnswerPath
 from shared.handlers.http_options import HttpOptions
 from shared.handlers.replies import Answer, read_body
 from shared.handlers.signature import signature_headers
-from shared.handlers.traceparent import traceparent_of
 from shared.model import Rejected, Result, Retry, Silence, Unavailable
 from shared.retry_after import retry_after_ms
+from shared.traceparent import HEADER, traceparent_of
 
 COPIED_BYTES = 64 * 1024
 """
@@ -149,7 +149,8 @@ class HttpHandler:
     def _headers(self, call: Call, body: bytes) -> CIMultiDict[str]:
         headers, window_id = self._base_headers.copy(), call.window.id
         headers["webhook-id"] = headers["Idempotency-Key"] = window_id
-        headers["traceparent"] = traceparent_of(window_id, call.attempt)
+        traces = [entry.message.trace for entry in call.window.members]
+        headers[HEADER] = traceparent_of(window_id, call.attempt, traces)
         if self._key is not None:
             headers.update(signature_headers(self._key, window_id, int(time.time()), body))
         return headers

@@ -64,6 +64,7 @@ messages = st.builds(
     name=maybe_text,
     reply_to=maybe_text,
     provider=maybe_text,
+    trace=maybe_text,
     raw=st.none() | json_values,
 )
 
