@@ -121,6 +121,7 @@ def probes(key: str) -> list[Command]:
         ("RPUSH", items, "a"),
         ("LTRIM", items, -1, -1),
         ("LRANGE", items, 0, -1),
+        ("LLEN", items),
         ("SADD", names, "a"),
         ("SMEMBERS", names),
         ("SSCAN", names, 0),
@@ -147,7 +148,9 @@ def probes(key: str) -> list[Command]:
         ("EXISTS", number),
         ("PEXPIREAT", number, int(time.time() * 1000) + PROBE_TTL_MS),
         *(("PEXPIRE", name, PROBE_TTL_MS) for name in made),
+        ("UNLINK", number),
         ("DEL", *made),
+        ("PUBLISH", f"{key}:6", ""),
     ]
 
 

@@ -89,7 +89,14 @@ def test_denied_commands_are_named(
 ) -> None:
     """A user without scripts and without INFO learns which rights are missing, and no more."""
     commands = ["+@all", "-eval", "-info", "-config"]
-    client.acl_setuser("narrow", enabled=True, nopass=True, keys=["inturn:*"], commands=commands)
+    client.acl_setuser(
+        "narrow",
+        enabled=True,
+        nopass=True,
+        keys=["inturn:*"],
+        channels=["inturn:*"],
+        commands=commands,
+    )
     shell.setenv("INTURN_REDIS_URL", f"{server.url}?username=narrow&password=x")
     result, points = failing()
     assert result.exit_code == 1
