@@ -18,7 +18,6 @@ from msgspec.json import Decoder
 
 from bench.drain import WINDOW, stored_messages
 from bench.report import Report
-from consumer.window import freeze
 from shared.handlers import Call, call_to_dict
 from shared.keys import GROUP, Keys, conversation_field, conversation_hash
 from shared.model import (
@@ -33,6 +32,7 @@ from shared.model import (
 )
 from shared.record import encode_extent
 from shared.scripts import load_script
+from shared.window import freeze
 from shared.wire import decode_message, encode_message
 from shared.written import EntryBody
 

@@ -1,10 +1,11 @@
 """
 How much of what users wrote a worker holds in memory, and where the rest is.
 
-Cutting and starting need of an entry only its id and whose it is. So beyond a budget an owner
-keeps entries *bare*: what the user wrote stays in the stream, where it stands anyway until the
-window is finished, and is fetched when the window starts. Reading, watermark and order know
-nothing of it: neither a flood nor an open window of huge entries ever stops a read.
+Cutting and starting need of an entry only its id, whose it is, and what it matched when it was
+read. So beyond a budget an owner keeps entries *bare*: what the user wrote stays in the stream,
+where it stands anyway until the window is finished, and is fetched when the window starts. Reading,
+watermark and order know nothing of it: neither a flood nor an open window of huge entries ever
+stops a read.
 
 A worker's memory is then bounded by what ``HELD_BYTES`` and ``HAND_BYTES`` say, by one answer of
 Redis (``PAGE_BYTES``), and by some 400 bytes for each bare entry: at most ``READ_AHEAD`` per
@@ -95,6 +96,7 @@ def strip(entry: Entry, neighbour: Entry | None = None) -> Entry:
         replayed=replayed,
         size_bytes=entry.size_bytes,
         is_bare=True,
+        matched=entry.matched,
     )
 
 

@@ -9,9 +9,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from consumer.bodies import size_bytes
-from consumer.window import Cut, Rules, freeze
 from shared.model import ClosedBy, Conversation, Entry, EntryId, Window
 from shared.record import Record
+from shared.window import Cut, Rules, freeze
 
 BEFORE_ALL = EntryId(0, 0)
 

@@ -15,9 +15,9 @@ from consumer.conversation import Phase, State, StreamMemory, window_of
 from consumer.places import Places
 from consumer.startable import Startable
 from consumer.timers import Timers
-from consumer.window import RulesOf, extend_cut, first_cut
 from shared.model import ClosedBy, Conversation, Entry, EntryId, Window
 from shared.record import Record
+from shared.window import RulesOf, extend_cut, first_cut, match_entries
 
 
 class Memory:
@@ -73,7 +73,7 @@ class Memory:
         are_newest = entries[0].id > stream.newest
         stream.newest = max(stream.newest, entries[-1].id)
         states, gathers = self.states, Phase.OPEN
-        for entry in entries:
+        for entry in match_entries(instance, entries, self._rules_of):
             conversation = (instance, entry.message.user)
             state = states.get(conversation)
             if state is None:

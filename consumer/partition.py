@@ -26,10 +26,10 @@ from consumer.reader import Reader
 from consumer.sender import PartitionSender
 from consumer.store import PartitionStore
 from consumer.takeover import judge, rebuild_memory
-from consumer.window import RulesOf
 from shared.errors import BrokerRefused, BrokerUnavailable, Fenced
 from shared.metrics import ConsumerMetrics
 from shared.model import Conversation, Entry, WorkerId
+from shared.window import RulesOf
 
 IDLE_S = 600.0
 """An idle partition turns this often; that its bell is silent is looked at by ``silence``."""

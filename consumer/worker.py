@@ -38,7 +38,6 @@ from consumer.sends import Sends, SendSettings, open_session
 from consumer.silence import keep_looking
 from consumer.store import PartitionStore
 from consumer.sweep import Sweeper
-from consumer.window import rules_for
 from shared.connect import BLOCK_MS, BLOCK_SLACK_MS, Pipe
 from shared.durability import Durability, Level
 from shared.errors import BrokerRefused, BrokerUnavailable
@@ -48,6 +47,7 @@ from shared.metrics import ConsumerMetrics
 from shared.model import Entry
 from shared.on_human import mute_ms_of, mutes_anywhere
 from shared.settings import Settings
+from shared.window import rules_for
 
 COMMAND_TIMEOUT_MS = 5000
 """How long an answer of Redis is waited for, but for the keeper's: a quarter of the lease."""

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
     field_validator,
     model_validator,
 )
+from pydantic_settings import NoDecode
 from typing_extensions import Annotated, Self
 
 from shared.handlers.answer_path import parse_answer_path
@@ -26,6 +28,7 @@ from shared.handlers.kinds import handler_kind
 from shared.handlers.place import Place, not_for
 from shared.http_url import check_http_url
 from shared.on_human import parse_mute_ms
+from shared.patterns import PATTERNS_MAX, check_pattern, read_list
 from shared.reference import follow_reference
 
 if TYPE_CHECKING:
@@ -87,6 +90,12 @@ HandlerHeaders = dict[
 ]
 HandlerName = Annotated[str, AfterValidator(_check_handler)]
 HumanPolicy = Annotated[str, AfterValidator(_check_on_human)]
+PatternList = Annotated[
+    tuple[Annotated[str, AfterValidator(check_pattern)], ...],
+    Field(max_length=PATTERNS_MAX),
+    BeforeValidator(read_list),
+    NoDecode,
+]
 ProviderName = Annotated[str, AfterValidator(_check_provider)]
 
 
@@ -97,6 +106,8 @@ class WindowSettings(BaseModel):
     max_messages: int | None = Field(None, ge=1, le=1000)
     quiet_ms: int | None = Field(None, ge=0)
     mode: Literal["window", "pass_through"] | None = None
+    bypass: PatternList | None = None
+    flush: PatternList | None = None
 
 
 class ProviderSettings(BaseModel):

@@ -45,7 +45,12 @@ class Kind(StrEnum):
 
 
 class ClosedBy(StrEnum):
-    """Why a window closed; also the label ``reason`` of ``inturn_windows_closed_total``."""
+    """
+    Why a window closed; also the label ``reason`` of ``inturn_windows_closed_total``.
+
+    ``FLUSH``: its last message asked for it, or what came behind is a window by itself. ``BYPASS``:
+    its only message asked to be handled alone, or was handled while Redis was away.
+    """
 
     MAX_WAIT = "max_wait"
     MAX_MESSAGES = "max_messages"
@@ -139,9 +144,9 @@ class Entry(Struct, frozen=True, kw_only=True, gc=False):
     A message's record in a stream.
 
     An entry of a replay carries the dead window whole in ``replayed``; ``message`` is then its
-    first member. ``size_bytes`` is what its value takes in the stream; 0: not known. Of one that
-    ``is_bare`` only id, size, conversation, connection and replay are true: the rest stands in the
-    stream.
+    first member. ``size_bytes`` is what its value takes in the stream; 0: not known. ``matched``:
+    BYPASS or FLUSH, which of its instance's patterns the message matches. Of one that ``is_bare``
+    only these, id, conversation and connection are true: the rest stands in the stream.
     """
 
     id: EntryId
@@ -149,6 +154,7 @@ class Entry(Struct, frozen=True, kw_only=True, gc=False):
     replayed: Window | None = None
     size_bytes: int = 0
     is_bare: bool = False
+    matched: ClosedBy | None = None
 
 
 class Window(Struct, frozen=True, kw_only=True, gc=False):

@@ -45,6 +45,7 @@ from shared.instance_settings import (
     HumanPolicy,
     InstanceSettings,
     ModelSettings,
+    PatternList,
     Secret,
 )
 from shared.instances import behind_their_connections
@@ -113,6 +114,8 @@ class Settings(ModelSettings, BaseSettings):
     quiet_ms: Ms = 0
     grace_ms: Ms = 2000
     mode: Literal["window", "pass_through"] = "window"
+    bypass: PatternList = ()
+    flush: PatternList = ()
 
     handler: HandlerName = "echo"
     handler_secret: FollowedSecret | None = None

@@ -10,16 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from math import inf
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 
 class Raw(NamedTuple):
-    """One entry of one user, as it stands in the stream."""
+    """
+    One entry of one user, as it stands in the stream.
+
+    ``asks``: its text is known to match a pattern, and to ask for that; empty: for nothing.
+    """
 
     ms: int
     seq: int
     message_id: str
     is_replay: bool = False
+    asks: Literal["", "bypass", "flush"] = ""
 
 
 class NaiveRules(Protocol):
@@ -70,20 +75,27 @@ def _windows(
 def _may_be_one_window(run: tuple[Raw, ...], rules: NaiveRules) -> bool:
     if len(run) == 1:
         return True
-    stands_alone = rules.pass_through or any(entry.is_replay for entry in run)
+    alone = any(entry.is_replay or entry.asks == "bypass" for entry in run)
+    ended = any(entry.asks == "flush" for entry in run[:-1])
     too_late = any(entry.ms >= run[0].ms + rules.max_wait_ms for entry in run)
     broken_off = rules.quiet_ms > 0 and any(b.ms >= a.ms + rules.quiet_ms for a, b in pairwise(run))
-    return not (stands_alone or too_late or broken_off or len(run) > rules.max_messages)
+    forbidden = rules.pass_through or alone or ended or too_late or broken_off
+    return not (forbidden or len(run) > rules.max_messages)
 
 
 def _end_of(members: tuple[Raw, ...], following: Raw | None, rules: NaiveRules) -> tuple[str, int]:
     first, last = members[0], members[-1]
-    if first.is_replay or rules.pass_through:
-        return ("replay" if first.is_replay else "pass_through"), first.ms
+    if first.is_replay:
+        return "replay", first.ms
+    if last.asks:
+        return last.asks, last.ms
+    if rules.pass_through:
+        return "pass_through", first.ms
     if len(members) == rules.max_messages:
         return "max_messages", last.ms
     limit_ms = first.ms + rules.max_wait_ms
     due_ms = min(limit_ms, last.ms + rules.quiet_ms) if rules.quiet_ms else limit_ms
-    if following is not None and following.is_replay and following.ms < due_ms:
+    comes_alone = following is not None and (following.is_replay or following.asks == "bypass")
+    if following is not None and comes_alone and following.ms < due_ms:
         return "flush", following.ms
     return ("quiet" if due_ms < limit_ms else "max_wait"), due_ms

@@ -10,19 +10,20 @@ what moves on meanwhile is met further down. Nothing is written, and no worker i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from shared.connect import Pipe
 from shared.keys import Keys
-from shared.model import EntryId
+from shared.model import Entry, EntryId
 from shared.on_human import mute_ms_of
 from shared.record import Record
 from shared.settings import Settings
-from shared.trace.due import Waits, waits_of
 from shared.trace.evidence import REPLY_ENDS, Evidence, JournalRow, OutboxFound
 from shared.trace.locate import MESSAGES_MAX, locate_conversation, locate_message
 from shared.trace.search import Search
 from shared.trace.whereabouts import ConversationTrace, MessageTrace
+from shared.window import Rules, match_entries, rules_for
 from shared.wire import OutboxReply
 
 
@@ -100,12 +101,12 @@ class Trace:
         return Evidence(
             now_ms=now_ms,
             muted_until=muted,
-            waits=self._waits(instance, connection),
+            rules=self._rules(instance, connection),
             instance=instance,
             user=user,
             partition=self._keys.of(instance, user).number,
             seen=seen,
-            entries=entries,
+            entries=self._matched(instance, entries),
             scanned_to=scanned_to,
             last_read=last_read,
             record=record,
@@ -118,9 +119,16 @@ class Trace:
         settings = self._settings
         return 0 if settings is None else mute_ms_of(settings, instance, connection)
 
-    def _waits(self, instance: str, connection: str | None) -> Waits | None:
+    def _rules(self, instance: str, connection: str | None) -> Rules | None:
+        """Those of now; a window that was opened under others may end otherwise."""
         settings = self._settings
-        return None if settings is None else waits_of(settings, instance, connection)
+        return None if settings is None else rules_for(settings, instance, connection)
+
+    def _matched(self, instance: str, entries: Mapping[EntryId, Entry]) -> dict[EntryId, Entry]:
+        found: Sequence[Entry] = list(entries.values())
+        if self._settings is not None:
+            found = match_entries(instance, found, partial(rules_for, self._settings))
+        return {entry.id: entry for entry in found}
 
     async def _with_records(
         self, search: Search, replies: Mapping[EntryId, OutboxReply]

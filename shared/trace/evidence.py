@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from shared.keys import message_hash
 from shared.model import Entry, EntryId, WindowId, window_id
 from shared.record import Failure, Record, SendRecord, decode_failures
-from shared.trace.due import Waits
+from shared.window import Rules
 from shared.wire import DeadLetter, OutboxReply
 
 REPLY_ENDS = ("sent", "kept", "discarded")
@@ -80,7 +80,7 @@ class Evidence:
     ``seen``: hashed message id -> entry id, from dedupe. ``entries``: the user's, unfinished;
     those up to ``scanned_to`` (None: the stream's end) are all there. ``last_read``: what the
     workers have read up to. ``journal`` is oldest first. ``dead``: by the dead letter's id.
-    ``waits``: what shapes the user's windows, where that is known.
+    ``rules``: what shapes the user's windows, where that is known; the entries are matched then.
     """
 
     instance: str
@@ -96,7 +96,7 @@ class Evidence:
     journal: tuple[JournalRow, ...]
     now_ms: int = 0
     muted_until: int | None = None
-    waits: Waits | None = None
+    rules: Rules | None = None
 
     def carriers(self, entry_id: EntryId) -> list[EntryId]:
         """The entry and the replays that hand it over again, newest first."""

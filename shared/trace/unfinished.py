@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from shared.model import EntryId, window_id
-from shared.trace.due import next_window
 from shared.trace.evidence import Evidence
 from shared.trace.whereabouts import WindowState, WindowTrace
+from shared.window import first_cut
 
 
 def first_unstarted(evidence: Evidence) -> EntryId | None:
@@ -39,16 +39,17 @@ def _in_hand(evidence: Evidence) -> WindowTrace | None:
 
 def _next(evidence: Evidence) -> WindowTrace | None:
     first = first_unstarted(evidence)
-    if first is None or evidence.waits is None:
+    if first is None or evidence.rules is None:
         return None
     entries = [entry for entry_id, entry in sorted(evidence.entries.items()) if entry_id >= first]
-    size, due_ms = next_window(entries, evidence.waits)
+    cut = first_cut(entries, evidence.rules)
+    size = len(entries) if cut.size is None else cut.size
     replayed = entries[0].replayed
     opened = window_id(evidence.instance, evidence.user, first)
     return WindowTrace(
         window_id=opened if replayed is None else replayed.id,
-        state=WindowState.OPEN if due_ms > evidence.now_ms else WindowState.CLOSED,
+        state=WindowState.CLOSED if cut.closes_at(evidence.now_ms) else WindowState.OPEN,
         opened_at=first.ms if replayed is None else replayed.opened_at,
         messages=size if replayed is None else len(replayed.entries),
-        due_at=due_ms,
+        due_at=cut.due_ms,
     )

@@ -185,6 +185,26 @@ async def test_one_window_of_a_user_at_a_time_and_others_beside_it(
     ]
 
 
+async def test_patterns_change_nothing_here(
+    server: RedisServer, keys: Keys, tmp_path: Path, handler: HandlerServer
+) -> None:
+    """Every message is alone and at once anyway, and its reason says so."""
+    settings = Settings(handler=handler.url, flush=("that's all",), bypass=("/*",))
+    async with spooling(server.url, keys, tmp_path, direct=settings) as made:
+        server.kill()
+        for number, text in enumerate(["two rolls", "that's all", "/stop"]):
+            await made.appender.append([message(number, text=text)])
+            await handled(made, number)
+        server.start()
+        await made.online()
+    assert [(call.json["text"], call.json["closed_by"]) for call in handler.calls] == [
+        ("two rolls", ClosedBy.BYPASS),
+        ("that's all", ClosedBy.BYPASS),
+        ("/stop", ClosedBy.BYPASS),
+    ]
+    assert await stored(server.url, keys) == []
+
+
 async def test_an_instances_places_hold_here_too(
     server: RedisServer, keys: Keys, tmp_path: Path, handler: HandlerServer
 ) -> None:

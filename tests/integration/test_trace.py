@@ -294,3 +294,19 @@ async def test_windows_that_are_not_finished_are_told(
     assert (gathering.state, gathering.messages) == (WindowState.OPEN, 2)
     assert gathering.due_at == entries[1].ms + 60_000
     assert gathering.window_id == window_id(INSTANCE, USER, entries[1])
+
+
+async def test_a_window_that_a_message_closed_is_told_as_closed(
+    journey: Journey, pipe: Pipe, keys: Keys
+) -> None:
+    """A stop word ends it, a command ends it before itself: due then, and not in a minute."""
+    entries = await journey.say("m1", "m2", "m3")
+    await journey.read()
+    word = ("secret m2",)
+    for patterns, count in ((Settings(flush=word), 2), (Settings(bypass=word), 1)):
+        settings = patterns.model_copy(update={"max_wait_ms": 60_000})
+        (window,) = (
+            await Trace(pipe, keys, settings=settings).conversation(INSTANCE, USER)
+        ).windows
+        told = (window.state, window.messages, window.due_at)
+        assert told == (WindowState.CLOSED, count, entries[1].ms)

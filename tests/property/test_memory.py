@@ -9,7 +9,7 @@ from typing_extensions import override
 from shared.model import Conversation, EntryId, WorkerId
 from shared.wire import encode_message, encode_replay
 from tests.support.handover import HandoverMachine, make_message
-from tests.support.histories import START_MS, dead_window
+from tests.support.histories import START_MS, Asks, dead_window
 from tests.support.partition_model import ModelPartition, ModelStore
 
 
@@ -25,8 +25,8 @@ class MemoryMachine(HandoverMachine):
         return ModelStore(self.partition, worker)
 
     @override
-    async def append(self, conversation: Conversation, number: int) -> EntryId:
-        value = encode_message(make_message(conversation, number))
+    async def append(self, conversation: Conversation, number: int, asks: Asks) -> EntryId:
+        value = encode_message(make_message(conversation, number, asks))
         return self.partition.append(conversation[0], value)
 
     @override

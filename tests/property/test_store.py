@@ -22,7 +22,7 @@ from shared.scripts import load_script
 from shared.unfinished import Unfinished
 from shared.wire import encode_replay
 from tests.support.handover import HandoverMachine, make_message
-from tests.support.histories import dead_window
+from tests.support.histories import Asks, dead_window
 from tests.support.partition_scripts import APPENDED, DUPLICATE, append_answer, append_call
 
 LEASE_MS = 60_000
@@ -50,8 +50,8 @@ class StoreMachine(HandoverMachine):
         return PartitionStore(self.pipe, self.p, worker)
 
     @override
-    async def append(self, conversation: Conversation, number: int) -> EntryId:
-        call = append_call(self.p, [make_message(conversation, number)])
+    async def append(self, conversation: Conversation, number: int, asks: Asks) -> EntryId:
+        call = append_call(self.p, [make_message(conversation, number, asks)])
         answers = [await self.pipe.script(load_script("append"), *call) for _ in range(2)]
         first, again = (append_answer(answer) for (answer,) in answers)
         assert isinstance(first, tuple)

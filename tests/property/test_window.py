@@ -5,16 +5,27 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
-from consumer.window import Rules, first_cut
 from ops.chaos.cutter import NaiveWindow, Raw, cut_naively
-from shared.model import ClosedBy, EntryId, Window, window_id
-from shared.trace.due import Waits, next_window
-from tests.support.histories import INSTANCE, START_MS, USER, entries_of, histories, rules
+from shared.model import ClosedBy, EntryId, Kind, Window, window_id
+from shared.window import Rules, first_cut, match_entries
+from tests.support.histories import (
+    BYPASS,
+    FLUSH,
+    INSTANCE,
+    START_MS,
+    USER,
+    Asks,
+    entries_of,
+    histories,
+    rules,
+)
 from tests.support.whole_cut import cut_windows
 
 FOREVER_MS = 2 * START_MS
@@ -40,7 +51,7 @@ def history_of(*offsets_ms: int) -> list[Raw]:
 
 def cut(history: Sequence[Raw], of: Rules, watermark_ms: int = FOREVER_MS) -> list[Window]:
     """All closed windows."""
-    return cut_windows(entries_of(history), of, watermark_ms)[0]
+    return cut_windows(entries_of(history, of), of, watermark_ms)[0]
 
 
 @st.composite
@@ -66,7 +77,7 @@ def test_windows_are_those_of_the_naive_cutter(case: tuple[Rules, list[Raw], int
 def test_windows_partition_the_entries_in_order(case: tuple[Rules, list[Raw], int]) -> None:
     """Every entry is in one window or still open, none changes place, and ids are unique."""
     of, history, watermark_ms = case
-    entries = entries_of(history)
+    entries = entries_of(history, of)
     windows, rest = cut_windows(entries, of, watermark_ms)
     assert [entry for window in windows for entry in window.entries] + rest == entries
     assert all(window.entries for window in windows)
@@ -84,7 +95,7 @@ def test_what_was_cut_early_is_never_cut_otherwise(
 ) -> None:
     """From any part of the stream, at any watermark it allows, the same windows come first."""
     of, history, _ = case
-    entries = entries_of(history)
+    entries = entries_of(history, of)
     whole, _ = cut_windows(entries, of, FOREVER_MS)
     read = data.draw(st.integers(1, len(entries)))
     unread_from_ms = entries[read].id.ms if read < len(entries) else FOREVER_MS
@@ -96,13 +107,31 @@ def test_what_was_cut_early_is_never_cut_otherwise(
 
 @settings(max_examples=500, deadline=None)
 @given(case=cases())
+def test_what_asks_for_its_window_gets_it_at_once(case: tuple[Rules, list[Raw], int]) -> None:
+    """What bypasses is alone, what flushes comes last; neither waits, however far was read."""
+    of, history, _ = case
+    entries = entries_of(history, of)
+    for at, (raw, entry) in enumerate(zip(history, entries, strict=True)):
+        if raw.is_replay or not raw.asks:
+            continue
+        window = cut_windows(entries[: at + 1], of, watermark_ms=0)[0][-1]
+        assert window.entries[-1] == entry
+        assert (window.closed_by.value, window.closed_at) == (raw.asks, entry.id.ms)
+        assert raw.asks == "flush" or len(window.entries) == 1
+    for window in cut_windows(entries, of, FOREVER_MS)[0]:
+        asking = [at for at, one in enumerate(window.entries) if one.matched is not None]
+        assert asking in ([], [len(window.entries) - 1])
+
+
+@settings(max_examples=500, deadline=None)
+@given(case=cases())
 def test_later_messages_neither_shorten_nor_lengthen_the_wait(
     case: tuple[Rules, list[Raw], int],
 ) -> None:
     """While quiet is off, a window that is not filled up is due ``max_wait_ms`` after its first."""
     of, history, _ = case
     steady = Rules(max_wait_ms=of.max_wait_ms, max_messages=1000, quiet_ms=0, grace_ms=0)
-    entries = entries_of([raw._replace(is_replay=False) for raw in history])
+    entries = entries_of([raw._replace(is_replay=False) for raw in history], steady)
     due = {first_cut(entries[:read], steady).due_ms for read in range(1, len(entries) + 1)}
     assert due == {entries[0].id.ms + of.max_wait_ms}
     for window in cut_windows(entries, steady, FOREVER_MS)[0]:
@@ -116,7 +145,7 @@ def test_a_window_is_closed_as_soon_as_nothing_can_join(
 ) -> None:
     """One ms before its due time the last window is open, at its due time it is closed."""
     of, history, _ = case
-    entries = entries_of(history)
+    entries = entries_of(history, of)
     last = cut_windows(entries, of, FOREVER_MS)[0][-1]
     if last.closed_by not in (ClosedBy.MAX_WAIT, ClosedBy.QUIET):
         return
@@ -149,7 +178,7 @@ def test_entry_past_the_due_time_closes_whatever_the_watermark() -> None:
 
 def test_fifth_message_closes_at_once_and_the_sixth_opens_the_next() -> None:
     """A full window waits for nothing, and is closed at its last message's time."""
-    windows, rest = cut_windows(entries_of(history_of(0, 1, 2, 3, 4, 5)), DEFAULTS, 0)
+    windows, rest = cut_windows(entries_of(history_of(0, 1, 2, 3, 4, 5), DEFAULTS), DEFAULTS, 0)
     assert [len(w.entries) for w in windows] == [5]
     assert (windows[0].closed_by, windows[0].closed_at) == (
         ClosedBy.MAX_MESSAGES,
@@ -181,7 +210,7 @@ def test_replay_flushes_the_open_window_and_keeps_its_old_id() -> None:
     """The dead window comes back alone, under its id, with its old members."""
     history = [*history_of(0, 10), Raw(START_MS + 20, 0, "M2", is_replay=True)]
     history += [Raw(START_MS + 30, 0, "M3")]
-    entries = entries_of(history)
+    entries = entries_of(history, DEFAULTS)
     (flushed, replayed), rest = cut_windows(entries, DEFAULTS, 0)
     assert (flushed.closed_by, len(flushed.entries)) == (ClosedBy.FLUSH, 2)
     assert flushed.closed_at == START_MS + 20
@@ -190,6 +219,56 @@ def test_replay_flushes_the_open_window_and_keeps_its_old_id() -> None:
     assert (replayed.closed_by, replayed.id) == (ClosedBy.REPLAY, dead.id)
     assert (replayed.entries, replayed.members) == ((entries[2],), dead.entries)
     assert rest == [entries[3]]
+
+
+def asking(*asks: Asks) -> list[Raw]:
+    """Messages 10 ms apart that ask for that."""
+    return [
+        Raw(START_MS + 10 * number, 0, f"M{number}", asks=one) for number, one in enumerate(asks)
+    ]
+
+
+def test_a_command_is_handled_alone_behind_what_came_before() -> None:
+    """It closes the window before it, which starts first; what follows opens the next."""
+    of = replace(DEFAULTS, bypass=BYPASS)
+    entries = entries_of(asking("", "", "bypass", ""), of)
+    (before, command), rest = cut_windows(entries, of, 0)
+    assert (before.closed_by, before.entries) == (ClosedBy.FLUSH, tuple(entries[:2]))
+    assert before.closed_at == START_MS + 20
+    assert (command.closed_by, command.entries) == (ClosedBy.BYPASS, (entries[2],))
+    assert command.closed_at == START_MS + 20
+    assert rest == [entries[3]]
+
+
+def test_a_stop_word_is_its_windows_last() -> None:
+    """The window closes now, with it; also where it is the only one."""
+    of = replace(DEFAULTS, flush=FLUSH)
+    entries = entries_of(asking("", "flush", "flush", ""), of)
+    windows, rest = cut_windows(entries, of, 0)
+    assert [window.entries for window in windows] == [tuple(entries[:2]), (entries[2],)]
+    assert {window.closed_by for window in windows} == {ClosedBy.FLUSH}
+    assert [window.closed_at for window in windows] == [START_MS + 10, START_MS + 20]
+    assert rest == [entries[3]]
+
+
+def test_what_asks_past_the_due_time_belongs_to_the_next_window() -> None:
+    """A stop word ends what is open; what was due before it closed by itself."""
+    of = replace(DEFAULTS, flush=FLUSH, max_wait_ms=10)
+    first, second = cut(asking("", "flush"), of)
+    assert (first.closed_by, first.closed_at) == (ClosedBy.MAX_WAIT, START_MS + 10)
+    assert (second.closed_by, len(second.entries)) == (ClosedBy.FLUSH, 1)
+
+
+def test_bypass_goes_before_flush_and_both_before_the_mode() -> None:
+    """``closed_by`` tells a handler that a message is a command, whatever else shapes windows."""
+    of = replace(DEFAULTS, bypass=BYPASS, flush=FLUSH, pass_through=True, max_messages=1)
+    (entry,) = entries_of(asking(""), of)
+    reaction = structs.replace(entry, message=structs.replace(entry.message, kind=Kind.REACTION))
+    (entry,) = match_entries(INSTANCE, [reaction], lambda _, __: of)
+    assert [w.closed_by for w in cut_windows([entry], of, 0)[0]] == [ClosedBy.BYPASS]
+    windows = cut(asking("flush", "", "bypass"), of, 0)
+    expected_reasons = [ClosedBy.FLUSH, ClosedBy.PASS_THROUGH, ClosedBy.BYPASS]
+    assert [window.closed_by for window in windows] == expected_reasons
 
 
 def test_no_entries_make_no_windows() -> None:
@@ -221,22 +300,3 @@ def test_window_id_depends_on_who_and_on_the_first_entry(first: str) -> None:
     }
     assert len(others | {ours}) == 4
     assert ours == window_id("shop", "1", EntryId.parse(first))
-
-
-@settings(max_examples=500, deadline=None)
-@given(case=cases())
-def test_the_status_tells_when_the_next_window_is_due(
-    case: tuple[Rules, list[Raw], int],
-) -> None:
-    """Its own arithmetic, for who must not know the worker, agrees with the cut."""
-    of, history, _ = case
-    entries = entries_of(history)
-    expected_cut = first_cut(entries, of)
-    waits = Waits(
-        max_wait_ms=of.max_wait_ms,
-        max_messages=of.max_messages,
-        quiet_ms=of.quiet_ms,
-        pass_through=of.pass_through,
-    )
-    size = len(entries) if expected_cut.size is None else expected_cut.size
-    assert next_window(entries, waits) == (size, expected_cut.due_ms)

@@ -25,9 +25,11 @@ import consumer.reader
 import consumer.takeover
 from consumer.answers import FinishCode, StartRequest
 from consumer.bodies import load_windows
-from consumer.window import Rules
 from ops.chaos.cutter import Raw, cut_naively
 from shared.model import Conversation, EntryId, Message, WindowId, WorkerId
+from shared.patterns import Patterns
+from shared.window import Rules
+from tests.support.histories import BYPASS, FLUSH, SAYS, Asks, asked
 from tests.support.owner import Owner
 
 USERS: tuple[Conversation, ...] = (("shop", "ann"), ("shop", "bob"), ("clinic", "ann"))
@@ -45,12 +47,15 @@ MAX_DRAIN_ROUNDS = 2000
 
 slots = st.integers(0, 1)
 ms = st.integers(0, 12)
+endings: st.SearchStrategy[Asks] = st.sampled_from(["", "", "bypass", "flush"])
 
 
-def make_message(conversation: Conversation, number: int) -> Message:
+def make_message(conversation: Conversation, number: int, asks: Asks = "") -> Message:
     """The ``number``-th message of a user."""
     instance, user = conversation
-    return Message(instance=instance, user=user, message_id=f"M{number}", received_at=1)
+    return Message(
+        instance=instance, user=user, message_id=f"M{number}", received_at=1, text=SAYS[asks]
+    )
 
 
 class HandoverMachine(RuleBasedStateMachine):
@@ -75,7 +80,7 @@ class HandoverMachine(RuleBasedStateMachine):
         """A store that speaks for ``worker``."""
 
     @abstractmethod
-    async def append(self, conversation: Conversation, number: int) -> EntryId:
+    async def append(self, conversation: Conversation, number: int, asks: Asks) -> EntryId:
         """Put the user's ``number``-th message into its stream."""
 
     @abstractmethod
@@ -119,6 +124,8 @@ class HandoverMachine(RuleBasedStateMachine):
         read_ahead=st.sampled_from([1, 4, 100]),
         held_bytes=st.sampled_from([0, 2500, 10**9]),
         pass_through=st.sampled_from([False] * 7 + [True]),
+        bypass=st.sampled_from([None, BYPASS]),
+        flush=st.sampled_from([None, FLUSH]),
     )
     def begin(
         self,
@@ -128,6 +135,8 @@ class HandoverMachine(RuleBasedStateMachine):
         read_ahead: int,
         held_bytes: int,
         pass_through: bool,
+        bypass: Patterns | None,
+        flush: Patterns | None,
     ) -> None:
         """Two workers are up; the first owns the partition."""
         quiet_ms = min(quiet_ms, max_wait_ms)
@@ -137,18 +146,21 @@ class HandoverMachine(RuleBasedStateMachine):
             quiet_ms=quiet_ms,
             grace_ms=10_000_000,
             pass_through=pass_through,
+            bypass=bypass,
+            flush=flush,
         )
         self.read_ahead, self.held_bytes = read_ahead, held_bytes
         self.workers = [self.new_worker(), self.new_worker()]
         self.own(0)
 
-    @rule(who=st.sampled_from(USERS), count=st.integers(1, 8), gap_ms=ms)
-    def message(self, who: Conversation, count: int, gap_ms: int) -> None:
-        """A user writes a burst."""
-        for _ in range(count):
-            number = len(self.history[who])
-            entry_id = self.run(self.append(who, number))
-            self.history[who].append(Raw(entry_id.ms, entry_id.seq, f"M{number}"))
+    @rule(who=st.sampled_from(USERS), count=st.integers(1, 8), gap_ms=ms, ends=endings)
+    def message(self, who: Conversation, count: int, gap_ms: int, ends: Asks = "") -> None:
+        """A user writes a burst, whose last message may ask for its window."""
+        for left in reversed(range(count)):
+            number, asks = len(self.history[who]), "" if left else ends
+            entry_id = self.run(self.append(who, number, asks))
+            raw = Raw(entry_id.ms, entry_id.seq, f"M{number}", asks=asked(asks, self.cutting))
+            self.history[who].append(raw)
         self.run(self.pass_time(gap_ms))
 
     @rule(who=st.sampled_from(USERS))

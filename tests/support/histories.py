@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from hypothesis import strategies as st
 
-from consumer.window import Rules
 from ops.chaos.cutter import Raw
 from shared.model import ClosedBy, Entry, EntryId, Message, Window, window_id
+from shared.patterns import compile_patterns
+from shared.window import Rules, match_entries
 
 START_MS = 1_700_000_000_000
 INSTANCE = "shop"
 USER = "491700000001"
+
+Asks = Literal["", "bypass", "flush"]
+SAYS: dict[Asks, str] = {"": "hello", "bypass": " /STOP  now", "flush": "That’s all"}
+"""What a message says that asks for that."""
+
+ASKS: dict[int, Asks] = {1: "bypass", 2: "flush"}
+"""Two of twelve messages of a history."""
+
+BYPASS = compile_patterns(("/stop *", "kind:reaction"))
+FLUSH = compile_patterns(("that's all", "kind:reaction"))
 
 
 @st.composite
@@ -25,7 +37,15 @@ def rules(draw: st.DrawFn) -> Rules:
         quiet_ms=draw(st.sampled_from([0, 0, 1, 3, max_wait_ms - 1, max_wait_ms])),
         grace_ms=2000,
         pass_through=draw(st.sampled_from([False] * 9 + [True])),
+        bypass=draw(st.sampled_from([None, BYPASS])),
+        flush=draw(st.sampled_from([None, FLUSH])),
     )
+
+
+def asked(asks: Asks, of: Rules) -> Asks:
+    """What comes of a message that says so: nothing, where the rules do not know its pattern."""
+    known = {"bypass": of.bypass, "flush": of.flush}
+    return asks if known.get(asks) is not None else ""
 
 
 @st.composite
@@ -42,22 +62,28 @@ def histories(draw: st.DrawFn, of: Rules, max_size: int = 30) -> list[Raw]:
     ms, seq = START_MS, 0
     for gap_ms, kind in steps:
         ms, seq = (ms + gap_ms, 0) if gap_ms else (ms, seq + 1)
-        history.append(Raw(ms, seq, f"M{len(history)}", is_replay=kind == 0))
+        asks = asked(ASKS.get(kind, ""), of)
+        history.append(Raw(ms, seq, f"M{len(history)}", is_replay=kind == 0, asks=asks))
     return history
 
 
 def entry_of(raw: Raw, instance: str = INSTANCE, user: str = USER) -> Entry:
     """The entry that ``raw`` stands for; a replay carries a dead window of its own."""
     message = Message(
-        instance=instance, user=user, message_id=raw.message_id, received_at=raw.ms, sent_at=raw.ms
+        instance=instance,
+        user=user,
+        message_id=raw.message_id,
+        received_at=raw.ms,
+        sent_at=raw.ms,
+        text=SAYS[raw.asks],
     )
     replayed = dead_window(message) if raw.is_replay else None
     return Entry(id=EntryId(raw.ms, raw.seq), message=message, replayed=replayed)
 
 
-def entries_of(history: Sequence[Raw]) -> list[Entry]:
-    """``entry_of`` each."""
-    return [entry_of(raw) for raw in history]
+def entries_of(history: Sequence[Raw], of: Rules) -> list[Entry]:
+    """``entry_of`` each, matched by the rules."""
+    return list(match_entries(INSTANCE, [entry_of(raw) for raw in history], lambda _, __: of))
 
 
 def dead_window(message: Message) -> Window:

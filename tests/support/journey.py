@@ -16,7 +16,6 @@ from typing import Any
 from consumer.answers import FinishCode, FinishRequest, StartCode, StartRequest
 from consumer.outbox import OutboxStore, SendCode
 from consumer.store import PartitionStore
-from consumer.window import freeze
 from ingest.append import RedisAppender
 from shared.connect import Pipe
 from shared.dead_letters import DeadLetters, LetterId
@@ -24,6 +23,7 @@ from shared.keys import Keys
 from shared.metrics import IngestMetrics, InstanceLabels
 from shared.model import ClosedBy, Entry, EntryId, Message, Token, Window, WorkerId
 from shared.scripts import load_script
+from shared.window import freeze
 from shared.wire import (
     DeadLetter,
     OutboxReply,

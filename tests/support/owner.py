@@ -15,11 +15,11 @@ from consumer.conversation import Phase, State
 from consumer.memory import Memory
 from consumer.reader import Reader
 from consumer.takeover import judge, rebuild_memory
-from consumer.window import RulesOf, first_cut
 from shared.errors import Fenced
 from shared.metrics import ConsumerMetrics
 from shared.model import Token, Window, WorkerId
 from shared.record import Record
+from shared.window import RulesOf, first_cut
 
 METRICS = ConsumerMetrics()
 RETENTION_MS = 300_000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from consumer.window import Rules, first_cut, freeze
 from shared.model import Entry, Window
+from shared.window import Rules, first_cut, freeze
 
 
 def cut_windows(

@@ -10,9 +10,9 @@ from consumer.answers import RawEntry
 from consumer.bodies import BULKY_BYTES, ENTRY_COST_BYTES, is_bare, load_windows, strip
 from consumer.conversation import State
 from consumer.memory import Memory
-from consumer.window import Rules
 from shared.model import Entry, EntryId, Window
 from shared.record import Record
+from shared.window import Rules
 from shared.wire import decode_entry, encode_message, encode_replay
 from tests.support.windows import make_window
 from tests.unit.test_memory import make_record, observe
@@ -145,7 +145,7 @@ def test_a_bare_entry_keeps_its_connection() -> None:
 
     memory = Memory(rules_of, 0)
     memory.learn(third, 100.0)
-    assert asked == [("shop", "b")]
+    assert set(asked) == {("shop", "b")}
 
 
 def test_bulky_windows_wait_for_room_and_others_do_not() -> None:

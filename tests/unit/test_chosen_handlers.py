@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from consumer.window import rules_for
 from shared.errors import StartRefused
 from shared.handlers.chosen import Handlers
 from shared.handlers.dify import DifyHandler
@@ -15,6 +14,7 @@ from shared.handlers.http import HttpHandler
 from shared.handlers.model_options import ModelOptions
 from shared.handlers.openai import OpenAIHandler
 from shared.settings import Settings
+from shared.window import rules_for
 
 SETTINGS = Settings(
     handler_timeout_ms=5000,

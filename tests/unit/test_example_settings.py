@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from shared.model import ClosedBy, Kind
 from shared.providers.registry import PROVIDERS
 from shared.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = (ROOT / "inturn.example.toml").read_text()
+WINDOWS = (ROOT / "docs" / "windows.md").read_text()
 PAGES = sorted((ROOT / "docs" / "providers").glob("*.md"))
 BLOCK = re.compile(r"^```toml\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 COMMENTED = re.compile(r"^# (?=\w+ = \S)", re.MULTILINE)
@@ -72,9 +74,19 @@ def test_the_defaults_that_the_example_mentions_are_the_defaults(load: Loader) -
     mentioned = load(COMMENTED.sub("", general))
     examples = {"redis_url", "handler_secret", "handler_headers", "answer_path", "handler_key"}
     examples |= {"handler_base_url", "system_prompt", "temperature", "max_tokens"}
-    examples.add("instance_concurrency")
+    examples |= {"instance_concurrency", "bypass", "flush"}
     for name in set(re.findall(r"^# (\w+) = ", general, re.MULTILINE)) - examples:
         assert getattr(mentioned, name) == getattr(active, name), name
+
+
+def test_the_page_about_windows_is_so(load: Loader) -> None:
+    """Its settings load, and it tells every reason and every kind."""
+    settings = load("".join(BLOCK.findall(WINDOWS)))
+    assert settings.instance("shop").bypass == ("help",)
+    told = set(re.findall(r"^\| `(\w+)` \|", WINDOWS, re.MULTILINE))
+    assert told - {"closed_by", "stop"} == set(ClosedBy)
+    (kinds,) = re.findall(r"^\| `kind:button` \|.*$", WINDOWS, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", kinds)) == set(Kind)
 
 
 def test_every_setting_of_every_provider_is_in_the_example() -> None:

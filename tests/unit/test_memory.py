@@ -9,9 +9,9 @@ from msgspec import structs
 
 from consumer.conversation import Phase, State
 from consumer.memory import Memory
-from consumer.window import Rules
 from shared.model import ClosedBy, Conversation, Entry, EntryId, Message, Token, Window, WorkerId
 from shared.record import Record
+from shared.window import Rules
 from tests.support.histories import START_MS
 
 RULES = Rules(max_wait_ms=8000, max_messages=3, quiet_ms=0, grace_ms=2000)

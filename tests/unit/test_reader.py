@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from consumer.answers import Peek, Reads
 from consumer.memory import Memory
 from consumer.reader import LOOK_S, READ_COUNT, STREAMS_PER_READ, Reader
-from consumer.window import Rules
 from shared.metrics import ConsumerMetrics
 from shared.model import Message, WorkerId
+from shared.window import Rules
 from shared.wire import encode_message
 from tests.support.histories import START_MS
 from tests.support.partition_model import ModelPartition, ModelStore, ModelStream

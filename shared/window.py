@@ -3,10 +3,11 @@ The cut: a user's windows as a pure function of the user's entries.
 
 The first entry opens a window. It closes at ``first + max_wait_ms``, or with its
 ``max_messages``-th message, or (where set) ``quiet_ms`` after its last message but never later
-than ``max_wait_ms``. An entry at or past the due time opens the next window. No clock is read
-here: a window whose due time is at or before the *watermark* (every older entry has been read)
-is closed, because nothing can still belong to it. So cutting the same entries twice gives the
-same windows, after any crash, on any worker.
+than ``max_wait_ms``. An entry at or past the due time opens the next window. A message that matches
+``flush`` is its window's last; one that matches ``bypass`` is a window by itself, and the window
+before it closes. No clock is read here: a window whose due time is at or before the *watermark*
+(every older entry has been read) is closed, because nothing can still belong to it. So cutting the
+same entries twice gives the same windows, after any crash, on any worker.
 """
 
 from __future__ import annotations
@@ -15,20 +16,37 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from shared.model import ClosedBy, Entry, Window, window_id
+from shared.model import ClosedBy, Entry, Message, Window, window_id
+from shared.patterns import Patterns, compile_patterns, said_by
 from shared.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What shapes a window. ``quiet_ms`` 0 is off; ``pass_through`` gives each message its own."""
+    """
+    What shapes a window. ``quiet_ms`` 0 is off; ``pass_through`` gives each message its own.
+
+    ``bypass`` goes before ``flush``, and both before ``pass_through``.
+    """
 
     max_wait_ms: int
     max_messages: int
     quiet_ms: int
     grace_ms: int
     pass_through: bool = False
+    bypass: Patterns | None = None
+    flush: Patterns | None = None
+
+    def match(self, message: Message) -> ClosedBy | None:
+        """BYPASS or FLUSH: whose patterns the message matches."""
+        said = said_by(message)
+        if self.bypass is not None and self.bypass.match(said):
+            return ClosedBy.BYPASS
+        if self.flush is not None and self.flush.match(said):
+            return ClosedBy.FLUSH
+        return None
 
 
 RulesOf = Callable[[str, str | None], Rules]
@@ -46,7 +64,30 @@ def rules_for(settings: Settings, instance: str, connection: str | None = None) 
         quiet_ms=min(quiet_ms, max_wait_ms),
         grace_ms=settings.grace_ms,
         pass_through=(own.mode or settings.mode) == "pass_through",
+        bypass=compile_patterns(settings.bypass if own.bypass is None else own.bypass),
+        flush=compile_patterns(settings.flush if own.flush is None else own.flush),
     )
+
+
+def match_entries(instance: str, entries: Sequence[Entry], rules_of: RulesOf) -> Sequence[Entry]:
+    """
+    Entries of an instance, each with what its patterns say of it: only then they can be cut.
+
+    A message is matched by the rules of what it came through itself, whatever window it joins.
+    """
+    for connection in {entry.message.connection for entry in entries}:
+        rules = rules_of(instance, connection)
+        if rules.bypass is not None or rules.flush is not None:
+            break
+    else:
+        return entries
+    return [_matched(entry, rules_of(instance, entry.message.connection)) for entry in entries]
+
+
+def _matched(entry: Entry, rules: Rules) -> Entry:
+    if entry.replayed is not None or (found := rules.match(entry.message)) is None:
+        return entry
+    return replace(entry, matched=found)
 
 
 class Cut(Struct, frozen=True, gc=False):
@@ -72,7 +113,7 @@ class Cut(Struct, frozen=True, gc=False):
 
 
 def first_cut(entries: Sequence[Entry], rules: Rules) -> Cut:
-    """The first window of a user's entries, which are in stream order and not empty."""
+    """The first window of a user's entries, which are matched, in stream order and not empty."""
     cut = open_window(entries[0], rules)
     for size in range(1, len(entries)):
         if cut.closed_by is not None:
@@ -85,11 +126,13 @@ def open_window(first: Entry, rules: Rules) -> Cut:
     """
     The cut of a single entry.
 
-    An entry that replays a dead window is a window by itself.
+    An entry that replays a dead window is a window by itself, as is one that matches a pattern.
     """
     first_ms = first.id.ms
     if first.replayed is not None:
         return _closed(1, first_ms, ClosedBy.REPLAY)
+    if first.matched is not None:
+        return _closed(1, first_ms, first.matched)
     if rules.pass_through:
         return _closed(1, first_ms, ClosedBy.PASS_THROUGH)
     if rules.max_messages == 1:
@@ -101,14 +144,16 @@ def extend_cut(cut: Cut, size: int, entry: Entry, rules: Rules) -> Cut:
     """
     The cut of an open window's ``size`` entries and one more behind them.
 
-    It is the same one as long as an entry just joins. An entry that replays a dead window closes
-    the window before it.
+    It is the same one as long as an entry just joins. An entry that replays a dead window, or that
+    bypasses, closes the window before it; one that flushes closes its own.
     """
     at_ms = entry.id.ms
     if at_ms >= cut.due_ms:
         return _closed(size, cut.due_ms, cut.at_due)
-    if entry.replayed is not None:
+    if entry.replayed is not None or entry.matched is ClosedBy.BYPASS:
         return _closed(size, at_ms, ClosedBy.FLUSH)
+    if entry.matched is ClosedBy.FLUSH:
+        return _closed(size + 1, at_ms, ClosedBy.FLUSH)
     if size + 1 == rules.max_messages:
         return _closed(size + 1, at_ms, ClosedBy.MAX_MESSAGES)
     return _open(cut.limit_ms, at_ms, rules) if rules.quiet_ms else cut
