@@ -26,7 +26,7 @@ import aiohttp
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from ops.chaos import contents
+from ops.chaos import asking, contents
 from ops.chaos.checks import HEAL_S, Rules
 from ops.chaos.endpoint import Endpoint
 from ops.chaos.history import read_history
@@ -99,6 +99,7 @@ class Bench:
         self.rules = Rules(
             max_wait_ms=self.settings["max_wait_ms"],
             max_attempts=self.settings["max_attempts"],
+            is_direct=self.settings.get("on_outage") == "direct",
         )
         self.ledger = Ledger()
         self.endpoint = Endpoint(self.ledger, chance)
@@ -174,6 +175,7 @@ class Bench:
             "api_token": API_TOKEN,
             "handler": self.endpoint.handler_url(name),
             "loop_limit": 100_000,
+            **asking.SETTINGS,
             "instances": json.dumps(dict.fromkeys(sorted(names), instance)),
             **self.settings,
         }

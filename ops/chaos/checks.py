@@ -44,7 +44,11 @@ FILES_SLACK = 400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """The settings that the checks depend on; ``quiet_ms`` 0 is off."""
+    """
+    The settings that the checks depend on; ``quiet_ms`` 0 is off.
+
+    ``is_direct``: what Redis does not take is handled without it, closed by ``bypass`` as well.
+    """
 
     max_wait_ms: int
     max_messages: int = 5
@@ -53,6 +57,7 @@ class Rules:
     max_attempts: int = 3
     has_channel: bool = True
     clocks_touched: bool = False
+    is_direct: bool = False
 
 
 class Problem(NamedTuple):
@@ -72,9 +77,10 @@ def lost(evidence: Evidence, rules: Rules) -> Iterator[str]:
     if not rules.has_channel:
         done |= set(evidence.outbox)
     kept = {member for letter in evidence.dead for member in letter.members}
+    direct = _direct(evidence, rules)
     for call in evidence.calls:
-        is_direct = call.closed_by == "bypass" and not call.failed and call.ended_s is not None
-        if call.window_id in done or (is_direct and not rules.has_channel):
+        is_over = call.window_id in direct and not call.failed and call.ended_s is not None
+        if call.window_id in done or (is_over and not rules.has_channel):
             kept.update(call.members)
     for sent in evidence.sent.values():
         if sent.is_accepted and sent.message_id not in kept:
@@ -94,12 +100,24 @@ def invented(evidence: Evidence, _rules: Rules) -> Iterator[str]:
                 yield f"{member} of {sent.who} was handled as one of {call.who}"
 
 
-def entries(evidence: Evidence, _rules: Rules) -> Iterator[str]:
+def _direct(evidence: Evidence, rules: Rules) -> set[str]:
+    """The windows that were handled without Redis: their messages have no entries."""
+    if not rules.is_direct:
+        return set()
+    known = {entry.message_id for raw in evidence.raw.values() for entry in raw}
+    return {
+        call.window_id
+        for call in evidence.calls
+        if call.closed_by == "bypass" and known.isdisjoint(call.members)
+    }
+
+
+def entries(evidence: Evidence, rules: Rules) -> Iterator[str]:
     """Not exactly one entry per message id that is accepted (none where it was handled direct)."""
     yield from evidence.mistakes
-    direct = {m for call in evidence.calls if call.closed_by == "bypass" for m in call.members}
+    direct = _direct(evidence, rules)
     known = {entry.message_id for raw in evidence.raw.values() for entry in raw}
-    known |= direct
+    known |= {m for call in evidence.calls if call.window_id in direct for m in call.members}
     for sent in evidence.sent.values():
         if sent.is_accepted and sent.message_id not in known:
             yield f"{sent.message_id} of {sent.who} was accepted and has no entry"

@@ -1,8 +1,8 @@
 """
 A second cutter, naive on purpose: the window rule as DESIGN.md words it, to judge the product by.
 
-It imports nothing of ours. Where the product folds over entries, this one tries every length and
-asks whether the run may be one window; only the longest one that may is.
+It imports nothing of what it judges. Where the product folds over entries, this one tries every
+length and asks whether the run may be one window; only the longest one that may is.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from math import inf
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
+
+from ops.chaos.asking import Asks
 
 
 class Raw(NamedTuple):
@@ -24,7 +26,7 @@ class Raw(NamedTuple):
     seq: int
     message_id: str
     is_replay: bool = False
-    asks: Literal["", "bypass", "flush"] = ""
+    asks: Asks = ""
 
 
 class NaiveRules(Protocol):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from math import inf
 
+from ops.chaos.asking import Asks
 from ops.chaos.cutter import Raw
 
 Who = tuple[str, str]
@@ -47,6 +48,7 @@ class Sent:
     number: int
     who: Who
     message_id: str
+    asks: Asks = ""
     posts: list[Post] = field(default_factory=list)
 
     @property

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 import orjson
 
+from ops.chaos.asking import asks_of
 from ops.chaos.cutter import Raw
 from ops.chaos.evidence import Who
 
@@ -69,5 +70,6 @@ def _add(history: History, instance: str, at: Raw, body: dict[str, object]) -> N
         raw = at._replace(message_id=str(window["window_id"]), is_replay=True)
     else:
         who = (instance, str(body["user"]))
-        raw = at._replace(message_id=str(body["message_id"]))
+        asks = asks_of(str(body.get("text", "")))
+        raw = at._replace(message_id=str(body["message_id"]), asks=asks)
     history.raw[who].append(raw)

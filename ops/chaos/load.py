@@ -20,6 +20,7 @@ from typing import Any
 import aiohttp
 import orjson
 
+from ops.chaos.asking import COMMAND, STOP_WORD, asks_of
 from ops.chaos.endpoint import POISON
 from ops.chaos.evidence import Post, Said, Sent, Who
 from ops.chaos.ledger import Ledger
@@ -35,7 +36,11 @@ AGAIN_S = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """How much, from how many. ``per_s`` is an upper limit, in messages of all users."""
+    """
+    How much, from how many. ``per_s`` is an upper limit, in messages of all users.
+
+    ``asks_rate``: how many messages want their window now, half of them alone.
+    """
 
     instances: int = 16
     users_per_instance: int = 200
@@ -45,6 +50,7 @@ class Load:
     pause_max_s: float = 0.25
     twice_rate: float = 0.1
     poison_rate: float = 0.001
+    asks_rate: float = 0.0
 
     def users(self) -> list[Who]:
         """Every user; the first instances and users are the busiest."""
@@ -92,6 +98,7 @@ class Sender:
     async def say(self, who: Who, text: str = "hello", *, times: int = 1) -> Sent:
         """One message, sent until it is kept or refused, and then again to be sent ``times``."""
         sent = self._ledger.new_message(who)
+        sent.asks = asks_of(text)
         body = orjson.dumps(
             {
                 "instance": who[0],
@@ -198,11 +205,17 @@ class Writers:
                 for _ in range(chance.randint(1, load.burst_max)):
                     await self._pace()
                     times = chance.randint(2, 5) if chance.random() < load.twice_rate else 1
-                    word = POISON if chance.random() < load.poison_rate else "hello"
-                    await self._sender.say(who, word, times=times)
+                    await self._sender.say(who, self._word(), times=times)
                     await asyncio.sleep(chance.uniform(0.0, load.pause_max_s))
             finally:
                 self._busy.discard(who)
+
+    def _word(self) -> str:
+        chance, load = self._chance, self._load
+        if chance.random() < load.poison_rate:
+            return POISON
+        asks = load.asks_rate and chance.random() < load.asks_rate
+        return chance.choice((COMMAND, STOP_WORD)) if asks else "hello"
 
     def _pick(self) -> Who:
         while True:

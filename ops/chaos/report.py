@@ -78,11 +78,27 @@ def _count_reordered(evidence: Evidence) -> int:
 def _split(evidence: Evidence, rules: Rules, calls: dict[str, list[Call]]) -> set[str]:
     found = {m for m, made in calls.items() if len({call.window_id for call in made}) > 1}
     shortest_s = rules.max_wait_ms / 1000 - EARLY_S
+    at_once = _ends_at_once(evidence)
     for call in evidence.calls:
         first = evidence.sent.get(call.members[0])
         waited_s = call.began_s - first.posts[0].began_s if first and first.posts else shortest_s
-        if len(call.members) < rules.max_messages and waited_s < shortest_s:
+        if len(call.members) >= rules.max_messages or call.members[-1] in at_once:
+            continue
+        if waited_s < shortest_s:
             found.update(call.members)
+    return found
+
+
+def _ends_at_once(evidence: Evidence) -> set[str]:
+    """Messages behind which a window may close early: those that ask, and those before commands."""
+    found: set[str] = set()
+    before: dict[Who, str] = {}
+    for sent in sorted(evidence.sent.values(), key=lambda one: one.number):
+        if sent.asks:
+            found.add(sent.message_id)
+        if sent.asks == "bypass" and sent.who in before:
+            found.add(before[sent.who])
+        before[sent.who] = sent.message_id
     return found
 
 

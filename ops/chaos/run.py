@@ -106,7 +106,7 @@ def _baseline_options(plan: Plan) -> Options:
 
 
 def _load() -> Load:
-    return Load(per_s=80.0)
+    return Load(per_s=80.0, asks_rate=0.1)
 
 
 def _spawn_baseline(_service: Service, _slot: str) -> tuple[Sequence[str], dict[str, str]]:

@@ -42,7 +42,7 @@ async def dropped_replies(
     redis: PrivateRedis, folder: Path, chance: random.Random, scripts: Sequence[str]
 ) -> None:
     """One load, a drop per script of the list; no fault explains anything in the ledger."""
-    options = Options(proxied=("i1", "w1"), load=Load(per_s=80.0))
+    options = Options(proxied=("i1", "w1"), load=Load(per_s=80.0, asks_rate=0.1))
     async with bench(redis, folder, chance, options) as made:
         made.endpoint.error_rate = 0.05
         made.writers.start()

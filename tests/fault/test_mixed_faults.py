@@ -23,7 +23,7 @@ async def test_faults_mixed(
 ) -> None:
     """Eight rounds under one load: every check holds, and all is drained within 60 s."""
     rounds = [draw(chance) for _ in range(ROUNDS)]
-    options = Options(proxied=("w1", "w2", "i1"), load=Load(per_s=60.0))
+    options = Options(proxied=("w1", "w2", "i1"), load=Load(per_s=60.0, asks_rate=0.1))
     async with bench(private_redis, tmp_path, chance, options) as made:
         made.writers.start()
         for drawn in rounds:

@@ -6,10 +6,11 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 from typing_extensions import override
 
+from ops.chaos.asking import Asks
 from shared.model import Conversation, EntryId, WorkerId
 from shared.wire import encode_message, encode_replay
 from tests.support.handover import HandoverMachine, make_message
-from tests.support.histories import START_MS, Asks, dead_window
+from tests.support.histories import START_MS, dead_window
 from tests.support.partition_model import ModelPartition, ModelStore
 
 

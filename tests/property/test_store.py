@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from typing_extensions import override
 
 from consumer.store import PartitionStore
+from ops.chaos.asking import Asks
 from shared.connect import Pipe
 from shared.keys import GROUP, Keys
 from shared.model import Conversation, EntryId, WorkerId
@@ -22,7 +23,7 @@ from shared.scripts import load_script
 from shared.unfinished import Unfinished
 from shared.wire import encode_replay
 from tests.support.handover import HandoverMachine, make_message
-from tests.support.histories import Asks, dead_window
+from tests.support.histories import dead_window
 from tests.support.partition_scripts import APPENDED, DUPLICATE, append_answer, append_call
 
 LEASE_MS = 60_000

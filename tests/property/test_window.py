@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from ops.chaos.asking import Asks
 from ops.chaos.cutter import NaiveWindow, Raw, cut_naively
 from shared.model import ClosedBy, EntryId, Kind, Window, window_id
 from shared.window import Rules, first_cut, match_entries
@@ -21,7 +22,6 @@ from tests.support.histories import (
     INSTANCE,
     START_MS,
     USER,
-    Asks,
     entries_of,
     histories,
     rules,

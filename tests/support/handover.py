@@ -25,11 +25,12 @@ import consumer.reader
 import consumer.takeover
 from consumer.answers import FinishCode, StartRequest
 from consumer.bodies import load_windows
+from ops.chaos.asking import Asks
 from ops.chaos.cutter import Raw, cut_naively
 from shared.model import Conversation, EntryId, Message, WindowId, WorkerId
 from shared.patterns import Patterns
 from shared.window import Rules
-from tests.support.histories import BYPASS, FLUSH, SAYS, Asks, asked
+from tests.support.histories import BYPASS, FLUSH, SAYS, asked
 from tests.support.owner import Owner
 
 USERS: tuple[Conversation, ...] = (("shop", "ann"), ("shop", "bob"), ("clinic", "ann"))

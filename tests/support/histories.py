@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 from hypothesis import strategies as st
 
+from ops.chaos.asking import Asks
 from ops.chaos.cutter import Raw
 from shared.model import ClosedBy, Entry, EntryId, Message, Window, window_id
 from shared.patterns import compile_patterns
@@ -16,7 +16,6 @@ START_MS = 1_700_000_000_000
 INSTANCE = "shop"
 USER = "491700000001"
 
-Asks = Literal["", "bypass", "flush"]
 SAYS: dict[Asks, str] = {"": "hello", "bypass": " /STOP  now", "flush": "That’s all"}
 """What a message says that asks for that."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace as replace_rules
 
 from msgspec.structs import replace
 
@@ -10,7 +11,8 @@ from consumer.answers import RawEntry
 from consumer.bodies import BULKY_BYTES, ENTRY_COST_BYTES, is_bare, load_windows, strip
 from consumer.conversation import State
 from consumer.memory import Memory
-from shared.model import Entry, EntryId, Window
+from shared.model import ClosedBy, Entry, EntryId, Window
+from shared.patterns import compile_patterns
 from shared.record import Record
 from shared.window import Rules
 from shared.wire import decode_entry, encode_message, encode_replay
@@ -123,6 +125,16 @@ async def test_a_window_whose_entry_is_gone_is_not_loaded() -> None:
     assert await load_windows(stream, [window, other]) == [None, whole]
     stream.rows[str(entries[1].id).encode()] = [b"m", b"damaged"]
     assert await load_windows(stream, [window, other]) == [None, whole]
+
+
+def test_a_bare_entry_is_cut_like_a_whole_one() -> None:
+    """What it matched when it was read stays, though its text is only in the stream."""
+    (entry,) = make_window(["stop"]).entries
+    memory = Memory(lambda _, __: replace_rules(RULES, bypass=compile_patterns(("stop",))), 0)
+    memory.learn(entry, 100.0)
+    (state,) = memory.take_startable(1, orphan=False)
+    assert state.entries[0].is_bare
+    assert memory.window_to_start(state).closed_by is ClosedBy.BYPASS
 
 
 def test_a_bare_entry_keeps_its_connection() -> None:

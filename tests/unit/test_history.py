@@ -6,6 +6,7 @@ from pathlib import Path
 
 import orjson
 
+from ops.chaos.asking import COMMAND, STOP_WORD
 from ops.chaos.cutter import Raw
 from ops.chaos.history import append_only_files, read_history
 
@@ -17,9 +18,9 @@ def command(*parts: str) -> bytes:
     return b"*%d\r\n%s" % (len(texts), lines)
 
 
-def entry(message_id: str, user: str = "ann") -> str:
+def entry(message_id: str, text: str = "a\r\nb", user: str = "ann") -> str:
     """An entry's value."""
-    return orjson.dumps({"v": 1, "user": user, "message_id": message_id, "text": "a\r\nb"}).decode()
+    return orjson.dumps({"v": 1, "user": user, "message_id": message_id, "text": text}).decode()
 
 
 def test_every_entry_is_found_with_its_id(tmp_path: Path) -> None:
@@ -37,6 +38,23 @@ def test_every_entry_is_found_with_its_id(tmp_path: Path) -> None:
     history = read_history(tmp_path, "x")
     assert history.raw == {("shop 1", "ann"): [Raw(1700, 0, "A"), Raw(1700, 1, "B")]}
     assert history.outbox == {"w_1": 1}
+
+
+def test_what_a_message_asks_for_is_read_off_its_text(tmp_path: Path) -> None:
+    """The judge knows from it where a window must end."""
+    said = {"A": f"x {COMMAND} 1", "B": f"x {STOP_WORD} 2", "C": "hello"}
+    (tmp_path / "appendonly.aof").write_bytes(
+        b"".join(
+            command("XADD", "x:{3}:stream:shop", f"170{number}-0", "m", entry(name, text))
+            for number, (name, text) in enumerate(said.items())
+        )
+    )
+    found = read_history(tmp_path, "x").raw["shop", "ann"]
+    assert [(raw.message_id, raw.asks) for raw in found] == [
+        ("A", "bypass"),
+        ("B", "flush"),
+        ("C", ""),
+    ]
 
 
 def test_files_of_redis_7_are_read_in_their_order(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from ops.chaos.asking import Asks
 from ops.chaos.checks import Rules, judge, tally
 from ops.chaos.cutter import Raw
 from ops.chaos.evidence import (
@@ -284,6 +285,40 @@ def test_an_attempt_without_a_call_is_explained_by_a_long_stop(
     stop = Disturbance(what="stop", began_s=6.5, ended_s=6.5 + lasted_s, settle_s=3.0)
     evidence.disturbances = [stop]
     assert ("attempts" not in failed(evidence)) is is_explained
+
+
+def test_what_is_handled_without_redis_needs_no_entry_where_that_is_set() -> None:
+    """Closed by ``bypass`` alone it may be a command, which must be in Redis like any other."""
+    evidence = clean()
+    evidence.calls[1].closed_by = "bypass"
+    evidence.raw[ANN].pop()
+    direct = replace(RULES, is_direct=True)
+    assert "entries" in failed(evidence)
+    assert "entries" not in {problem.check for problem in judge(evidence, direct)}
+    evidence.delivered.pop()
+    del evidence.outbox["b"]
+    kept = replace(direct, has_channel=False)
+    assert "lost" in failed(evidence)
+    assert "lost" not in {problem.check for problem in judge(evidence, kept)}
+    evidence.raw[ANN].append(Raw(2000, 0, "M3"))
+    assert "lost" in {problem.check for problem in judge(evidence, kept)}
+
+
+@pytest.mark.parametrize("asks", ["bypass", "flush"])
+def test_what_asks_closes_its_window_in_the_judges_eyes(asks: Asks) -> None:
+    """By the judge's own cutter, and as nothing that was split; without being asked it is both."""
+    evidence = clean()
+    cut_early(evidence)
+    assert "cuts" in failed(evidence)
+    last = 1 if asks == "flush" else 2
+    raw = evidence.raw[ANN]
+    raw[last] = raw[last]._replace(asks=asks)
+    assert "cuts" not in failed(evidence)
+    for one in evidence.calls:
+        one.began_s = one.ended_s = float(evidence.sent[one.members[0]].number) + 0.1
+    assert make_row("x", evidence, RULES, []).split == 3
+    evidence.sent[f"M{last + 1}"].asks = asks
+    assert make_row("x", evidence, RULES, []).split == (1 if asks == "flush" else 0)
 
 
 def test_row_counts_messages() -> None:
