@@ -9,6 +9,7 @@ system prompt and what was said before. What an answer means:
     400 413 422                      rejected; of a request with images (415, too): at once again
                                      without them
     429 insufficient_quota           unavailable: the account, not the window, is at fault
+    503 that says it is overloaded   retry
     every other status, no connection, timeout: as an HTTP handler's
 
 The package ``openai`` is imported when such a handler is made, so that nobody else needs it. Its

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,6 +19,7 @@ import orjson
 from shared.handlers.http import CONNECT_TIMEOUT_MS, judge_status
 from shared.handlers.model_options import ModelOptions
 from shared.model import Rejected, Retry, Unavailable
+from shared.retry_after import retry_after_ms
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -30,6 +32,21 @@ _NO_KEY = "none"
 """What is sent where no key is set: the package wants one, servers of one's own mostly none."""
 
 _CODE = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
+_OVERLOADED = frozenset(
+    {
+        "server_error",
+        "server_is_overloaded",
+        "service_unavailable_error",
+        "slow_down",
+        "overloaded_error",
+        "provider_overloaded",
+    }
+)
+"""
+What OpenAI (the last two: others) calls a 503 of a server that is there and has too much to do.
+One that still loads its model, or what stands before it, says something else, or nothing.
+"""
+
 _NOT_CONNECTED = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
 
 
@@ -87,11 +104,13 @@ async def _refuse(response: _Response) -> None:
     judged = judge_status(response.status_code, response.headers)
     if judged is None:
         return
-    code = _code_in(await read_up_to(response.aiter_bytes(), ERROR_MAX_BYTES))
-    if code == "insufficient_quota":
+    words = _words_in(await read_up_to(response.aiter_bytes(), ERROR_MAX_BYTES))
+    if words[:1] == ["insufficient_quota"]:
         judged = Unavailable(error=judged.error)
-    if code is not None:
-        judged = _with_code(judged, code)
+    if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE and not _OVERLOADED.isdisjoint(words):
+        judged = Retry(error=judged.error, after_ms=retry_after_ms(response.headers))
+    if words:
+        judged = _with_code(judged, words[0])
     raise Refusal(response.status_code, judged)
 
 
@@ -102,14 +121,18 @@ def _with_code(judged: Retry | Unavailable | Rejected, code: str) -> Retry | Una
     return type(judged)(error=error, after_ms=judged.after_ms)
 
 
-def _code_in(body: bytes | None) -> str | None:
-    """The error's code, a word of the server's own vocabulary; anything else may be a text."""
+def _words_in(body: bytes | None) -> list[str]:
+    """
+    The error's code and type, as far as they are words of the server's own vocabulary.
+
+    Anything else may be a text.
+    """
     try:
         error = orjson.loads(body or b"")["error"]
         words = (error.get("code"), error.get("type"))
     except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
-        return None
-    return next((one for one in words if isinstance(one, str) and _CODE.fullmatch(one)), None)
+        return []
+    return [one for one in words if isinstance(one, str) and _CODE.fullmatch(one)]
 
 
 async def read_up_to(chunks: AsyncIterator[bytes], limit: int) -> bytes | None:

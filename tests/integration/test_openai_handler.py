@@ -144,6 +144,14 @@ async def test_pictures_can_be_kept_from_the_model() -> None:
         (openai_error(429, "insufficient_quota"), "Unavailable 429 insufficient_quota"),
         (openai_error(500, None, "server_error"), "Retry 500 server_error"),
         (openai_error(529, None, "overloaded_error"), "Retry 529 overloaded_error"),
+        (openai_error(503, None, "server_error"), "Retry 503 server_error"),
+        (openai_error(503, "slow_down"), "Retry 503 slow_down"),
+        (
+            openai_error(503, "server_is_overloaded", "service_unavailable_error"),
+            "Retry 503 server_is_overloaded",
+        ),
+        (openai_error(503, None, "unavailable_error"), "Unavailable 503 unavailable_error"),
+        (openai_error(502, None, "server_error"), "Unavailable 502 server_error"),
         (openai_error(503, "491700000001 hello", "Hello!"), "Unavailable 503"),
         (Answer(status=302, headers={"Location": "/v1/other"}), "Unavailable 302"),
         (
