@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import structlog
+
 from shared.errors import StartRefused
 from shared.handlers import Handler
 from shared.handlers.factory import handler_for
 from shared.handlers.http_options import HttpOptions
+from shared.handlers.kinds import handler_kind
 from shared.handlers.model_options import ModelOptions
 from shared.handlers.place import not_for
 from shared.instance_settings import InstanceSettings, Secret
 from shared.settings import Settings
+
+log = structlog.get_logger()
 
 
 class Handlers:
@@ -88,6 +93,9 @@ class Handlers:
         setting = (own and own.handler) or settings.handler
         secret = _secret_for(own, settings)
         timeout_ms = (own and own.handler_timeout_ms) or settings.handler_timeout_ms
+        if secret is None and settings.handler_secret and handler_kind(setting) == "http":
+            means = "handler_secret is for the handler of all: write one for this handler"
+            log.warning("handler.unsigned", instance=instance, means=means)
         text = secret.get_secret_value() if secret else None
         model = ModelOptions.of(settings, own or InstanceSettings())
         http = HttpOptions.of(settings, own)

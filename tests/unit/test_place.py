@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from shared.handlers.chosen import Handlers
 from shared.handlers.http_options import HttpOptions
@@ -54,13 +55,15 @@ async def test_another_handler_is_not_signed_with_the_general_secret(has_own: bo
     async with HandlerServer(answer) as general, HandlerServer(answer) as other:
         own: dict[str, Any] = {"handler": other.url}
         own |= {"handler_secret": "whsec_b3RoZXI="} if has_own else {}
-        handlers = Handlers(
-            Settings(
-                handler=general.url,
-                handler_secret="whsec_Z2VuZXJhbA==",
-                instances={"own": own, "same": {"handler": general.url}, "plain": {}},
-            )
+        settings = Settings(
+            handler=general.url,
+            handler_secret="whsec_Z2VuZXJhbA==",
+            instances={"own": own, "same": {"handler": general.url}, "plain": {}},
         )
+        with capture_logs() as lines:
+            handlers = Handlers(settings)
+        warned = [line["instance"] for line in lines if line["event"] == "handler.unsigned"]
+        assert warned == ([] if has_own else ["own"])
         for instance in ("own", "same", "plain"):
             await handlers.handler(instance).answer(make_call())
         await handlers.close()
