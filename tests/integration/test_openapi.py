@@ -20,9 +20,11 @@ from shared.keys import Keys
 from shared.metrics import IngestMetrics, InstanceLabels
 from shared.providers.registry import PROVIDERS
 from shared.settings import Settings
+from shared.tickets import Tickets
 from shared.trace.whereabouts import DeadTrace, MessageTrace, ReplyTrace
 from tests.support.ingest_server import IngestServer, MemoryAppender, serving
 from tests.support.journey import INSTANCE, USER, Journey
+from tests.support.ticketing import CLINIC, TOKEN, enter, staff, status, ticket_api, ticket_server
 
 DOCUMENT = openapi_document(PROVIDERS, has_token=True)
 SCHEMAS = DOCUMENT["components"]["schemas"]
@@ -45,6 +47,7 @@ async def nothing_wrong() -> str | None:
 @pytest.fixture
 def app(pipe: Pipe, keys: Keys) -> web.Application:
     """With all routes that the service has."""
+    tickets = ticket_api(Tickets(pipe, keys.prefix))
     return build_app(
         Settings(),
         appender=MemoryAppender(),
@@ -53,7 +56,9 @@ def app(pipe: Pipe, keys: Keys) -> web.Application:
         routes=[
             *Conversations(pipe, keys, Settings()).routes(),
             *MutesApi(pipe, keys).routes(),
+            *tickets.staff_routes(),
         ],
+        open_routes=tickets.open_routes(),
     )
 
 
@@ -163,6 +168,23 @@ async def test_a_conversation_is_as_the_document_says(
     assert one.json["reply"]["texts"] == ["hello", "again"]
     validator("Whereabouts").validate(one.json)
     validator("Error").validate(none.json)
+
+
+async def test_a_queue_is_as_the_document_says(pipe: Pipe, prefix: str) -> None:
+    """Empty, while somebody waits, is served and was served; and its days."""
+    async with ticket_server(Tickets(pipe, prefix)) as server:
+        told = [await status(server), await enter(server, "ann"), await status(server)]
+        told += [await staff(server, "done") for _ in range(3)]
+        told += [await status(server, f"clinic={CLINIC}&user={user}") for user in ("ann", "bob")]
+        told.append(await staff(server, "reset"))
+        days = await server.request("GET", f"/api/v1/queue/days?clinic={CLINIC}", headers=TOKEN)
+    names = ["QueueStatus", "Entered", "QueueStatus", *["QueueChanged"] * 3]
+    names += ["QueueStatus", "QueueStatus", "QueueChanged"]
+    for name, answer in zip(names, told, strict=True):
+        assert answer.status == 200
+        validator(name).validate(answer.json)
+    assert len(days.json["days"]) == 1
+    validator("QueueDays").validate(days.json)
 
 
 def test_a_trace_is_told_with_all_its_fields() -> None:
