@@ -18,7 +18,6 @@ _REFUSALS: Mapping[int, str] = {
     409: "not while it is so; `error.code` tells what",
     413: "too large a body, or too many messages in it",
     415: "the body is compressed, or of a kind that is not read here",
-    422: "the Idempotency-Key was used for something else",
     429: "too many large bodies at once",
     503: "nothing is kept now (Redis, spool, backlog): send again",
 }

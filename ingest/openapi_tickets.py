@@ -98,7 +98,7 @@ def ticket_paths(guard: Mapping[str, Any]) -> dict[str, Any]:
                 "Take a number; the same one again while waiting",
                 {
                     200: answered("the number is theirs", reference("Entered")),
-                    **refused(*OF_BODIES, 401, 404, 409, 422),
+                    **refused(*OF_BODIES, 401, 404, 409),
                 },
                 requestBody=body_of(JSON, reference("Enter")),
                 parameters=[_KEY],

@@ -82,7 +82,7 @@ class Tickets:
         After a crash the user has the number or has none, and entering again tells.
 
         Raises:
-            RequestRefused: also 409 ``queue_full``, and 422 ``key_taken`` by another user.
+            RequestRefused: also 409 ``queue_full``, and ``key_taken`` by another user.
         """
         of = self._keys(clinic)
         _check_user(user)
@@ -93,7 +93,7 @@ class Tickets:
             raise RequestRefused(409, "queue_full", "too many wait already; come back later")
         if code == _KEY_TAKEN:
             claim = "this Idempotency-Key was used for another user"
-            raise RequestRefused(422, "key_taken", claim)
+            raise RequestRefused(409, "key_taken", claim)
         status = Status.of(clinic, numbers[:5])
         return Entered(
             clinic=clinic,

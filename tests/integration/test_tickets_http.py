@@ -96,7 +96,7 @@ async def test_a_key_of_another_user_is_refused(server: IngestServer) -> None:
     """Nobody gets a number that somebody else has, by a slip of a client."""
     await enter(server, ANN, "k1")
     answer = await enter(server, "bob", "k1")
-    assert answer.status == 422
+    assert answer.status == 409
     assert answer.error.startswith("key_taken")
     assert (await status(server)).json["last"] == 1
 
