@@ -173,10 +173,12 @@ def _finish(windows: list[Window]) -> None:
     stream = keys.stream(INSTANCE)
     for at in range(0, len(windows), BATCH):
         args: list[Any] = []
+        seen: list[str] = []
         for window in windows[at : at + BATCH]:
             field = conversation_field(window.instance, window.user)
             hashed = conversation_hash(window.instance, window.user)
+            seen += keys.both_seen_of(hashed)
             args += (field, TOKEN, str(window.entries[0].id), "silent", b"", hashed)
         streams = [stream] * len(windows[at : at + BATCH])
-        declared: Any = (1 + len(streams), keys.running, *streams)
+        declared: Any = (1 + 3 * len(streams), keys.running, *streams, *seen)
         pack_command(("EVALSHA", script, *declared, TOKEN, GROUP, 300_000, len(streams), *args))

@@ -90,6 +90,12 @@ class OutboxStore:
         rows = await self._pipe.call("XRANGE", self._keys.outbox, start, "+", "COUNT", PAGE)
         return [(EntryId.parse(raw_id), _decode(values)) for raw_id, values in rows]
 
+    async def whole(self, reply_id: EntryId) -> OutboxReply | None:
+        """A reply as it stands in the outbox; None: it does not, or cannot be read."""
+        at = str(reply_id)
+        rows = await self._pipe.call("XRANGE", self._keys.outbox, at, at)
+        return _decode(rows[0][1]) if rows else None
+
     async def sending(self) -> dict[EntryId, SendRecord]:
         """The records of every send that has begun, as far as they can be read."""
         return (await self.begun())[0]
@@ -211,18 +217,20 @@ class OutboxStore:
         self, reply_id: EntryId, reply: OutboxReply, token: Token | None, what: str, keep_ms: int
     ) -> bool:
         """Move a reply to the journal as ``sent`` or ``kept``. False: the token is not ours."""
-        keys = self._keys
+        keys, who = self._keys, conversation_hash(reply.instance, reply.user)
+        own = (keys.sending, keys.outbox, keys.journal, keys.lease, keys.bell)
         answer = await self._pipe.script(
             load_script("sent"),
-            (keys.sending, keys.outbox, keys.journal, keys.lease, keys.bell),
+            (*own, *keys.both_seen_of(who)),
             (
                 str(reply_id),
                 token or "",
                 self._worker,
                 what,
                 reply.window_id,
-                conversation_hash(reply.instance, reply.user),
+                who,
                 keep_ms,
+                reply.first_hash,
             ),
         )
         return bool(answer != 2)

@@ -141,7 +141,8 @@ class PartitionSender:
     async def _forget(self, owner: Owner, item: Item) -> None:
         keep_ms = self._sends.settings.retention_ms
         try:
-            await self._store.sent(item.id, item.reply, None, "kept", keep_ms)
+            reply = await self._store.whole(item.id) or item.reply
+            await self._store.sent(item.id, reply, None, "kept", keep_ms)
         except (BrokerUnavailable, BrokerRefused):
             owner.restart("a kept reply was not removed")
 

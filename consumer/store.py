@@ -236,19 +236,20 @@ class PartitionStore:
         again after a lost answer is safe.
         """
         p = self.keys
-        streams = [p.stream(request.conversation[0]) for request in requests]
+        keys = [p.running, p.outbox, p.dead, p.journal, p.lease, p.bell, p.muted]
+        keys += [p.stream(request.conversation[0]) for request in requests]
         args: list[Any] = [self._worker, GROUP, retention_ms, len(requests)]
         histories: list[str] = []
         memories: list[Any] = []
         for number, one in enumerate(requests, 1):
+            keys += p.both_seen_of(who := conversation_hash(*one.conversation))
             args += (conversation_field(*one.conversation), one.token, str(one.first))
-            args += (one.outcome, one.value, conversation_hash(*one.conversation), one.mute_ms)
+            args += (one.outcome, one.value, who, one.mute_ms)
             if (memory := one.memory) is not None:
                 histories.append(p.history(*one.conversation))
                 memories += (number, memory.item, memory.keep, memory.keep_ms)
         args += memories
-        keys = (p.running, p.outbox, p.dead, p.journal, p.lease, p.bell, p.muted)
-        answers = await self._script("finish", (*keys, *streams, *histories), args)
+        answers = await self._script("finish", (*keys, *histories), args)
         return [
             classify_caught(text.decode()) if code == _FAILED else _FINISH_CODES[code]
             for code, text in answers

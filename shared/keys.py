@@ -132,12 +132,19 @@ class PartitionKeys:
         return f"{self.base}:stream:{_quoted(instance)}"
 
     def seen(self, generation: int, instance: str, user: str) -> str:
-        """HASH message hash -> entry id, one of two generations (0 or 1); expires."""
+        """
+        HASH message hash -> entry id, and window -> ending, one of two generations (0 or 1).
+
+        It expires, with what it says of messages and of what became of them.
+        """
         return f"{self.base}:seen:{generation}:{conversation_hash(instance, user)}"
 
     def both_seen(self, instance: str, user: str) -> tuple[str, str]:
         """The keys of both generations."""
-        who = conversation_hash(instance, user)
+        return self.both_seen_of(conversation_hash(instance, user))
+
+    def both_seen_of(self, who: str) -> tuple[str, str]:
+        """The same, of a conversation's hash."""
         return f"{self.base}:seen:0:{who}", f"{self.base}:seen:1:{who}"
 
     def both_sent(self, hashed: bytes) -> tuple[str, str]:

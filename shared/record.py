@@ -111,7 +111,12 @@ def _text(body: dict[str, Any], name: str) -> str:
 
 
 def encode_extent(window: Window, ids: list[str], error: str = "") -> bytes:
-    """The part of a record that the starter knows; the script adds the rest. ``ids``: in text."""
+    """
+    The part of a record that the starter knows; the script adds the rest. ``ids``: in text.
+
+    A replay's says which entries it stands for, the first and the last: ``finish`` notes its ending
+    under them, for these are the ones that the messages' ids lead to.
+    """
     body: dict[str, Any] = {
         "ids": ids,
         "window_id": window.id,
@@ -120,6 +125,8 @@ def encode_extent(window: Window, ids: list[str], error: str = "") -> bytes:
         "closed_at": window.closed_at,
         "error": error,
     }
+    if (replayed := window.entries[0].replayed) is not None:
+        body["stands_for"] = f"{replayed.entries[0].id} {replayed.entries[-1].id}"
     return orjson.dumps(body)
 
 

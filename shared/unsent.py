@@ -130,13 +130,13 @@ class Unsent:
         kept = await self.show(reply_id)
         if kept is None:
             return DiscardCode.GONE
-        window, who = "", ""
+        window, who, first_hash = "", "", b""
         if kept.reply is not None:
-            window = kept.reply.window_id
+            window, first_hash = kept.reply.window_id, kept.reply.first_hash
             who = conversation_hash(kept.reply.instance, kept.reply.user)
         p = self._keys.partition(reply_id.partition)
-        keys = (p.sending, p.outbox, p.journal, p.bell)
-        args = (str(reply_id.entry), window, who)
+        keys = (p.sending, p.outbox, p.journal, p.bell, *p.both_seen_of(who))
+        args = (str(reply_id.entry), window, who, first_hash)
         return DiscardCode(await self._pipe.script(load_script("discard"), keys, args))
 
     async def _held_in(self, number: int) -> list[ReplyId]:

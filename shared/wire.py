@@ -16,6 +16,7 @@ from msgspec.json import Decoder, Encoder
 from msgspec.structs import astuple
 
 from shared.errors import EntryUndecodable
+from shared.keys import message_hash
 from shared.model import Entry, EntryId, Message, Window, WindowId
 from shared.written import (
     NO_RAW,
@@ -231,6 +232,11 @@ class OutboxReply:
     message_ids: tuple[str, ...]
     connection: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def first_hash(self) -> bytes:
+        """By which dedupe knows the window's first message: the ids stand in stream order."""
+        return message_hash(self.message_ids[0]) if self.message_ids else b""
 
 
 def encode_reply(reply: OutboxReply) -> bytes:

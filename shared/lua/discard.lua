@@ -4,12 +4,17 @@
 --      2 outbox   STREAM  replies that are not sent
 --      3 journal  STREAM  what became of windows and replies
 --      4 bell     STREAM  length 1
+--      5 even     HASH    the conversation's seen, even generations: message hash -> entry id, and
+--                         window -> ending
+--      6 odd      HASH    the same, odd generations
 -- ARGV 1 reply id
 --      2 window id
 --      3 hash of the conversation
+--      4 hash of the window's first message
 -- Returns 0 DISCARDED | 1 GONE (it is not in the outbox) | 2 SENDING (a worker has it in hand)
 --
--- A record that cannot be read goes with it. PERSIST changes nothing; it is a write that is allowed
+-- An ending that says answered is told it, last: nothing hangs on that. A record that cannot be read
+-- goes with the reply. PERSIST changes nothing; it is a write that is allowed
 -- while Redis is out of memory.
 
 local sending, outbox, id = KEYS[1], KEYS[2], ARGV[1]
@@ -23,8 +28,19 @@ if is_read and (record.worker or '') ~= '' then
   return 2
 end
 redis.call('PERSIST', sending)
-redis.call('XADD', KEYS[3], '*', 'what', 'discarded', 'window', ARGV[2], 'who', ARGV[3], 'ref', id)
+local row = redis.call('XADD', KEYS[3], '*', 'what', 'discarded', 'window', ARGV[2],
+  'who', ARGV[3], 'ref', id)
 redis.call('XDEL', outbox, id)
 redis.call('HDEL', sending, id)
 redis.call('XADD', KEYS[4], 'MAXLEN', '1', '*', 'r', '1')
+
+local even, odd, hash, answered = KEYS[5], KEYS[6], ARGV[4], string.format('an%s ', id)
+local first = redis.pcall('HGET', even, hash) or redis.pcall('HGET', odd, hash)
+for _, seen in ipairs(type(first) == 'string' and {even, odd} or {}) do
+  local ending = redis.pcall('HGET', seen, first)
+  if type(ending) == 'string' and string.sub(ending, 1, #answered) == answered then
+    local ended = string.format('%.2s%s %s', 'discarded', string.sub(ending, 3), string.match(row, '%d+'))
+    redis.pcall('HSET', seen, first, ended)
+  end
+end
 return 0

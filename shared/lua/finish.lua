@@ -6,7 +6,8 @@
 --      5 lease    HASH    owner, epoch
 --      6 bell     STREAM  length 1
 --      7 muted    ZSET    conversation -> until when, in ms
---      8.. a window's stream each; then a LIST, what was said, for each that is remembered
+--      8.. a window's stream each; then two HASHes each, its conversation's seen of even and of odd
+--          generations: here window -> ending; then a LIST, what was said, for each that is remembered
 -- ARGV 1 worker id
 --      2 group
 --      3 retention_ms of the journal
@@ -21,35 +22,34 @@
 --      3 FAILED    the error; it touches no other window
 --      4 MUTED     it is finished, without its reply: somebody has muted the user meanwhile
 -- Lua is not rolled back: what may fail comes before the writes, or each repetition would add a reply.
-local running, journal, bell, muted, group = KEYS[1], KEYS[4], KEYS[6], KEYS[7], ARGV[2]
-local owner, time, result, finished = redis.call('HGET', KEYS[5], 'owner'), redis.call('TIME'), {}, false
-local targets, windows, now_ms = {answered = KEYS[2], dead = KEYS[3]}, ARGV[4] + 7, time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('PERSIST', running) -- changes nothing, and is allowed out of memory
-redis.call('XTRIM', journal, 'MINID', '~', string.format('%.0f', now_ms - ARGV[3]))
-redis.pcall('ZREMRANGEBYSCORE', muted, '-inf', string.format('%.0f', now_ms))
-local function finish_window(stream, conversation, token, first, outcome, value, who, mute)
+local running, journal, bell, muted, group, windows = KEYS[1], KEYS[4], KEYS[6], KEYS[7], ARGV[2], ARGV[4] + 7
+local owner, time, is_muting = redis.call('HGET', KEYS[5], 'owner'), redis.call('TIME'), redis.call('EXISTS', muted) == 1
+local now_ms, targets, streams, result, finished = time[1] * 1000 + math.floor(time[2] / 1000), {answered = KEYS[2], dead = KEYS[3]}, {}, {}, false
+redis.call('XTRIM', journal, 'MINID', '~', string.format('%.0f', now_ms - ARGV[3])) -- allowed out of memory
+local function finish_window(stream, even, odd, conversation, token, first, outcome, value, who, mute)
   local found, code = redis.call('HGET', running, conversation), 0
-  if not found and #redis.call('XRANGE', stream, first, first) == 0 then return {1, ''} end
   local record = found and cjson.decode(found)
-  if not record or record.token ~= token then return {2, ''} end
-  if outcome == 'answered' and tonumber(redis.pcall('ZSCORE', muted, conversation) or nil) then outcome, code = 'muted', 4 end
-  local ids, target, _ = table.concat(record.ids, ' '), targets[outcome], redis.call('XLEN', stream)
+  if not record or record.token ~= token then return {(found or #redis.call('XRANGE', stream, first, first) > 0) and 2 or 1, ''} end
+  if is_muting and outcome == 'answered' and (tonumber(redis.pcall('ZSCORE', muted, conversation) or nil) or 0) > now_ms then outcome, code = 'muted', 4 end
+  local ids, target, is_stream = table.concat(record.ids, ' '), targets[outcome], streams[stream] or redis.call('XLEN', stream)
   local id = target and redis.call('XADD', target, '*', 'm', value) or ''
-  redis.call('XADD', journal, '*', 'what', outcome, 'window', record.window_id, 'who', who, 'ids', ids, 'attempt', record.attempt, 'ref', id, 'opened', record.opened_at, 'closed', record.closed_at,
+  local row = redis.call('XADD', journal, '*', 'what', outcome, 'window', record.window_id, 'who', who, 'ids', ids, 'attempt', record.attempt, 'ref', id, 'opened', record.opened_at, 'closed', record.closed_at,
     'by', record.closed_by, 'started', record.started, 'failed', record.failed or '')
   if mute ~= '0' then redis.pcall('ZADD', muted, 'GT', string.format('%.0f', now_ms + mute), conversation) end
   redis.call('XACK', stream, group, unpack(record.ids))
   redis.call('XDEL', stream, unpack(record.ids))
-  redis.call('HDEL', running, conversation)
+  streams[stream], finished = is_stream, redis.call('HDEL', running, conversation)
+  local even_ms, odd_ms = redis.call('PTTL', even), redis.call('PTTL', odd)
+  local seen, field, last = even_ms > odd_ms and even or odd, string.match(record.stands_for or '', '(%S+) (%S+)')
+  if even_ms + odd_ms > -4 then redis.pcall('HSET', seen, field or first, string.format('%.2s%s %s', outcome, target and id or row, #record.ids > 1 and record.ids[#record.ids] or last or '')) end
   return {code, id}
 end
 for i = 8, #KEYS do
-  local at = i > windows and 4 * i + 3 * windows - 48 or 7 * i - 51
+  local at = i > windows and 4 * i - 5 * windows + 8 or 7 * i - 51
   if i <= windows then
-    local ok, answer = pcall(finish_window, KEYS[i], unpack(ARGV, at, at + 6))
+    local ok, answer = pcall(finish_window, KEYS[i], KEYS[2 * i + windows - 15], KEYS[2 * i + windows - 14], unpack(ARGV, at, at + 6))
     result[i - 7] = ok and answer or {3, type(answer) == 'table' and answer.err or answer}
-    finished = finished or result[i - 7][1] % 4 == 0
-  elseif result[tonumber(ARGV[at])][1] == 0 then
+  elseif i > 3 * windows - 14 and result[tonumber(ARGV[at])][1] == 0 then
     redis.pcall('RPUSH', KEYS[i], ARGV[at + 1])
     redis.pcall('LTRIM', KEYS[i], -ARGV[at + 2], -1)
     redis.pcall('PEXPIRE', KEYS[i], ARGV[at + 3])

@@ -1,6 +1,6 @@
 -- remember: note a message that was handled while Redis was away, so that it is not again.
 --
--- KEYS 1 even     HASH    seen: message hash -> entry id, even generations
+-- KEYS 1 even     HASH    seen: message hash -> entry id, and window -> ending, even generations
 --      2 odd      HASH    the same, odd generations
 --      3 outbox   STREAM  replies that are not sent
 --      4 journal  STREAM  what became of windows and replies
@@ -24,10 +24,7 @@ local what, window, who = ARGV[4], ARGV[6], ARGV[7]
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local generation = math.floor(now_ms / dedupe_ms)
-local seen, before = KEYS[1], KEYS[2]
-if generation % 2 == 1 then
-  seen, before = before, seen
-end
+local seen, before = KEYS[1 + generation % 2], KEYS[2 - generation % 2]
 
 local function expire(key, of)
   redis.call('PEXPIREAT', key, string.format('%.0f', (of + 2) * dedupe_ms))
@@ -49,9 +46,12 @@ end
 redis.call('HSET', seen, hash, entry)
 expire(seen, generation)
 local oldest = string.format('%.0f', now_ms - tonumber(ARGV[8]))
-redis.call('XADD', journal, 'MINID', '~', oldest, '*', 'what', what == 'sent' and 'answered' or what,
+local row = redis.call('XADD', journal, 'MINID', '~', oldest, '*', 'what', what == 'sent' and 'answered' or what,
   'window', window, 'who', who, 'ids', entry, 'attempt', 1, 'ref', ref)
+local ending = string.format('%.2s%s ', what, ref == '' and row or ref)
 if what == 'sent' then
-  redis.call('XADD', journal, '*', 'what', what, 'window', window, 'who', who, 'ref', ref)
+  local at = redis.call('XADD', journal, '*', 'what', what, 'window', window, 'who', who, 'ref', ref)
+  ending = string.format('%s %s', ending, string.match(at, '%d+'))
 end
+redis.call('HSET', seen, entry, ending)
 return {0, entry}

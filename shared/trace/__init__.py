@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from shared.connect import Pipe
+from shared.endings import REPLY_ENDS, Ending, in_order
 from shared.keys import Keys
 from shared.model import Entry, EntryId
 from shared.on_human import mute_ms_of
 from shared.record import Record
 from shared.settings import Settings
-from shared.trace.evidence import REPLY_ENDS, Evidence, JournalRow, OutboxFound
+from shared.trace.evidence import Evidence, JournalRow, OutboxFound
 from shared.trace.locate import MESSAGES_MAX, locate_conversation, locate_message
 from shared.trace.search import Search
 from shared.trace.whereabouts import ConversationTrace, MessageTrace
@@ -36,7 +37,8 @@ class Trace:
     the newest ``SCAN_ROWS`` replies and as many dead letters, and ``JOURNAL_ROWS`` of the
     journal: for a message from its entry on, for a conversation the newest. A message that
     dedupe knows is found beyond these bounds as well, unless it was replayed into a longer
-    backlog. Dedupe forgets after one to two ``dedupe_ms``.
+    backlog, and its ending beyond the journal. Dedupe forgets both after one to two
+    ``dedupe_ms``.
 
     ``has_channel`` says whether a reply can leave. Without it a reply that is kept for want of a
     channel looks like one whose sending has not begun. Without ``settings`` nobody knows when a
@@ -65,7 +67,9 @@ class Trace:
         search = Search(self._pipe, self._keys.of(instance, user), instance, user)
         seen = await search.seen_message(message_id)
         since = min(seen.values(), default=None)
-        return locate_message(await self._gather(search, instance, user, seen, since), message_id)
+        endings = [] if since is None else await search.endings_of(since)
+        found = await self._gather(search, instance, user, seen, endings, since)
+        return locate_message(found, message_id)
 
     async def conversation(self, instance: str, user: str) -> ConversationTrace:
         """
@@ -75,8 +79,9 @@ class Trace:
             BrokerUnavailable, BrokerRefused: ask again later.
         """
         search = Search(self._pipe, self._keys.of(instance, user), instance, user)
-        seen = await search.seen_messages()
-        return locate_conversation(await self._gather(search, instance, user, seen, None))
+        seen, endings = await search.seen_messages()
+        found = await self._gather(search, instance, user, seen, endings, None)
+        return locate_conversation(found)
 
     async def _gather(
         self,
@@ -84,6 +89,7 @@ class Trace:
         instance: str,
         user: str,
         seen: Mapping[bytes, EntryId],
+        remembered: Iterable[Ending],
         since: EntryId | None,
     ) -> Evidence:
         """``since``: where the look at the journal begins; None: its newest rows."""
@@ -94,8 +100,10 @@ class Trace:
             entries |= await search.entries_at(_beyond(scanned_to, seen.values(), record))
         replies, dead = await search.replies(), await search.dead_letters()
         journal = await (search.newest_journal() if since is None else search.journal_since(since))
-        replies |= await search.replies_at(_unsent(journal) - replies.keys())
-        dead |= await search.dead_letters_at(_refs(journal, "dead") - dead.keys())
+        endings = in_order(remembered)
+        unsent, died = _refs(endings, "answered") | _unsent(journal), _refs(endings, "dead")
+        replies |= await search.replies_at(unsent - replies.keys())
+        dead |= await search.dead_letters_at((died | _refs(journal, "dead")) - dead.keys())
         connection = next((one.message.connection for one in entries.values()), None)
         now_ms, muted = await search.mutes(self._mute_ms(instance, connection))
         return Evidence(
@@ -113,6 +121,7 @@ class Trace:
             outbox=await self._with_records(search, replies),
             dead=dead,
             journal=tuple(journal),
+            endings=endings,
         )
 
     def _mute_ms(self, instance: str, connection: str | None) -> int:
@@ -151,9 +160,9 @@ def _beyond(scanned_to: EntryId, seen: Iterable[EntryId], record: Record | None)
     return {entry_id for entry_id in wanted if entry_id > scanned_to}
 
 
-def _refs(journal: Iterable[JournalRow], what: str) -> set[EntryId]:
-    """The newest replies or dead letters that the journal names."""
-    named = [row.ref for row in journal if row.what == what and row.ref is not None]
+def _refs(told: Iterable[JournalRow | Ending], what: str) -> set[EntryId]:
+    """The newest replies or dead letters that the journal names, or endings do."""
+    named = [one.ref for one in told if one.what == what and one.ref is not None]
     return set(named[-MESSAGES_MAX:])
 
 

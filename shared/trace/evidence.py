@@ -6,23 +6,23 @@ Plain values without a judgement; ``locate`` makes one of them.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from shared.endings import Ending
 from shared.keys import message_hash
 from shared.model import Entry, EntryId, WindowId, window_id
 from shared.record import Failure, Record, SendRecord, decode_failures
 from shared.window import Rules
 from shared.wire import DeadLetter, OutboxReply
 
-REPLY_ENDS = ("sent", "kept", "discarded")
-"""What the journal says of replies; everything else in it is said of windows."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalRow:
     """
-    What became of a window (``ids``: its entries) or, with ``REPLY_ENDS``, of a reply.
+    What became of a window (``ids``: its entries) or, where ``what`` is of ``REPLY_ENDS``, of a
+    reply.
 
     ``ref`` is the id of the reply or of the dead letter, if there is one.
     """
@@ -79,8 +79,9 @@ class Evidence:
 
     ``seen``: hashed message id -> entry id, from dedupe. ``entries``: the user's, unfinished;
     those up to ``scanned_to`` (None: the stream's end) are all there. ``last_read``: what the
-    workers have read up to. ``journal`` is oldest first. ``dead``: by the dead letter's id.
-    ``rules``: what shapes the user's windows, where that is known; the entries are matched then.
+    workers have read up to. ``journal`` is oldest first, ``endings`` are by their first entries.
+    ``dead``: by the dead letter's id. ``rules``: what shapes the user's windows, where that is
+    known; the entries are matched then.
     """
 
     instance: str
@@ -94,6 +95,7 @@ class Evidence:
     outbox: Mapping[EntryId, OutboxFound]
     dead: Mapping[EntryId, DeadLetter]
     journal: tuple[JournalRow, ...]
+    endings: tuple[Ending, ...] = ()
     now_ms: int = 0
     muted_until: int | None = None
     rules: Rules | None = None
@@ -123,6 +125,12 @@ class Evidence:
             if letter.window is not None
             for entry in letter.window.entries
         ]
+
+    def ending_of(self, entry_id: EntryId) -> Ending | None:
+        """What became of the window that a message's own entry was in, where that is remembered."""
+        at = bisect_right(self.endings, entry_id, key=lambda ending: ending.first)
+        found = self.endings[at - 1] if at else None
+        return found if found is not None and entry_id <= found.last else None
 
     def is_replay(self, window: WindowId, first: EntryId) -> bool:
         """Whether a window of this id that begins with ``first`` had other entries at first."""

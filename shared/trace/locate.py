@@ -3,17 +3,22 @@ Where a message is and what became of it: pure, decided from what was found.
 
 Evidence is not taken at one moment, so what lies further down the way counts more: the journal
 over the record, the record over the stream. A window that was replayed is where its newest
-carrier is.
+carrier is. What none of them knows is told by the ending that is remembered with the message's id,
+or by the reply or the dead letter that is still there: with the same state and time, as far as an
+ending tells.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from shared.dead_letters import LetterId
+from shared.endings import REPLY_ENDS
 from shared.model import EntryId, window_id
 from shared.record import Failure
-from shared.trace.evidence import REPLY_ENDS, Evidence, JournalRow, OutboxFound
+from shared.trace.evidence import Evidence, JournalRow
+from shared.trace.replies import all_replies, find_reply, reply_in_outbox
 from shared.trace.unfinished import first_unstarted, unfinished_windows
 from shared.trace.whereabouts import (
     ConversationTrace,
@@ -23,7 +28,6 @@ from shared.trace.whereabouts import (
     ReplyState,
     ReplyTrace,
     State,
-    reply_state,
 )
 
 MESSAGES_MAX = 100
@@ -31,13 +35,6 @@ MESSAGES_MAX = 100
 
 _SILENCES = {"silent": State.SILENT, "muted": State.MUTED, "with_human": State.WITH_HUMAN}
 """What the journal calls windows that were finished without a reply."""
-
-_REPLY_ENDS = {
-    "sent": ReplyState.SENT,
-    "kept": ReplyState.EXPIRED,
-    "discarded": ReplyState.DISCARDED,
-}
-"""What the journal calls the ends of replies."""
 
 
 def locate_message(evidence: Evidence, message_id: str) -> MessageTrace:
@@ -54,7 +51,7 @@ def locate_conversation(evidence: Evidence) -> ConversationTrace:
     """Where everything of a conversation is."""
     message_ids = evidence.message_ids()
     newest = sorted(_known_entries(evidence))[-MESSAGES_MAX:]
-    replies, known = _replies(evidence), _known_entries(evidence)
+    replies, known = all_replies(evidence), _known_entries(evidence)
     return ConversationTrace(
         messages=tuple(_locate(evidence, one, message_ids.get(one)) for one in newest),
         replies=replies,
@@ -89,11 +86,13 @@ def _locate(evidence: Evidence, entry_id: EntryId, message_id: str | None) -> Me
             return _from_record(evidence, entry_id, message_id)
         if carrier in evidence.entries:
             return _from_stream(evidence, carrier, entry_id, message_id)
-    return (
-        _from_outbox(evidence, entry_id, message_id)
+    found = (
+        _from_ending(evidence, entry_id, message_id)
+        or _from_outbox(evidence, entry_id, message_id)
         or _from_dead(evidence, entry_id, message_id)
         or MessageTrace(state=State.FINISHED, entry_id=entry_id, message_id=message_id)
     )
+    return replace(found, accepted_at=entry_id.ms)
 
 
 def _outcome(evidence: Evidence, carrier: EntryId) -> JournalRow | None:
@@ -106,25 +105,14 @@ def _outcome(evidence: Evidence, carrier: EntryId) -> JournalRow | None:
 def _from_journal(
     evidence: Evidence, row: JournalRow, entry_id: EntryId, message_id: str | None
 ) -> MessageTrace:
-    state, error, reply, dead_letter_id = State.FINISHED, None, None, None
-    if row.what in _SILENCES:
-        state = _SILENCES[row.what]
-    elif row.what == "missing":
-        error = "its entries were deleted from the stream"
-    elif row.what == "dead":
-        state = State.DEAD
-        if row.ref is not None and row.ref in evidence.dead:
-            dead_letter_id, error = _letter_id(evidence, row.ref), evidence.dead[row.ref].error
-    elif row.what == "answered" and row.ref is not None:
-        reply = _reply(evidence, row.ref)
-        if reply is not None:
-            state = State.SENT if reply.state is ReplyState.SENT else State.ANSWERED
-    return MessageTrace(
-        state=state,
+    reply = None
+    if row.what == "answered" and row.ref is not None:
+        reply = find_reply(evidence, row.ref, evidence.ending_of(entry_id))
+    return replace(
+        _became(evidence, row.what, row.ref or row.id, reply),
         entry_id=entry_id,
         message_id=message_id,
         window_id=row.window_id,
-        at=row.id.ms,
         attempt=row.attempt,
         accepted_at=entry_id.ms,
         opened_at=row.opened_at,
@@ -132,10 +120,56 @@ def _from_journal(
         closed_by=row.closed_by,
         started_at=row.started_at,
         failures=_failures(row.failures, row.attempt),
-        error=error,
-        dead_letter_id=dead_letter_id,
-        reply=reply,
     )
+
+
+def _from_ending(
+    evidence: Evidence, entry_id: EntryId, message_id: str | None
+) -> MessageTrace | None:
+    """The journal of it is over, and what it came to is still remembered."""
+    ending = evidence.ending_of(entry_id)
+    if ending is None:
+        return None
+    what, reply = ending.what, None
+    if what == "answered" or what in REPLY_ENDS:
+        what, reply = "answered", find_reply(evidence, ending.ref, ending)
+    return replace(
+        _became(evidence, what, ending.ref, reply),
+        entry_id=entry_id,
+        message_id=message_id,
+        window_id=window_id(evidence.instance, evidence.user, ending.first),
+    )
+
+
+def _became(evidence: Evidence, what: str, ref: EntryId, reply: ReplyTrace | None) -> MessageTrace:
+    """
+    What a window came to, and since when.
+
+    ``ref``: the reply that was made or the dead letter, else the journal's row. The journal and an
+    ending say the same here, so that a message's state and time do not change when the journal
+    forgets it.
+    """
+    if what in _SILENCES:
+        return MessageTrace(state=_SILENCES[what], at=ref.ms)
+    if what == "missing":
+        error = "its entries were deleted from the stream"
+        return MessageTrace(state=State.FINISHED, at=ref.ms, error=error)
+    if what == "dead":
+        letter = evidence.dead.get(ref)
+        if letter is None:
+            return MessageTrace(state=State.DEAD, at=ref.ms)
+        return MessageTrace(
+            state=State.DEAD,
+            at=ref.ms,
+            attempt=letter.attempts,
+            error=letter.error,
+            dead_letter_id=_letter_id(evidence, ref),
+        )
+    if reply is None:
+        return MessageTrace(state=State.FINISHED, at=ref.ms)
+    if reply.state is ReplyState.SENT:
+        return MessageTrace(state=State.SENT, at=reply.at, reply=reply)
+    return MessageTrace(state=State.ANSWERED, at=ref.ms, reply=reply)
 
 
 def _from_record(evidence: Evidence, entry_id: EntryId, message_id: str | None) -> MessageTrace:
@@ -202,7 +236,7 @@ def _from_outbox(
                 message_id=message_id,
                 window_id=found.reply.window_id,
                 at=reply_id.ms,
-                reply=_reply_in_outbox(reply_id, found),
+                reply=reply_in_outbox(reply_id, found),
             )
     return None
 
@@ -224,47 +258,6 @@ def _from_dead(
                 dead_letter_id=_letter_id(evidence, letter_id),
             )
     return None
-
-
-def _reply(evidence: Evidence, reply_id: EntryId) -> ReplyTrace | None:
-    """A reply that was made; None: neither outbox nor journal tell what became of it."""
-    for row in evidence.journal:
-        if row.what in REPLY_ENDS and row.ref == reply_id:
-            return _reply_in_journal(row)
-    found = evidence.outbox.get(reply_id)
-    return None if found is None else _reply_in_outbox(reply_id, found)
-
-
-def _reply_in_journal(row: JournalRow) -> ReplyTrace:
-    assert row.ref is not None
-    state = _REPLY_ENDS[row.what]
-    return ReplyTrace(reply_id=row.ref, window_id=row.window_id, state=state, at=row.id.ms)
-
-
-def _reply_in_outbox(reply_id: EntryId, found: OutboxFound) -> ReplyTrace:
-    record = found.record
-    state = reply_state(record)
-    if state is ReplyState.WAITING and found.has_channel is False:
-        state = ReplyState.KEPT
-    return ReplyTrace(
-        reply_id=reply_id,
-        window_id=found.reply.window_id,
-        state=state,
-        texts=found.reply.texts,
-        metadata=found.reply.metadata or None,
-        held=(record and record.held) or None,
-        error=(record and record.error) or None,
-        attempt=None if record is None else record.attempt,
-        retry_at=record.retry_at if record and state is ReplyState.RETRYING else None,
-    )
-
-
-def _replies(evidence: Evidence) -> tuple[ReplyTrace, ...]:
-    ended = [row for row in evidence.journal if row.what in REPLY_ENDS and row.ref is not None]
-    traces = {row.ref: _reply_in_journal(row) for row in ended}
-    for reply_id, found in evidence.outbox.items():
-        traces.setdefault(reply_id, _reply_in_outbox(reply_id, found))
-    return tuple(sorted(traces.values(), key=lambda trace: trace.reply_id))
 
 
 def _dead(evidence: Evidence) -> tuple[DeadTrace, ...]:

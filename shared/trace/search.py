@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import orjson
 
 from shared.connect import Pipe
+from shared.endings import Ending, decode_ending
 from shared.errors import BrokerRefused, EntryUndecodable
 from shared.keys import GROUP, PartitionKeys, conversation_field, conversation_hash, message_hash
 from shared.model import Entry, EntryId
@@ -39,7 +40,11 @@ SCAN_BYTES = 4 * 1024 * 1024
 JOURNAL_ROWS = 5000
 
 SEEN_MAX = 10_000
-"""Where dedupe knows more ids of one conversation than that, they are left out."""
+"""Where dedupe knows more of one conversation than that (ids and endings), it is left out."""
+
+ENDINGS_PAGE = 1000
+ENDINGS_PAGES = 200
+"""How far one message's ending is looked for: among all that 200,000 fields hold."""
 
 NOWHERE = EntryId(0, 0)
 
@@ -52,6 +57,10 @@ class Scan:
 
     rows: list[Row]
     ended_at: EntryId | None
+
+
+def _pairs(flat: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    return zip(flat[::2], flat[1::2], strict=True)
 
 
 class Search:
@@ -73,17 +82,34 @@ class Search:
         known = [EntryId.parse(entry_id) for entry_id in found if entry_id is not None]
         return {digest: known[0]} if known else {}
 
-    async def seen_messages(self) -> dict[bytes, EntryId]:
-        """All that dedupe knows of the conversation: message hash -> entry."""
+    async def seen_messages(self) -> tuple[dict[bytes, EntryId], list[Ending]]:
+        """All that dedupe knows of the conversation: message hash -> entry, and endings."""
         sizes = await asyncio.gather(*(self._pipe.call("HLEN", key) for key in self._seen))
         if sum(sizes) > SEEN_MAX:
-            return {}
+            return {}, []
         flats = await asyncio.gather(*(self._pipe.call("HGETALL", key) for key in self._seen))
-        return {
-            digest: EntryId.parse(entry_id)
-            for flat in flats
-            for digest, entry_id in zip(flat[::2], flat[1::2], strict=True)
-        }
+        seen: dict[bytes, EntryId] = {}
+        endings: list[Ending] = []
+        for field, value in (pair for flat in flats for pair in _pairs(flat)):
+            if value[:1].isdigit():
+                seen[field] = EntryId.parse(value)
+            elif (ending := decode_ending(field, value)) is not None:
+                endings.append(ending)
+        return seen, endings
+
+    async def endings_of(self, entry_id: EntryId) -> list[Ending]:
+        """What is remembered of the window that a message's own entry was in; of each end of it."""
+        found: list[Ending] = []
+        for key in self._seen:
+            cursor: bytes | int = 0
+            for _ in range(ENDINGS_PAGES):
+                match = ("MATCH", "[0-9]*-[0-9]*", "COUNT", ENDINGS_PAGE)
+                cursor, flat = await self._pipe.call("HSCAN", key, cursor, *match)
+                endings = (decode_ending(field, value) for field, value in _pairs(flat))
+                found += [one for one in endings if one and one.first <= entry_id <= one.last]
+                if int(cursor) == 0:
+                    break
+        return found
 
     async def last_read(self) -> EntryId:
         """The last entry of the instance's stream that was given to a worker."""

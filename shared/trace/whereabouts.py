@@ -34,7 +34,7 @@ class State(StrEnum):
     DEAD = "dead"
     """Given up. Without a ``dead_letter_id``: its dead letter was discarded or replayed since."""
     FINISHED = "finished"
-    """Handled, and the journal of how is over (older than ``retention_ms``)."""
+    """Handled, and how is not known (any more), or its entries had been deleted."""
     UNKNOWN = "unknown"
     """Never seen, or longer ago than dedupe remembers."""
 
@@ -132,7 +132,8 @@ class MessageTrace:
     ``at``: since when it is so, ``retry_at``: when it is tried again; all times are Redis's ms.
     ``started_at`` is that of the newest attempt, ``failures`` are those that came to nothing.
     ``behind``: the window that it waits for. ``window_id`` is told once it is certain: for an
-    open window of the first message alone.
+    open window of the first message alone. Of what is over, ``state``, ``at`` and the reply's are
+    known as long as the message's id, the rest for ``retention_ms``.
     """
 
     state: State

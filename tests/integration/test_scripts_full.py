@@ -162,6 +162,11 @@ async def test_backlog_drains(scripts: Scripts) -> None:
     assert await client.xlen(p.stream(SHOP)) == await client.xlen(p.stream("clinic")) == 0
     assert not await client.exists(p.outbox) or await client.xlen(p.outbox) == 0
     assert (await client.xlen(p.dead), await client.xlen(p.journal)) == (1, 3)
+    for told, one in (("se", window), ("de", other)):
+        endings = [
+            await client.hget(key, str(one.entries[0].id)) for key in p.both_seen(*one.conversation)
+        ]
+        assert [found[:2].decode() for found in endings if found] == [told]
     assert not await client.exists(p.running, p.sending)
     assert await scripts.us.remove_stream(SHOP, AT_ONCE_MS)
     assert await scripts.release(epoch) == 1

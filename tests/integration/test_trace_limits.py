@@ -10,12 +10,7 @@ from shared.model import EntryId
 from shared.trace import Trace, search
 from shared.trace.whereabouts import MessageTrace, State
 from tests.support.journey import INSTANCE, USER, Journey
-from tests.support.tracing import states, where
-
-
-async def trim_journal(redis_client: Redis, keys: Keys) -> None:
-    """``retention_ms`` are over."""
-    await redis_client.xtrim(keys.partition(0).journal, maxlen=0, approximate=False)
+from tests.support.tracing import forget_journal, states, where
 
 
 async def test_a_dead_window_is_found_by_letter_after_the_journal(
@@ -33,21 +28,23 @@ async def test_a_dead_window_is_found_by_letter_after_the_journal(
         assert (found.entry_id, found.dead_letter_id) == (entry_id, letter_id)
         [dead] = (await trace.conversation(INSTANCE, USER)).dead
         assert (dead.dead_letter_id, dead.message_ids) == (letter_id, ("m1",))
-        await trim_journal(redis_client, keys)
+        await forget_journal(redis_client, keys)
 
 
-async def test_what_only_dedupe_remembers_is_finished(
+async def test_what_has_no_ending_is_finished(
     journey: Journey, trace: Trace, keys: Keys, redis_client: Redis
 ) -> None:
-    """Past ``retention_ms`` a message is known to be finished, and no more."""
+    """Past ``retention_ms`` a message whose ending got lost is known to be finished, no more."""
     [entry_id] = await journey.say("m1")
     await journey.read()
     await journey.start(1)
     await journey.be_silent()
-    await trim_journal(redis_client, keys)
+    await forget_journal(redis_client, keys)
+    for name in keys.partition(0).both_seen(INSTANCE, USER):
+        await redis_client.hdel(name, str(entry_id))
 
     assert await where(trace, "m1") == MessageTrace(
-        state=State.FINISHED, entry_id=entry_id, message_id="m1"
+        state=State.FINISHED, entry_id=entry_id, message_id="m1", accepted_at=entry_id.ms
     )
     assert await states(trace) == [(None, State.FINISHED)]
 
@@ -60,7 +57,7 @@ async def test_an_unsent_reply_tells_after_the_journal(
     await journey.read()
     await journey.start(1)
     await journey.answer("hello")
-    await trim_journal(redis_client, keys)
+    await forget_journal(redis_client, keys)
 
     assert await states(trace) == [("m1", State.ANSWERED)]
     found = await where(trace, "m1")

@@ -17,7 +17,7 @@ from shared.instance_settings import InstanceSettings, Secret
 from shared.model import EntryId, window_id
 from shared.providers.evolution import Evolution
 from shared.trace import Trace
-from shared.trace.whereabouts import ReplyState
+from shared.trace.whereabouts import ReplyState, State
 from shared.wire import OutboxReply, encode_reply
 from tests.support.deployment import Deployment, deployment
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer, Script
@@ -382,7 +382,7 @@ async def test_a_kept_reply_goes_after_its_time(
 ) -> None:
     """
     A reply without a channel is readable for ``RETENTION_MS`` and leaves the outbox then, though
-    nothing else happens in its partition.
+    nothing else happens in its partition. What became of it is told as long as its message's id.
     """
     monkeypatch.setattr(replies, "KEPT_CHECK_S", 0.2)
     async with (
@@ -400,6 +400,12 @@ async def test_a_kept_reply_goes_after_its_time(
 
         await eventually(is_forgotten, "a reply that has had its time")
         assert not await shop.outbox()
+        await shop.redis.delete(shop.keys.of("shop", "alice").journal)
+        async with running_pipe(redis_url) as pipe:
+            [told] = (await Trace(pipe, shop.keys).conversation("shop", "alice")).messages
+        assert told.state is State.ANSWERED
+        assert told.reply is not None
+        assert told.reply.state is ReplyState.EXPIRED
 
 
 NO_TOKEN = b'{"token":[],"worker":"w","attempt":1,"sent":0,"held":"","retry_at":0,"delay":0}'

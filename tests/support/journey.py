@@ -55,6 +55,11 @@ class Journey:
     serial: int = 0
 
     @property
+    def partition(self) -> int:
+        """The number of the user's partition."""
+        return self.keys.of(self.instance, self.user).number
+
+    @property
     def store(self) -> PartitionStore:
         """The scripts of the user's partition."""
         return PartitionStore(self.pipe, self.keys.of(self.instance, self.user), WORKER)
@@ -114,27 +119,39 @@ class Journey:
 
     async def answer(self, *texts: str, **metadata: Any) -> EntryId:
         """Finish the window with a reply, and what was answered besides; its id in the outbox."""
-        assert self.window is not None
-        reply = OutboxReply(
-            window_id=self.window.id,
-            instance=self.instance,
-            user=self.user,
-            texts=texts,
-            provider=None,
-            reply_to=None,
-            message_ids=tuple(entry.message.message_id for entry in self.window.members),
-            metadata=metadata,
-        )
-        await self._finish("answered", encode_reply(reply))
+        await self._finish("answered", self._encoded_reply(texts, metadata))
         return (await self.outbox.page(None))[-1][0]
+
+    async def answer_muted(self, *texts: str) -> None:
+        """Finish the window of a user whom somebody has muted meanwhile, with a reply."""
+        await self._finish("answered", self._encoded_reply(texts, {}), FinishCode.MUTED)
+
+    def _encoded_reply(self, texts: tuple[str, ...], metadata: dict[str, Any]) -> bytes:
+        assert self.window is not None
+        return encode_reply(
+            OutboxReply(
+                window_id=self.window.id,
+                instance=self.instance,
+                user=self.user,
+                texts=texts,
+                provider=None,
+                reply_to=None,
+                message_ids=tuple(entry.message.message_id for entry in self.window.members),
+                metadata=metadata,
+            )
+        )
 
     async def be_silent(self) -> None:
         """Finish the window without a reply."""
-        await self._finish("silent", b"")
+        await self.end("silent")
 
     async def lose(self) -> None:
         """Finish the window as one whose entries somebody deleted."""
-        await self._finish("missing", b"")
+        await self.end("missing")
+
+    async def end(self, outcome: str) -> None:
+        """Finish the window with an outcome that leaves nothing."""
+        await self._finish(outcome, b"")
 
     async def give_up(self, error: str) -> LetterId:
         """Make a dead letter of the window."""
@@ -163,7 +180,9 @@ class Journey:
         assert reply is not None
         assert await self.outbox.sent(reply_id, reply, token, what, RETENTION_MS)
 
-    async def _finish(self, outcome: str, value: bytes) -> None:
+    async def _finish(
+        self, outcome: str, value: bytes, code: FinishCode = FinishCode.FINISHED
+    ) -> None:
         assert self.window is not None
         assert self.token is not None
         request = FinishRequest(
@@ -173,7 +192,7 @@ class Journey:
             outcome=outcome,
             value=value,
         )
-        assert await self.store.finish([request], RETENTION_MS) == [FinishCode.FINISHED]
+        assert await self.store.finish([request], RETENTION_MS) == [code]
 
     def new_token(self) -> Token:
         """A token that was never used."""

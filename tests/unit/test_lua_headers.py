@@ -17,7 +17,7 @@ MAX_LINES = 60
 
 # Scripts that put new data into Redis and are meant to be refused when it is full.
 REFUSED_WHEN_FULL = {"append", "ticket_enter"}
-ALLOWED_WHEN_FULL = ("PERSIST", "PEXPIRE", "XACK", "XDEL", "DEL")
+ALLOWED_WHEN_FULL = ("PERSIST", "PEXPIRE", "XACK", "XDEL", "XTRIM", "DEL")
 NEEDS_MEMORY = ("SET", "HSET", "INCR", "SADD", "ZADD", "RPUSH", "XADD", "XGROUP', 'CREATE")
 
 _NUMBERED = re.compile(r"^(?P<number>\d+)(?P<more>\.\.)?\s+(?P<text>\S.*)$")

@@ -53,9 +53,9 @@ def ack_before_reply() -> None:
     """``finish`` acknowledges before the reply is written, which Redis may refuse."""
     acked = """  redis.call('XACK', stream, group, unpack(record.ids))
   redis.call('XDEL', stream, unpack(record.ids))
-  redis.call('HDEL', running, conversation)
+  streams[stream], finished = is_stream, redis.call('HDEL', running, conversation)
 """
-    first = "  local ids, target, _ = "
+    first = "  local ids, target, is_stream = "
     replace("finish", (acked, ""), (first, acked + first))
 
 
