@@ -137,6 +137,7 @@ def probes(key: str) -> list[Command]:
         ("HGET", table, "a"),
         ("HMGET", table, "a"),
         ("HGETALL", table),
+        ("HSCAN", table, 0),
         ("HEXISTS", table, "a"),
         ("HLEN", table),
         ("HDEL", table, "b"),
