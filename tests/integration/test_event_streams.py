@@ -13,7 +13,6 @@ from redis.asyncio import Redis
 from ingest.events import PATH, RETRY_MS
 from ingest.frames import CONNECTED, HEARTBEAT, QUEUE_UPDATE, SNAPSHOT
 from ingest.hub import FIRST, PAGE, Times
-from shared.keys import ClinicKeys
 from shared.settings import Settings
 from shared.tickets import Status
 from tests.support.streams import CLINIC, SELDOM, StreamServer, Told, serving_streams
@@ -156,12 +155,11 @@ async def test_an_id_that_is_not_kept_is_answered_with_a_snapshot_that_says_so(
 
 
 async def test_what_the_stream_has_dropped_is_a_gap(
-    server: StreamServer, redis_client: Redis, prefix: str
+    server: StreamServer, redis_client: Redis
 ) -> None:
     """Of ids that it does not hold any more; those that it holds resume as ever."""
     changes = await some_changes(server)
-    events = ClinicKeys.of(prefix, CLINIC).events
-    await redis_client.xtrim(events, maxlen=3, approximate=False)
+    await redis_client.xtrim(server.events_key(CLINIC), maxlen=3, approximate=False)
 
     for at, since in enumerate([FIRST, *(told.id for told in changes)], start=-1):
         async with server.listen(since=since) as stream:

@@ -13,7 +13,8 @@ import aiohttp
 
 from ingest.events import PATH, EventsApi
 from ingest.hub import Hub, Times
-from ingest.ticketing import telling_changes
+from ingest.ticketing import TIMEOUT_MS, telling_changes
+from shared.keys import ClinicKeys
 from shared.metrics import IngestMetrics, InstanceLabels
 from shared.settings import Settings
 from shared.tickets import Tickets
@@ -98,6 +99,12 @@ class StreamServer:
     hub: Hub
     metrics: IngestMetrics
 
+    prefix: str
+
+    def events_key(self, clinic: str) -> str:
+        """Where a clinic's events are kept."""
+        return ClinicKeys.of(self.prefix, clinic).events
+
     @asynccontextmanager
     async def listen(
         self, clinic: str = CLINIC, since: str | None = None, **headers: str
@@ -123,10 +130,12 @@ async def serving_streams(
 ) -> AsyncIterator[StreamServer]:
     """Ingest's HTTP side with nothing but the streams."""
     metrics = IngestMetrics(InstanceLabels(1))
-    async with running_pipe(redis_url) as pipe:
+    async with running_pipe(redis_url, TIMEOUT_MS) as pipe:
         tickets = Tickets(pipe, prefix, clinics=clinics)
         async with telling_changes(tickets, redis_url, metrics, times) as hub:
             routes = EventsApi(tickets, hub, listeners_max).routes()
             async with serving(settings, open_routes=routes) as http:
-                yield StreamServer(http=http, tickets=tickets, hub=hub, metrics=metrics)
+                yield StreamServer(
+                    http=http, tickets=tickets, hub=hub, metrics=metrics, prefix=prefix
+                )
                 hub.close()
