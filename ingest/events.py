@@ -23,9 +23,6 @@ PATH = "/api/v1/events/stream"
 RETRY_MS = (500, 1500)
 """A browser comes back after a time out of this range, so that not all come back at once."""
 
-CLOSE_LIMIT_S = 1.0
-"""How long the end of a stream may take to be written."""
-
 _HEADERS = {
     hdrs.CONTENT_TYPE: "text/event-stream",
     hdrs.CACHE_CONTROL: "no-store",
@@ -81,8 +78,8 @@ class EventsApi:
         except TimeoutError:
             pass  # its time is over
         finally:
+            listener.end()
             self._hub.leave(feed, listener)
-        await _end(listener, answer)
         return answer
 
     def _is_full(self) -> bool:
@@ -96,13 +93,3 @@ def _clinic_of(request: web.Request) -> str:
     if len(clinics) != 1:
         raise RequestRefused(400, "missing_field", "clinic must stand in the query, once")
     return clinics[0]
-
-
-async def _end(listener: Listener, answer: web.StreamResponse) -> None:
-    try:
-        async with asyncio.timeout(CLOSE_LIMIT_S):
-            await answer.write_eof()
-    except TimeoutError:
-        listener.drop()
-    except ConnectionError:
-        pass  # it was dropped, or has left

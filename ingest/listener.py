@@ -50,6 +50,15 @@ class Listener:
         if event_id is not None:
             self.last = order_of(event_id)
 
+    def end(self) -> None:
+        """
+        Nothing more will be sent. Who has not even taken what was sent is cut off, or its
+        connection would stay until it does.
+        """
+        self.ended.set()
+        if not self._transport.is_closing() and self._transport.get_write_buffer_size():
+            self.drop()
+
     def drop(self) -> None:
         """It is too slow: cut the connection, whatever is still in it."""
         self.was_slow = True

@@ -107,7 +107,7 @@ async def test_who_does_not_read_is_cut_off_and_nobody_waits_for_it(
             await eventually(lambda: len(server.hub) == 2, "the slow one's stream")
             number = 0
             while len(server.hub) == 2:
-                assert number < 20_000, "nobody was cut off"
+                assert number < 2000, "it was let have more than its share of memory"
                 number += 1
                 await server.tickets.enter(CLINIC, f"user {number}")
                 assert (await reading.next(QUEUE_UPDATE)).data["number"] == number

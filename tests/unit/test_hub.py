@@ -334,6 +334,76 @@ async def test_who_has_left_is_sent_nothing() -> None:
         assert hub.count_living() == 1
 
 
+async def test_who_has_not_taken_what_was_sent_is_cut_off_at_the_end() -> None:
+    """Its connection would stay as long as it likes; others are left to end in peace."""
+    async with running() as (hub, _store):
+        slow, good = Client(hub), Client(hub)
+        for client in (slow, good):
+            await client.greet()
+        slow.wire.unsent = 1
+        for client in (slow, good):
+            client.listener.end()
+        assert (slow.wire.is_cut, slow.listener.was_slow) == (True, True)
+        assert (good.wire.is_cut, good.listener.was_slow) == (False, False)
+        assert good.listener.ended.is_set()
+
+
+async def test_what_was_read_ahead_of_the_feed_is_not_told_again() -> None:
+    """Who catches up may read a change whose notice is still on its way."""
+    async with running() as (hub, store):
+        store.enter(3)
+        other, client = Client(hub), Client(hub)
+        await other.greet()
+        client.answer.on_write = lambda: store.enter() if len(store.events) == 3 else None
+        store.gate.clear()
+        greeting = asyncio.create_task(client.greet("0-0"))
+        await eventually(lambda: store.reads >= 2, "the feed's read")
+        store.gate.set()
+        await eventually(lambda: store.reads >= 3, "the client's own read")
+        await greeting
+        store.enter()
+        hub.notice(CLINIC.encode())
+        last = len(store.events)
+        await settled(client, last + 1)
+        await eventually(lambda: other.heard[-1] == f"QUEUE_UPDATE {last}", "the other")
+        assert client.heard == ["CONNECTED 0", *(f"QUEUE_UPDATE {n}" for n in range(1, last + 1))]
+
+
+async def test_more_than_a_page_is_read_for_one_notice() -> None:
+    """After an outage nobody says anything again: all is read that there is."""
+    async with running() as (hub, store):
+        client = Client(hub)
+        await client.greet()
+        store.enter(PAGE * 2 + 1)
+        hub.notice(CLINIC.encode())
+        await settled(client, PAGE * 2 + 2)
+        assert client.heard[-1] == f"QUEUE_UPDATE {PAGE * 2 + 1}"
+
+
+async def test_an_id_behind_which_nothing_is_kept_is_a_gap() -> None:
+    """Redis has lost what the feed knows: the queue as it was last known, and that it is a gap."""
+    async with running() as (hub, store):
+        store.enter(3)
+        other, client = Client(hub), Client(hub)
+        await other.greet()
+        del store.events[1:]
+        await client.greet("1-0")
+        (told,) = client.wire.told
+        assert (told["type"], told["gap"]) == ("CONNECTED", True)
+
+
+async def test_closing_lets_nobody_wait_for_a_read_that_never_begins() -> None:
+    """Whose task was made in the same turn of the loop."""
+    async with running() as (hub, _store):
+        client = Client(hub)
+        greeting = asyncio.create_task(client.greet())
+        await asyncio.sleep(0)
+        hub.close()
+        with pytest.raises(BrokerUnavailable):
+            async with asyncio.timeout(5):
+                await greeting
+
+
 async def test_closing_lets_nobody_wait() -> None:
     """Neither who listens, nor who waits for the first word while Redis is silent."""
     async with running() as (hub, store):
