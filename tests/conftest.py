@@ -19,6 +19,7 @@ from tests.support.redis_server import (
     tested_binary,
     tested_choice,
 )
+from tests.support.redis_users import denied_commands, note_users, write_users
 from tests.support.valkey import find_valkey
 
 
@@ -57,14 +58,22 @@ def valkey() -> ServerBinary:
 
 
 @pytest.fixture(scope="session")
-def redis_server() -> Iterator[RedisUnderTest]:
-    """The one server that all tests share; those that kill servers start their own."""
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisUnderTest]:
+    """
+    The one server that all tests share; those that kill servers start their own.
+
+    Services use it as the users that ``deploy/redis`` has for them, who must not lack a right.
+    """
     if tested_choice() == DOCKER:
         with container_redis() as container:
             yield container
         return
-    with RedisServer(tested_binary()) as server:
+    users = write_users(tmp_path_factory.mktemp("redis"))
+    with RedisServer(tested_binary(), options={"aclfile": str(users)}) as server:
+        note_users(server.url)
         yield server
+        denied = denied_commands(server.url)
+        assert not denied, f"deploy/redis/users.acl grants too little: {denied}"
 
 
 @pytest.fixture(scope="session")

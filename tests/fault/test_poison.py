@@ -20,7 +20,7 @@ import pytest
 from redis.asyncio import Redis
 
 from ops.chaos.contents import keys_of
-from ops.chaos.processes import ROOT, ServiceProcess, environment
+from ops.chaos.processes import ROOT, environment
 from shared.redis_binary import ServerBinary
 from shared.service import WATCHDOG_EXIT_CODE
 from tests.support import poison
@@ -28,6 +28,7 @@ from tests.support.fault_bench import say
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer
 from tests.support.ledger import Who
 from tests.support.redis_server import RedisServer
+from tests.support.service_process import ServiceProcess
 from tests.support.system import System, system
 from tests.support.waiting import eventually
 

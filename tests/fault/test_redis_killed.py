@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from ops.chaos.bench import bench
 from ops.chaos.private_redis import PrivateRedis
+from ops.chaos.processes import ServiceProcess
 from tests.support.fault_bench import answered_in, assert_ledger, some_in_hand
 from tests.support.loaded import (
     LEASE_MS,
@@ -27,7 +28,6 @@ from tests.support.loaded import (
 )
 from tests.support.lost_writes import Kill, judge_with_lost_writes
 from tests.support.redis_server import RedisServer
-from tests.support.service_process import ServiceProcess
 from tests.support.waiting import eventually
 
 KILLS = 3

@@ -19,6 +19,7 @@ from shared.model import EntryId, window_id
 from shared.redis_binary import ServerBinary
 from shared.wire import DeadLetter, OutboxReply, encode_dead_letter, encode_reply
 from tests.support.redis_server import ROOT, RedisServer
+from tests.support.redis_users import as_user
 from tests.support.windows import make_window
 
 PARTITIONS = 3
@@ -31,7 +32,7 @@ def shell(
 ) -> pytest.MonkeyPatch:
     """A shell in an empty folder whose settings lead to the shared server."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("INTURN_REDIS_URL", redis_url)
+    monkeypatch.setenv("INTURN_REDIS_URL", as_user(redis_url, "operator"))
     monkeypatch.setenv("INTURN_PREFIX", prefix)
     return monkeypatch
 

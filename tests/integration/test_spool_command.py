@@ -18,6 +18,7 @@ from ingest.spool.payload import Spooled, encode_spooled
 from ingest.spool.record import pack_record
 from ops.cli import inturn
 from shared.keys import Keys
+from tests.support.redis_users import as_user
 from tests.support.spooling import INSTANCE, message
 
 PHONE = "+491700000001"
@@ -29,7 +30,7 @@ def shell(
 ) -> Iterator[pytest.MonkeyPatch]:
     """A shell in an empty folder whose settings lead to the shared server."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("INTURN_REDIS_URL", redis_url)
+    monkeypatch.setenv("INTURN_REDIS_URL", as_user(redis_url, "operator"))
     monkeypatch.setenv("INTURN_PREFIX", prefix)
     logs = logging.getLogger()
     handlers, level = logs.handlers, logs.level

@@ -33,6 +33,7 @@ from shared.record import Record, decode_record
 from shared.settings import Settings
 from shared.wire import DeadLetter, OutboxReply, decode_dead_letter, decode_reply
 from tests.support.pipes import running_pipe
+from tests.support.redis_users import as_user
 from tests.support.waiting import eventually
 
 INSTANCE = "shop"
@@ -60,7 +61,7 @@ class RunningWorker:
     def __init__(self, settings: Settings, redis_url: str, keys: Keys) -> None:
         self.settings = settings
         self.metrics = ConsumerMetrics()
-        self.worker = Worker(settings, redis_url, keys, self.metrics)
+        self.worker = Worker(settings, as_user(redis_url, "consumer"), keys, self.metrics)
         self.stopping = asyncio.Event()
         self.task = asyncio.create_task(self.worker.run(self.stopping), name=self.worker.id)
 

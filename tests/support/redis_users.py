@@ -1,0 +1,60 @@
+"""
+The users of ``deploy/redis/users.acl`` on a server of the tests, and services that run as them.
+
+The one Redis that tests share has these users: whatever a service or the command line asks of it
+is asked with the rights that it is to have, and what was denied fails the run at its end. Tests
+themselves look into it as ``default``, who may do everything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from redis import Redis
+
+from tests.support.deploy_files import DEPLOY
+
+Role = Literal["ingest", "consumer", "operator"]
+
+ROLES: tuple[Role, ...] = ("ingest", "consumer", "operator")
+
+_with_users: set[str] = set()
+"""The URLs of servers that have these users."""
+
+
+def write_users(into: Path, *, prefix: str = "test-") -> Path:
+    """
+    The shipped users for keys that begin with ``prefix``, each with a password that is its name,
+    and a ``default`` who may do everything.
+    """
+    text = (DEPLOY / "redis" / "users.acl").read_text()
+    for role in ROLES:
+        hashed = hashlib.sha256(role.encode()).hexdigest()
+        text = text.replace(f"#{role.upper()}_SHA256", f"#{hashed}")
+    text = text.replace("~inturn:*", f"~inturn:* ~{prefix}*")
+    text = text.replace("&inturn:*", f"&inturn:* &{prefix}*")
+    text = text.replace("user default off", "user default on nopass ~* &* +@all")
+    path = into / "users.acl"
+    path.write_text(text)
+    return path
+
+
+def note_users(url: str) -> None:
+    """The server at ``url`` has these users."""
+    _with_users.add(url)
+
+
+def as_user(url: str, role: Role) -> str:
+    """``url`` for a user of that name, where the server has one."""
+    return f"{url}?username={role}&password={role}" if url in _with_users else url
+
+
+def denied_commands(url: str) -> Sequence[str]:
+    """What these users were denied, once each: ``ingest: xdel``."""
+    with Redis.from_url(url, protocol=2, decode_responses=True) as client:
+        rows: list[dict[str, Any]] = client.acl_log(count=1000)
+    denied = {f"{row['username']}: {row['object']} ({row['context']})" for row in rows}
+    return sorted(each for each in denied if each.startswith(ROLES))
