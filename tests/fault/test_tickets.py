@@ -1,0 +1,259 @@
+"""Numbers under faults: none is given twice, none is left out, nobody is skipped."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from redis.asyncio import Redis
+
+from ops.chaos.proxy import TcpProxy
+from shared.scripts import load_script
+from tests.support.fault_bench import say
+from tests.support.redis_server import RedisServer
+from tests.support.service_process import ServiceProcess
+from tests.support.waiting import eventually
+
+CLINIC, PREFIX = "north-wing", "faulty"
+USERS = 500
+AT_ONCE = 50
+KILLS_AT = (40, 120, 200, 280, 360, 440)
+"""So many have their number when a process is killed; the others' requests are on their way."""
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@dataclass
+class Door:
+    """Ingest processes, and people who try one after the other until they have a number."""
+
+    processes: list[ServiceProcess]
+    session: aiohttp.ClientSession
+    chance: random.Random
+    numbers: dict[str, int] = field(default_factory=dict)
+    failed: int = 0
+
+    async def post(self, verb: str, body: dict[str, str], key: str | None = None) -> Any:
+        """Again and again, at any process, until one answers 200."""
+        headers = {} if key is None else {"Idempotency-Key": key}
+        while True:
+            url = f"{self.chance.choice(self.processes).url}/api/v1/queue/{verb}"
+            try:
+                async with self.session.post(url, json=body, headers=headers) as answer:
+                    if answer.status == 200:
+                        return await answer.json()
+                    assert answer.status == 503, await answer.text()
+            except (aiohttp.ClientError, TimeoutError):
+                pass
+            self.failed += 1
+            await asyncio.sleep(0.02)
+
+    def has_given(self, count: int) -> bool:
+        """Whether so many have their number."""
+        return len(self.numbers) >= count
+
+    async def enter(self, user: str, key: str | None) -> None:
+        """Until they have a number."""
+        told = await self.post("enter", {"clinic": CLINIC, "user": user}, key)
+        self.numbers[user] = told["number"]
+
+
+@asynccontextmanager
+async def door(
+    redis_url: str, folder: Path, chance: random.Random, count: int = 3
+) -> AsyncIterator[Door]:
+    """So many ingest processes."""
+    settings = {"redis_url": redis_url, "prefix": PREFIX}
+    async with AsyncExitStack() as stack:
+        processes = [
+            ServiceProcess("ingest", folder, settings, name=f"i{number}") for number in range(count)
+        ]
+        for process in processes:
+            await stack.enter_async_context(process)
+        timeout = aiohttp.ClientTimeout(total=10)
+        connector = aiohttp.TCPConnector(limit=0)
+        session = aiohttp.ClientSession(timeout=timeout, connector=connector)
+        await stack.enter_async_context(session)
+        yield Door(processes, session, chance)
+
+
+async def events_in(client: Any) -> list[dict[bytes, bytes]]:
+    """What each event of the clinic says."""
+    rows = await client.xrange(f"{PREFIX}:{{clinic:{CLINIC}}}:events")
+    return [fields for _, fields in rows]
+
+
+async def tickets_in(client: Any) -> dict[int, str]:
+    """Number and user of each ticket, as it stands in Redis."""
+    rows = await client.hgetall(f"{PREFIX}:{{clinic:{CLINIC}}}:tickets")
+    return {int(number): row.decode().split(" ", 3)[3] for number, row in rows.items()}
+
+
+async def test_five_hundred_come_at_once(
+    own_redis: RedisServer, tmp_path: Path, chance: random.Random
+) -> None:
+    """To three processes: 500 numbers, each once, 1 to 500, and each is its user's in Redis."""
+    async with door(own_redis.url, tmp_path, chance) as made:
+        async with asyncio.TaskGroup() as group:
+            for number in range(USERS):
+                group.create_task(made.enter(f"user {number}", None))
+        async with Redis.from_url(own_redis.url, protocol=2) as client:
+            kept = await tickets_in(client)
+        served = [await process.metric("tickets_entered_total") for process in made.processes]
+    assert sorted(made.numbers.values()) == list(range(1, USERS + 1))
+    assert kept == {number: user for user, number in made.numbers.items()}
+    assert sum(served) == USERS
+    assert all(served), "void: one of the processes gave no number"
+
+
+async def kill_often(made: Door, chance: random.Random) -> None:
+    """A process each time that so many more have their number; each is started again at once."""
+    for count in KILLS_AT:
+        await eventually(partial(made.has_given, count), f"{count} numbers", 60)
+        process = chance.choice([one for one in made.processes if one.is_running()])
+        process.kill()
+        process.spawn()
+
+
+async def serve(made: Door) -> int:
+    """Call one after the other, each call with a key of its own, until cancelled."""
+    calls = 0
+    while len(made.numbers) < USERS:
+        await made.post("done", {"clinic": CLINIC}, f"call {calls}")
+        calls += 1
+    return calls
+
+
+@pytest.mark.short_fault
+@pytest.mark.parametrize("with_keys", [False, True], ids=["without keys", "with keys"])
+async def test_processes_are_killed_while_numbers_are_given(
+    own_redis: RedisServer, tmp_path: Path, chance: random.Random, with_keys: bool
+) -> None:
+    """
+    No number twice, none skipped, one for each user, whatever died with a request in hand.
+
+    With keys people are called meanwhile, so that some are served before they hear of their number.
+    """
+    places = asyncio.Semaphore(AT_ONCE)
+    async with door(own_redis.url, tmp_path, chance) as made:
+
+        async def come(user: str) -> None:
+            async with places:
+                await made.enter(user, f"key of {user}" if with_keys else None)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(kill_often(made, chance))
+            staff = group.create_task(serve(made)) if with_keys else None
+            for number in range(USERS):
+                group.create_task(come(f"user {number}"))
+        async with Redis.from_url(own_redis.url, protocol=2) as client:
+            kept = await tickets_in(client)
+            queue = await client.hgetall(f"{PREFIX}:{{clinic:{CLINIC}}}:queue")
+            events = await events_in(client)
+    say(f"{made.failed} requests failed, {len(KILLS_AT)} kills")
+    assert made.failed > 0, "void: no kill was felt"
+    assert sorted(made.numbers.values()) == list(range(1, USERS + 1))
+    assert kept == {number: user for user, number in made.numbers.items()}
+    assert queue[b"last"] == b"500"
+    given = [int(row[b"number"]) for row in events if row[b"type"] == b"entered"]
+    assert given == list(range(1, USERS + 1))
+    if staff is not None:
+        called = [int(row[b"serving"]) for row in events if row[b"type"] == b"done"]
+        assert [number for number in called if number] == list(range(1, int(queue[b"called"]) + 1))
+        assert len(called) <= staff.result()
+
+
+def runs(script: str) -> Callable[[Sequence[bytes]], bool]:
+    """Whether a command runs that script, by its hash."""
+    sha = load_script(script).sha.encode()
+    return lambda command: command[:2] == [b"EVALSHA", sha]
+
+
+async def test_a_lost_answer_acts_once(
+    own_redis: RedisServer, tmp_path: Path, chance: random.Random
+) -> None:
+    """Redis ran it and nobody was told: nothing repeats a call, and keys make a repetition safe."""
+    async with (
+        TcpProxy(own_redis.url) as proxy,
+        door(proxy.url, tmp_path, chance, count=1) as made,
+    ):
+        url = f"{made.processes[0].url}/api/v1/queue"
+
+        async def post(verb: str, key: str | None = None, **body: str) -> tuple[int, Any]:
+            headers = {} if key is None else {"Idempotency-Key": key}
+            body = {"clinic": CLINIC, **body}
+            async with made.session.post(f"{url}/{verb}", json=body, headers=headers) as answer:
+                return answer.status, await answer.json()
+
+        for user in ("ann", "bob", "cid"):  # each script's first run is by its text
+            await post("enter", user=user)
+        await post("done")
+        await post("reset")
+        for verb, key in (("enter", None), ("done", None), ("done", "k"), ("reset", "k")):
+            body = {"user": "ann"} if verb == "enter" else {}
+            dropped = proxy.drop_reply(runs(f"ticket_{verb}"))
+            status, told = await post(verb, key, **body)
+            assert dropped.is_set(), "void: no reply was dropped"
+            assert status == 503
+            code = "unavailable" if verb == "enter" else "outcome_unknown"
+            assert told["error"]["code"] == code
+            if verb == "enter":
+                again = await made.post(verb, {"clinic": CLINIC, "user": "ann"})
+                assert (again["number"], again["already"]) == (1, True)
+                for user in ("bob", "cid"):
+                    await made.enter(user, None)
+            elif key is not None:
+                await made.post(verb, {"clinic": CLINIC}, key)
+        async with Redis.from_url(own_redis.url, protocol=2) as client:
+            events = await events_in(client)
+            days = await client.llen(f"{PREFIX}:{{clinic:{CLINIC}}}:days")
+    changes = Counter(row[b"type"] for row in events[5:])
+    assert changes == {b"entered": 3, b"done": 2, b"reset": 1}
+    assert days == 2
+
+
+async def test_without_redis_there_is_no_number_and_an_answer_in_time(
+    durable_redis: RedisServer, tmp_path: Path, chance: random.Random
+) -> None:
+    """Stopped, or killed: 503 within 3 s for every verb; numbers go on where they were."""
+    async with door(durable_redis.url, tmp_path, chance, count=1) as made:
+        process = made.processes[0]
+        await made.enter("ann", None)
+        url = f"{process.url}/api/v1/queue"
+        body = {"clinic": CLINIC, "user": "bob"}
+
+        async def all_are_refused() -> None:
+            began_s = time.monotonic()
+            for verb in ("enter", "done", "reset"):
+                sent = body if verb == "enter" else {"clinic": CLINIC}
+                async with made.session.post(f"{url}/{verb}", json=sent) as answer:
+                    assert answer.status == 503
+                    assert int(answer.headers["Retry-After"]) > 0
+            async with made.session.get(f"{url}/status?clinic={CLINIC}") as answer:
+                assert answer.status == 503
+            assert time.monotonic() - began_s < 4 * 3
+
+        durable_redis.kill()
+        await all_are_refused()
+        durable_redis.start()
+        await made.enter("bob", None)
+        durable_redis.pause()
+        try:
+            async with made.session.post(f"{url}/enter", json={**body, "user": "cid"}) as answer:
+                assert answer.status == 503
+        finally:
+            durable_redis.resume()
+        await made.enter("cid", None)
+        spooled = await process.metric("spool_messages")
+    assert made.numbers == {"ann": 1, "bob": 2, "cid": 3}
+    assert spooled == 0
