@@ -1,0 +1,77 @@
+"""What the tests in a browser share: one browser and one service, for all of them in a process."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import AsyncIterator, Callable
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, expect
+
+from tests.support.browser import TOKEN, Clinic, Visitors, find_chromium, running_chromium
+from tests.support.service_process import ServiceProcess
+
+DEADLINE_MS = 3000
+"""The goal is a second."""
+
+shared = pytest_asyncio.fixture(scope="session", loop_scope="session")
+own = pytest_asyncio.fixture(loop_scope="session")
+
+
+@shared
+async def chromium() -> AsyncIterator[Browser]:
+    """The browser of all visitors."""
+    program = find_chromium()
+    if program is None:
+        missing = "Chromium is not there (Debian: apt-get install chromium)"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    expect.set_options(timeout=DEADLINE_MS)
+    async with running_chromium(program) as browser:
+        yield browser
+
+
+@shared
+async def queue_service(
+    redis_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[ServiceProcess]:
+    """An ingest with a token; each test has clinics of its own."""
+    settings = {
+        "redis_url": redis_url,
+        "prefix": f"pages-{uuid.uuid4().hex[:8]}",
+        "api_token": TOKEN,
+    }
+    folder = tmp_path_factory.mktemp("pages")
+    async with ServiceProcess("ingest", folder, settings) as service:
+        yield service
+
+
+@own
+async def visitors(chromium: Browser, queue_service: ServiceProcess) -> AsyncIterator[Visitors]:
+    """People who come to this test's pages; no browser may complain of one."""
+    people = Visitors(chromium, queue_service.url)
+    yield people
+    await people.leave()
+    assert people.unannounced() == []
+
+
+@own
+async def open_clinic(queue_service: ServiceProcess) -> AsyncIterator[Callable[..., Clinic]]:
+    """Opens a clinic that no other test has."""
+    async with aiohttp.ClientSession() as session:
+
+        def open_one(name: str | None = None) -> Clinic:
+            chosen = name or f"clinic {uuid.uuid4().hex[:6]}"
+            return Clinic(queue_service.url, chosen, session)
+
+        yield open_one
+
+
+@pytest.fixture
+def clinic(open_clinic: Callable[..., Clinic]) -> Clinic:
+    """A clinic that no other test has."""
+    return open_clinic()

@@ -1,0 +1,219 @@
+"""The queue's pages in a real browser: phone, wall and desk."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Route, expect
+
+from tests.support.browser import DESK, TOKEN, WALL, Clinic, Visitors, log_in
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_two_phones_the_desk_and_the_wall_show_the_same(
+    visitors: Visitors, clinic: Clinic
+) -> None:
+    """Two take a number, the desk calls, and everybody sees it; a reload keeps the number."""
+    ann, bob = await visitors.open(clinic.path), await visitors.open(clinic.path)
+    wall = await visitors.open(f"{clinic.path}/screen", WALL)
+    desk = await visitors.open(f"{clinic.path}/desk", DESK)
+    await log_in(desk)
+    await expect(wall.locator("#serving")).to_have_text("–")
+    await expect(desk.locator("#call")).to_have_text("Nobody is waiting")
+
+    await ann.get_by_role("button", name="Take a number").click()
+    await expect(ann.locator("[data-number]:visible")).to_have_text("1")
+    await expect(ann.locator("#ahead")).to_have_text("You are next")
+    await bob.get_by_role("button", name="Take a number").click()
+    await expect(bob.locator("[data-number]:visible")).to_have_text("2")
+    await expect(bob.locator("#ahead")).to_have_text("1 person ahead of you")
+    await expect(wall.locator("#next li")).to_have_text(["1", "2"])
+    assert await bob.title() == "2: \u20681 person ahead of you\u2069"
+
+    await desk.get_by_role("button", name="Call number 1").click()
+    await expect(wall.locator("#serving")).to_have_text("1")
+    await expect(ann.get_by_role("heading", name="It is your turn")).to_be_visible()
+    await expect(bob.locator("#ahead")).to_have_text("You are next")
+    await expect(bob.locator("#serving")).to_have_text("1")
+    assert await ann.title() == "Your turn: 1"
+
+    await bob.reload()
+    await expect(bob.locator("[data-number]:visible")).to_have_text("2")
+    await desk.get_by_role("button", name="Call number 2").click()
+    await expect(bob.get_by_role("heading", name="It is your turn")).to_be_visible()
+    await expect(ann.get_by_role("heading", name="You have been served")).to_be_visible()
+    await desk.get_by_role("button", name="Finish number 2").click()
+    await expect(wall.locator("#serving")).to_have_text("–")
+    await ann.get_by_role("button", name="Take a new number").click()
+    await expect(ann.locator("[data-number]:visible")).to_have_text("3")
+
+
+async def test_whoever_loses_the_answer_has_one_number(visitors: Visitors, clinic: Clinic) -> None:
+    """The number was given, the answer was lost: the phone asks again and gets the same one."""
+    visitors.announce("ERR_FAILED")
+    page = await visitors.open(clinic.path)
+    tried = 0
+
+    async def drop_once(route: Route) -> None:
+        nonlocal tried
+        tried += 1
+        if tried == 1:
+            await route.fetch()
+            await route.abort()
+        else:
+            await route.continue_()
+
+    await page.route("**/enter", drop_once)
+    await page.get_by_role("button", name="Take a number").click()
+    await expect(page.locator("[data-number]:visible")).to_have_text("1")
+    await expect(page.locator("#notice")).to_be_empty()
+    assert tried == 2
+    assert (await clinic.status())["last"] == 1
+
+
+async def test_whoever_leaves_before_the_answer_finds_the_number(
+    visitors: Visitors, clinic: Clinic
+) -> None:
+    """The page is closed while the number is on its way; the next visit shows it."""
+    visitors.announce("ERR_FAILED")
+    page = await visitors.open(clinic.path)
+
+    async def close_after(route: Route) -> None:
+        await route.fetch()
+        await page.close()
+
+    await page.route("**/enter", close_after)
+    async with page.expect_event("close"):
+        await page.get_by_role("button", name="Take a number").click(no_wait_after=True)
+    again = await page.context.new_page()
+    await again.goto(clinic.path)
+    await expect(again.locator("[data-number]:visible")).to_have_text("1")
+    assert (await clinic.status())["last"] == 1
+
+
+async def test_numbers_that_begin_anew_take_the_old_ones_away(
+    visitors: Visitors, clinic: Clinic
+) -> None:
+    """Nobody goes on waiting with a number that is not theirs any more."""
+    page = await visitors.open(clinic.path)
+    await page.get_by_role("button", name="Take a number").click()
+    await expect(page.locator("[data-number]:visible")).to_have_text("1")
+
+    await clinic.reset()
+    await expect(page.locator("#notice")).to_contain_text("Numbers have begun anew.")
+    await expect(page.get_by_role("button", name="Take a number")).to_be_visible()
+
+    await clinic.enter("somebody else")
+    await page.get_by_role("button", name="Take a number").click()
+    await expect(page.locator("[data-number]:visible")).to_have_text("2")
+    await expect(page.locator("#notice")).to_be_empty()
+
+
+async def test_the_desk_needs_the_token(visitors: Visitors, clinic: Clinic) -> None:
+    """A wrong one is told; after logging out, here or in another window, nothing is called."""
+    visitors.announce("status of 401")
+    await clinic.enter("ann")
+    desk = await visitors.open(f"{clinic.path}/desk", DESK)
+    await desk.locator("#token").fill("a guess")
+    await desk.get_by_role("button", name="Log in").click()
+    await expect(desk.locator("#notice")).to_have_text("This token is not right.")
+    await expect(desk.locator("#call")).to_be_hidden()
+
+    await log_in(desk)
+    await expect(desk.locator("#notice")).to_be_empty()
+    await desk.reload()
+    await expect(desk.locator("#call")).to_be_visible()
+    (cookie,) = await desk.context.cookies()
+    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+    assert TOKEN not in str(await desk.context.storage_state())
+
+    other = await desk.context.new_page()
+    await other.goto(f"{clinic.path}/desk")
+    await other.get_by_role("button", name="Log out").click()
+    await expect(other.locator("#token")).to_be_focused()
+    await desk.get_by_role("button", name="Call number 1").click()
+    await expect(desk.locator("#notice")).to_contain_text("Please log in again.")
+    await expect(desk.locator("#token")).to_be_visible()
+    assert (await clinic.status())["serving"] is None
+
+
+async def test_one_click_calls_one_person(visitors: Visitors, clinic: Clinic) -> None:
+    """Neither a double click nor a lost answer calls past somebody."""
+    visitors.announce("ERR_FAILED")
+    for user in ("ann", "bob", "cleo"):
+        await clinic.enter(user)
+    desk = await visitors.open(f"{clinic.path}/desk", DESK)
+    await log_in(desk)
+    await desk.locator("#call").dblclick()
+    await expect(desk.locator("#serving")).to_have_text("1")
+    await expect(desk.locator("#call")).to_have_attribute("aria-disabled", "false")
+    assert (await clinic.status())["serving"] == 1
+
+    tried = 0
+
+    async def drop_once(route: Route) -> None:
+        nonlocal tried
+        tried += 1
+        if tried == 1:
+            await route.fetch()
+            await route.abort()
+        else:
+            await route.continue_()
+
+    await desk.route("**/done", drop_once)
+    await desk.locator("#call").click()
+    await expect(desk.locator("#call")).to_have_text("Call number 3")
+    await expect(desk.locator("#call")).to_have_attribute("aria-disabled", "false")
+    assert tried == 2
+    assert (await clinic.status())["serving"] == 2
+
+
+async def test_the_wall_chimes_for_each_call_once_it_is_switched_on(
+    visitors: Visitors, clinic: Clinic
+) -> None:
+    """Silent until somebody clicks; then two notes for each number called, none for others."""
+    await clinic.enter("ann")
+    await clinic.enter("bob")
+    context = await visitors.come(WALL)
+    await context.add_init_script(
+        """
+        window.notes = 0;
+        const start = OscillatorNode.prototype.start;
+        OscillatorNode.prototype.start = function (...when) {
+          window.notes += 1;
+          return start.apply(this, when);
+        };
+        """
+    )
+    wall = await context.new_page()
+    await wall.goto(f"{clinic.path}/screen")
+    await clinic.done()
+    await expect(wall.locator("#serving")).to_have_text("1")
+    assert await wall.evaluate("window.notes") == 0
+
+    await wall.get_by_role("button", name="Chime").click()
+    await expect(wall.get_by_role("button", name="Chime")).to_have_attribute("aria-pressed", "true")
+    assert await wall.evaluate("window.notes") == 2
+    await clinic.enter("cleo")
+    await expect(wall.locator("#waiting")).to_have_text("2 people are waiting.")
+    assert await wall.evaluate("window.notes") == 2
+    await clinic.done()
+    await expect(wall.locator("#serving")).to_have_text("2")
+    assert await wall.evaluate("window.notes") == 4
+
+
+async def test_a_phone_that_was_offline_catches_up(visitors: Visitors, clinic: Clinic) -> None:
+    """It says that it is offline, and afterwards shows what happened meanwhile."""
+    visitors.announce("ERR_INTERNET_DISCONNECTED")
+    await clinic.enter("ann")
+    page = await visitors.open(clinic.path)
+    await page.get_by_role("button", name="Take a number").click()
+    await expect(page.locator("#link")).to_have_text("Live")
+    await expect(page.locator("#ahead")).to_have_text("1 person ahead of you")
+
+    await page.context.set_offline(True)
+    await expect(page.locator("#link")).to_have_text("You are offline")
+    await clinic.done()
+    await page.context.set_offline(False)
+    await expect(page.locator("#link")).to_have_text("Live")
+    await expect(page.locator("#ahead")).to_have_text("You are next")
