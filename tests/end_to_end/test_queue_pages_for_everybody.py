@@ -18,10 +18,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 IMAGE = "<img src=x onerror=alert(1)>"
 HOSTILE = [
-    IMAGE,
-    "\"'><script>alert(1)</script>",
-    "javascript:alert(1)//%00&lt;b&gt;",
-    "\u202etxt.exe\u2066 a/b?c#d \u05d0",
+    f"\"'>{IMAGE}<script>alert(1)</script> javascript:alert(1)",
+    "\u202etxt.exe\u2066 a/b?c#d \u05d0 %00&lt;b&gt;",
 ]
 ELEMENTS_OF_OTHERS = "document.querySelectorAll('img, b, iframe, script:not([src])').length"
 
@@ -80,7 +78,7 @@ async def test_answers_that_mean_harm_are_no_markup_either(
         await context.route("**/session", answer)
         page = await context.new_page()
         await page.goto(f"{clinic.path}{path}")
-        await expect(page.locator("#serving")).to_contain_text("<img src=x")
+        await expect(page.locator("#serving")).to_have_text("NaN")
         if path == "/desk":
             await page.locator("#call").click()
             await expect(page.locator("#notice")).to_have_text(

@@ -13,7 +13,7 @@ const CALM_MS = 800;
 
 let view = "loading";
 let notice = "";
-let isBusy = false;
+let mayCall = true;
 
 const queue = new Queue({ onState: render, onUnknown: () => enter("unknown") });
 
@@ -37,7 +37,7 @@ function render() {
   showFigure("average", average_s === null ? null : Math.round(average_s / 6) / 10);
   listNumbers("next", nextNumbers(state, NEXT_COUNT));
   write("call", callText(state));
-  part("call").setAttribute("aria-disabled", String(isBusy || isIdle(state)));
+  part("call").setAttribute("aria-disabled", String(!mayCall || isIdle(state)));
   write("sure-more", words.say("resetMore", { count: state.waiting }));
   write("said", state.serving === null ? "" : words.say("saidServing", { number: state.serving }));
 }
@@ -52,10 +52,18 @@ function callText(state) {
   return words.say("nobodyWaits");
 }
 
+async function call() {
+  if (!mayCall || queue.state === null || isIdle(queue.state)) return;
+  mayCall = false;
+  const isDone = await act("done", "");
+  setTimeout(() => {
+    mayCall = true;
+    render();
+  }, isDone ? CALM_MS : 0);
+}
+
 /** POST a verb once: with a key, so that trying again after a lost answer changes nothing more. */
 async function act(verb, done) {
-  if (isBusy) return;
-  isBusy = true;
   notice = "";
   render();
   const key = randomId();
@@ -63,22 +71,18 @@ async function act(verb, done) {
   try {
     await queue.takeAnswer(persistently(post, { tries: 3 }));
     notice = done;
-    setTimeout(calmDown, CALM_MS);
   } catch (error) {
-    isBusy = false;
     if (error.status === 401) {
       notice = "loggedOut";
       enter("login");
-      return;
+      return false;
     }
     notice = error.mayPass ? "unsure" : "refused";
+    render();
+    return false;
   }
   render();
-}
-
-function calmDown() {
-  isBusy = false;
-  render();
+  return true;
 }
 
 async function submitToken(event) {
@@ -119,9 +123,7 @@ async function begin() {
   if (view === "loading") enter(isIn ? "desk" : "login");
 }
 
-part("call").addEventListener("click", () => {
-  if (queue.state !== null && !isIdle(queue.state)) act("done", "");
-});
+part("call").addEventListener("click", call);
 part("reset").addEventListener("click", () => {
   part("sure").returnValue = ""; // it outlives a dialog that is closed by Escape
   part("sure").showModal();
