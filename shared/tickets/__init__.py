@@ -5,11 +5,13 @@ Each verb is one script on one slot, so that a number is never given twice and n
 a call that dies half-way has given its number, or has not. Redis's time is the clock. Each change
 is an entry in the clinic's event stream, written by the same script, and then told on a channel.
 
-Nothing here is ever kept elsewhere while Redis is away: no Redis, no number.
+Nothing here is ever kept elsewhere while Redis is away: no Redis, no number. A handler that is a
+Python function gets at the queues by ``open_tickets``.
 """
 
 from __future__ import annotations
 
+from shared.tickets.connect import open_tickets
 from shared.tickets.model import (
     Called,
     Change,
@@ -38,4 +40,5 @@ __all__ = [
     "Status",
     "Tickets",
     "apply",
+    "open_tickets",
 ]

@@ -15,6 +15,7 @@ from shared.handlers.chosen import Handlers
 from shared.handlers.factory import handler_for
 from shared.model import Rejected, Reply, Retry, Silence
 from shared.settings import load_settings
+from shared.tickets import Place, PlaceState, open_tickets
 from tests.support.handler_server import Answer, HandlerServer
 from tests.support.models import chat_message, completion
 from tests.support.windows import make_call
@@ -56,6 +57,33 @@ async def test_the_blocking_example_answers(
     await handler.close()
 
 
+async def test_the_ticket_example_gives_numbers_out(
+    monkeypatch: pytest.MonkeyPatch, redis_url: str, prefix: str
+) -> None:
+    """One for each user who asks, the same one when its window is handled again; no queue, no."""
+    monkeypatch.syspath_prepend(EXAMPLES)
+    monkeypatch.setenv("INTURN_REDIS_URL", redis_url)
+    monkeypatch.setenv("INTURN_PREFIX", prefix)
+    handler = handler_for("python:ticket_handler:answer", secret=None, timeout_ms=10_000)
+    assert await handler.answer(make_call(["hello"])) == Reply(
+        texts=('Write "number" to get one.',)
+    )
+    async with open_tickets() as tickets:
+        for user in ("bob", "cid", "dan"):
+            await tickets.enter("shop", user)
+        for _ in range(2):
+            told = await handler.answer(make_call(["a NUMBER", "please"], user="ann"))
+            assert told == Reply(texts=("you are number 4, 3 ahead",))
+        assert (await tickets.status("shop", "ann")).user == Place(
+            number=4, ahead=3, state=PlaceState.WAITING
+        )
+    monkeypatch.setenv("INTURN_TICKET_CLINICS", "east, west")
+    assert await handler.answer(make_call(["number"])) == Reply(
+        texts=("there is no clinic of this name",)
+    )
+    await handler.close()
+
+
 async def test_the_echo_example_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its settings give back what the user wrote."""
     monkeypatch.chdir(EXAMPLES)
@@ -75,6 +103,7 @@ def test_each_kind_of_handler_has_its_example() -> None:
         "http_handler.py",
         "openai.toml",
         "prompt.txt",
+        "ticket_handler.py",
     }
 
 
