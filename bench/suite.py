@@ -1,5 +1,5 @@
 """
-All benches, one after the other, and one table of what has a goal at the end: ``make bench``.
+All benches but the long ones, one after the other, and one table of what has a goal: ``make bench``.
 
     python -m bench.suite [names]
 
@@ -32,6 +32,9 @@ BENCHES = (
     "cost",
     "spool",
 )
+
+LONG = ("http",)
+"""Only where they are named: five minutes each, beside four for all the others."""
 
 _COLUMNS = ("bench", "what", "value", "against", "ratio", "reach", "met")
 
@@ -81,8 +84,9 @@ def _cells(bench: str, row: Row) -> tuple[str, ...]:
 def main() -> int:
     """Run all, or those that are named."""
     names = sys.argv[1:] or BENCHES
-    if unknown := sorted(set(names) - set(BENCHES)):
-        print(f"no bench is called {', '.join(unknown)}; there are: {', '.join(BENCHES)}")
+    known = (*BENCHES, *LONG)
+    if unknown := sorted(set(names) - set(known)):
+        print(f"no bench is called {', '.join(unknown)}; there are: {', '.join(known)}")
         return 2
     if own := own_settings():
         print(f"unset {', '.join(own)} first: the table is of inturn's defaults")
