@@ -216,7 +216,9 @@ async def test_a_redis_that_comes_and_goes(
     async with ServiceProcess("ingest", tmp_path, settings) as ingest:
         senders = Senders()
         senders.start([ingest])
-        for _ in range(10):
+        faults = 0
+        while faults < 10 or not senders.has_spooled(50):
+            faults += 1
             await asyncio.sleep(chance.uniform(0.0, 0.6))
             fault = chance.choice(("pause", "kill", "full", "cut"))
             if fault == "kill":
@@ -373,7 +375,7 @@ async def test_ingest_killed_while_it_handles_at_once(
         async with ServiceProcess("ingest", tmp_path, direct) as ingest:
             senders = Senders()
             senders.start([ingest])
-            await handler.wait_for_calls(200)
+            await handler.wait_for_calls(201)
             ingest.kill()
             await ingest.start()
             # Those whose messages were cut off wait for Redis; others are served.

@@ -18,15 +18,28 @@ pytestmark = pytest.mark.timeout(180)
 
 
 async def stop(made: Bench, leases: float) -> float:
-    """Stop a worker with handlers in hand for so long; how many refusals it has seen since."""
+    """
+    Stop a worker with handlers in hand for so long; how many refusals it has seen since.
+
+    From one lease on it also sleeps until somebody runs a window again that it had in hand: only
+    then is there something to refuse.
+    """
     async with made.taking("consumer") as slot:
         sleeper = made.running[slot]
         refused = await sleeper.metric("fenced_total")
         await some_in_hand(made, slot)
+        in_hand = {call.window_id for call in made.ledger.calls_in_hand_of(sleeper.name)}
+
+        def is_run_again() -> bool:
+            calls = made.ledger.evidence.calls
+            return any(c.window_id in in_hand and c.worker != sleeper.name for c in calls)
+
         async with disturbing(made, f"stopped for {leases:g} leases", sleeper.name):
             sleeper.pause()
             try:
                 await asyncio.sleep(leases * made.lease_s)
+                if leases >= 1:
+                    await eventually(is_run_again, "a window of its run again", 20.0)
             finally:
                 sleeper.resume()
         if leases >= 1:
