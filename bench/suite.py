@@ -1,5 +1,6 @@
 """
-All benches but the long ones, one after the other, and one table of what has a goal: ``make bench``.
+All benches but the long ones, one after the other, and one table of what has a goal at the end:
+``make bench``.
 
     python -m bench.suite [names]
 
@@ -34,7 +35,7 @@ BENCHES = (
 )
 
 LONG = ("http",)
-"""Only where they are named: five minutes each, beside four for all the others."""
+"""Run only where they are named: five minutes each."""
 
 _COLUMNS = ("bench", "what", "value", "against", "ratio", "reach", "met")
 
