@@ -175,7 +175,7 @@ async def send(port: int, webhooks: Webhooks, connections: int, seconds: float) 
             took_s.append(time.perf_counter() - sent_s)
             refused += status != OK
 
-    await _with_connections(port, connections, keep_sending)
+    await with_connections(port, connections, keep_sending)
     return Sent(
         answered=len(took_s),
         refused=refused,
@@ -224,13 +224,14 @@ async def send_at_rate(
             result.answers.append((at, body))
             result.refused += status not in (OK, ACCEPTED)
 
-    await _with_connections(port, connections, keep_sending)
+    await with_connections(port, connections, keep_sending)
     return result
 
 
-async def _with_connections(
+async def with_connections(
     port: int, count: int, use: Callable[[Connection], Awaitable[None]]
 ) -> None:
+    """Use so many connections side by side, each to its end."""
     opened = [await Connection.open(port) for _ in range(count)]
     try:
         await asyncio.gather(*(use(connection) for connection in opened))

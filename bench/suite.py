@@ -32,6 +32,7 @@ BENCHES = (
     "start",
     "cost",
     "spool",
+    "tickets",
 )
 
 LONG = ("http",)
