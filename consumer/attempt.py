@@ -19,7 +19,7 @@ import structlog
 from consumer.alarm import Alarm
 from consumer.courtesy import Courtesy, Typing
 from consumer.membership import Membership
-from consumer.places import LimitOf
+from consumer.places import LimitOf, PoolOf
 from consumer.recall import answer_with_history
 from consumer.retry import Attempt, Decision, GiveUp, Postpone, RetryRules, decide
 from consumer.store import PartitionStore
@@ -106,6 +106,7 @@ class DispatchSettings:
     handler_of: Callable[[str, str | None], Handler]
     say: Say
     limit_of: LimitOf | None = None
+    pool_of: PoolOf | None = None
     mute_ms_of: Callable[[str, str | None], int] | None = None
 
 

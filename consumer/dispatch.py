@@ -64,7 +64,7 @@ class Dispatcher:
         self._free = settings.slots
         self._places: Places | None = None
         if settings.limit_of is not None:
-            self._places = Places(settings.limit_of)
+            self._places = Places(settings.limit_of, settings.pool_of)
         self._bulk_in_hand = 0
         self._orphan_running = False
         self._hungry: dict[int, Owner] = {}
@@ -135,7 +135,8 @@ class Dispatcher:
         self._free += 1
         self._bulk_in_hand -= running.bulk_bytes
         if self._places is not None:
-            for number in self._places.give_back(running.window.instance):
+            first = running.held.entries[0].message
+            for number in self._places.give_back(first.instance, first.connection):
                 if (owner := self._owner_of(number)) is not None:
                     self._hungry[number] = owner
         if running.orphaned:

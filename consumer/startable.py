@@ -129,7 +129,7 @@ class Startable(Generic[W]):
         return self._bulky if waiting.window_bytes > BULKY_BYTES else self._others
 
     def _admit(self, queue: Queue[W], taken: list[W], places: Places | None) -> bool:
-        """The first of a queue is taken, or parked where its instance has no place for it yet."""
+        """The first of a queue is taken, or parked where there is no place for it yet."""
         number, waiting = queue.pop()
         if places is None:
             taken.append(waiting)
@@ -151,6 +151,6 @@ class Startable(Generic[W]):
                 number, waiting = heappop(parked)
                 self._queue_of(waiting).add_again(number, waiting)
             if parked:
-                places.refuse(instance)
+                places.refuse(instance, parked[0][1].connection)
             else:
                 del self._parked[instance]

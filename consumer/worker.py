@@ -163,6 +163,7 @@ class Worker:
             handler_of=self._handlers.handler,
             say=self._say,
             limit_of=self._handlers.limit_of(),
+            pool_of=self._handlers.pool,
             mute_ms_of=mute_ms if mutes_anywhere(settings) else None,
         )
         channel = partial(channel_of, settings)

@@ -15,8 +15,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -92,7 +92,7 @@ class Bypass:
         self._now_ms = now_ms
         self._handlers = Handlers(settings)
         self._slots = asyncio.Semaphore(settings.handler_concurrency)
-        self._places: dict[str, asyncio.Semaphore] = {}
+        self._places: dict[object, asyncio.Semaphore] = {}
         self._jobs: dict[MessageKey, _Job] = {}
         self._queues: dict[Conversation, deque[_Job]] = {}
         self._deferred: set[Conversation] = set()
@@ -174,19 +174,23 @@ class Bypass:
         queue = self._queues[conversation]
         try:
             while queue:
-                async with self._place_for(queue[0].message), self._slots:
+                async with AsyncExitStack() as stack:
+                    for place in self._places_for(queue[0].message):
+                        await stack.enter_async_context(place)
                     await self._work_off(conversation, queue.popleft())
         finally:
             for job in queue:
                 self._leave(job)
             del self._queues[conversation]
 
-    def _place_for(self, message: Message) -> AbstractAsyncContextManager[None]:
-        """One of its instance's places, before a slot: who waits for one takes no slot."""
-        limit = self._handlers.concurrency(message.instance, message.connection)
-        if limit is None:
-            return nullcontext()
-        return self._places.setdefault(message.instance, asyncio.Semaphore(limit))
+    def _places_for(self, message: Message) -> Iterator[asyncio.Semaphore]:
+        """Its instance's, its function's threads, then a slot: who waits for one takes no next."""
+        whose = message.instance, message.connection
+        limit, pool = self._handlers.concurrency(*whose), self._handlers.pool(*whose)
+        bounds = [] if limit is None else [(message.instance, limit)]
+        for of, count in bounds if pool is None else [*bounds, pool]:
+            yield self._places.setdefault(of, asyncio.Semaphore(count))
+        yield self._slots
 
     async def _work_off(self, conversation: Conversation, job: _Job) -> None:
         try:

@@ -13,8 +13,12 @@ from shared.handlers.http_options import HttpOptions
 from shared.handlers.kinds import handler_kind
 from shared.handlers.model_options import ModelOptions
 from shared.handlers.place import not_for
+from shared.handlers.python import PythonHandler
 from shared.instance_settings import InstanceSettings, Secret
 from shared.settings import Settings
+
+Pool = tuple[object, int]
+"""What several instances share, and how many of all their windows may be in hand at once."""
 
 log = structlog.get_logger()
 
@@ -77,10 +81,15 @@ class Handlers:
             own = self._limits.get(connection)
         return own or self._settings.instance_concurrency
 
+    def pool(self, instance: str, connection: str | None = None) -> Pool | None:
+        """The threads of the function that answers it; None: it blocks none."""
+        return _pool(self.handler(instance, connection))
+
     def limit_of(self) -> Callable[[str, str | None], int | None] | None:
-        """``concurrency``, if any instance has a limit."""
+        """``concurrency``, if any instance has a limit or any handler a pool."""
         is_limited = self._limits or self._settings.instance_concurrency
-        return self.concurrency if is_limited else None
+        has_pool = any(_pool(handler) is not None for handler in self._by_setting.values())
+        return self.concurrency if is_limited or has_pool else None
 
     async def close(self) -> None:
         """Release every handler's connections."""
@@ -124,3 +133,9 @@ def _secret_for(own: InstanceSettings | None, settings: Settings) -> Secret | No
         return settings.handler_secret
     foreign = "handler_secret" in not_for(own.place, settings.place)
     return own.handler_secret or (None if foreign else settings.handler_secret)
+
+
+def _pool(handler: Handler) -> Pool | None:
+    if isinstance(handler, PythonHandler) and handler.threads is not None:
+        return handler, handler.threads
+    return None

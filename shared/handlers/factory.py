@@ -13,6 +13,7 @@ from shared.handlers.model_options import ModelOptions
 from shared.handlers.openai import OpenAIHandler
 from shared.handlers.python import PythonHandler
 from shared.handlers.signature import signing_key
+from shared.handlers.threads import THREADS_MAX
 
 
 def handler_for(
@@ -29,9 +30,9 @@ def handler_for(
     The handler that ``setting`` names; the caller closes it.
 
     ``concurrency`` is how many calls may run at once: no more threads are kept for a function
-    that blocks. ``model`` is for those that ask one, ``http`` for endpoints. ``named`` is what
-    problems call the setting, for one that stands elsewhere (``[instances.shop] handler``); its
-    secret's name is the same with ``_secret`` added.
+    that blocks, and ``THREADS_MAX`` at most. ``model`` is for those that ask one, ``http`` for
+    endpoints. ``named`` is what problems call the setting, for one that stands elsewhere
+    (``[instances.shop] handler``); its secret's name is the same with ``_secret`` added.
     Opens no connection and needs no running loop; ``python:`` imports the module.
 
     Raises:
@@ -43,7 +44,8 @@ def handler_for(
             case "echo":
                 return EchoHandler()
             case "python":
-                return PythonHandler.load(setting.removeprefix("python:"), threads=concurrency)
+                threads = min(concurrency, THREADS_MAX)
+                return PythonHandler.load(setting.removeprefix("python:"), threads=threads)
             case "http":
                 key = _key(secret, named)
                 return HttpHandler(setting, key=key, timeout_ms=timeout_ms, options=http)

@@ -55,6 +55,9 @@ class PythonHandler:
     Cancelling a call (time limit, shutdown) cancels a coroutine. A thread cannot be stopped: its
     call runs to its end, and its result is dropped. Others get a thread in its place, up to
     ``ABANDONED_MAX``: give what a function waits on a timeout.
+
+    ``threads``: how many calls have one at once; None: it needs none. The caller makes no more
+    calls than these at a time, for the others would wait with their time running.
     """
 
     in_process = True
@@ -65,6 +68,7 @@ class PythonHandler:
         self._is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
             getattr(function, "__call__", None)  # noqa: B004  an object with async __call__
         )
+        self.threads = None if self._is_async else threads
         self._threads = DaemonThreads(threads, "inturn-handler")
 
     @classmethod

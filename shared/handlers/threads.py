@@ -17,6 +17,12 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+THREADS_MAX = 64
+"""
+For one function that blocks. Each is some 50 kB and takes its turn at the interpreter's lock, where
+hundreds of them would keep the loop from the leases; a coroutine costs neither.
+"""
+
 ABANDONED_MAX = 1000
 """Calls that nobody waits for and that do not end: each keeps a thread, some 50 kB."""
 

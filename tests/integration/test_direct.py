@@ -25,6 +25,7 @@ from shared.redis_binary import ServerBinary
 from shared.settings import Settings
 from shared.trace import Trace
 from shared.wire import decode_reply
+from tests.support import functions
 from tests.support.handler_server import Answer, HandlerServer
 from tests.support.redis_server import RedisServer
 from tests.support.spooling import INSTANCE, Spooling, message, spooling, stored
@@ -229,6 +230,30 @@ async def test_an_instances_places_hold_here_too(
         for user in users:
             await handled(made, 1, user)
     assert at_once["most"] == 1
+
+
+async def test_a_functions_threads_bound_its_calls_here_too(
+    server: RedisServer, keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of more users than there are threads each is answered, and no time runs out in the queue."""
+    monkeypatch.setattr("shared.handlers.factory.THREADS_MAX", 2)
+    monkeypatch.setattr(functions, "calls", [])
+    functions.gate.clear()
+    settings = Settings(handler="python:tests.support.functions:hang")
+    async with spooling(server.url, keys, tmp_path, direct=settings) as made:
+        server.kill()
+        users = [f"user-{number}" for number in range(5)]
+        for user in users:
+            await made.send(1, user)
+        await eventually(lambda: len(functions.calls) == 2, "two that block")
+        bypass = made.appender._bypass
+        assert bypass is not None
+        begun = sum(job.begun for job in bypass._jobs.values())
+        functions.gate.set()
+        for user in users:
+            await handled(made, 1, user)
+    assert begun == 2
+    assert len(functions.calls) == 5
 
 
 async def test_a_reply_that_was_not_sent_goes_into_the_outbox(

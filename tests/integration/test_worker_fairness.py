@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -92,8 +93,13 @@ async def test_a_free_slot_is_not_for_a_partition_that_must_be_rebuilt(
         assert sorted(call.json["user"] for call in server.calls) == ["alice", "bob"]
 
 
+@pytest.mark.parametrize(
+    "limits",
+    [{"instances": {"slow": InstanceSettings(handler_concurrency=2)}}, {"instance_concurrency": 2}],
+    ids=["its own", "everybody's"],
+)
 async def test_an_instance_has_no_more_windows_in_hand_than_its_places(
-    redis_url: str, prefix: str
+    redis_url: str, prefix: str, limits: dict[str, Any]
 ) -> None:
     """Over all partitions; the rest of its windows take no slot, and other instances go on."""
     at_once = {"slow": 0, "most": 0}
@@ -108,7 +114,6 @@ async def test_an_instance_has_no_more_windows_in_hand_than_its_places(
         at_once["slow"] -= 1
         return Answer(status=204)
 
-    instances = {"slow": InstanceSettings(handler_concurrency=2)}
     async with (
         HandlerServer(script) as server,
         deployment(
@@ -118,7 +123,7 @@ async def test_an_instance_has_no_more_windows_in_hand_than_its_places(
             max_messages=1,
             partitions=4,
             handler_concurrency=4,
-            instances=instances,
+            **limits,
         ) as shop,
         shop.worker(),
     ):

@@ -17,6 +17,10 @@ gate = threading.Event()
 """What ``hang`` waits for."""
 
 
+opened = asyncio.Event()
+"""What ``wait`` waits for. A test that uses it puts one of its own here."""
+
+
 def _note(window: dict[str, Any]) -> str:
     text: str = window["text"]
     calls.append((text, window["attempt"], threading.current_thread().name))
@@ -49,6 +53,14 @@ def hang(window: dict[str, Any]) -> str:
     _note(window)
     gate.wait(10)
     return "late"
+
+
+async def wait(window: dict[str, Any]) -> str:
+    """Wait until ``opened`` is set, but for who says "quick"."""
+    text = _note(window)
+    if text != "quick":
+        await opened.wait()
+    return text
 
 
 async def ignore_cancellation(window: dict[str, Any]) -> str:

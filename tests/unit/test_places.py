@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from consumer.bodies import BULKY_BYTES
 from consumer.places import Places
 from consumer.startable import Startable
+from shared.handlers.chosen import Pool
 
 LIMITS = {"one": 1, "two": 2}
+POOL = ("threads", 2)
+"""What the instances "two" and "pooled" share."""
 
 
 @dataclass(eq=False)
@@ -30,6 +33,11 @@ class Fake:
 def limit_of(instance: str, connection: str | None) -> int | None:
     """The limits of these tests."""
     return LIMITS.get(instance, LIMITS.get(connection or ""))
+
+
+def pool_of(instance: str, connection: str | None) -> Pool | None:
+    """The pools of these tests."""
+    return POOL if instance in {"two", "pooled"} else None
 
 
 def numbers(taken: list[Fake]) -> list[int]:
@@ -60,9 +68,9 @@ def test_a_place_that_comes_back_is_the_next_ones() -> None:
         order.append(taken.number)
         queue.add(Fake("one", 4 + number))
         places.wait(7)
-        assert places.give_back("one") == {7}
+        assert places.give_back("one", None) == {7}
     assert order == [0, 1, 2, 3]
-    assert places.give_back("none waits here") == set()
+    assert places.give_back("none waits here", None) == set()
 
 
 def test_a_place_is_not_taken_without_a_slot() -> None:
@@ -72,7 +80,7 @@ def test_a_place_is_not_taken_without_a_slot() -> None:
     queue.add(Fake("one", 0))
     queue.add(Fake("one", 1))
     assert numbers(queue.take(9, 0, orphan=False, places=places)) == [0]
-    places.give_back("one")
+    places.give_back("one", None)
     assert queue.take(0, 0, orphan=False, places=places) == []
     assert len(queue) == 1
     assert numbers(queue.take(1, 0, orphan=False, places=places)) == [1]
@@ -85,13 +93,13 @@ def test_a_place_that_comes_back_is_no_privilege() -> None:
     for number, instance in enumerate(["one", "one", "free", "one", "free"]):
         queue.add(Fake(instance, number))
     assert numbers(queue.take(2, 0, orphan=False, places=places)) == [0, 2]
-    places.give_back("one")
+    places.give_back("one", None)
     assert queue.take(0, 0, orphan=False, places=places) == []
     queue.add(Fake("free", 5))
     order = []
     for _ in range(4):
         (taken,) = queue.take(1, 0, orphan=False, places=places)
-        places.give_back(taken.instance)
+        places.give_back(taken.instance, None)
         order.append(taken.number)
     assert order == [1, 3, 4, 5]
 
@@ -105,12 +113,25 @@ def test_an_account_behind_a_connection_has_the_connections_limit() -> None:
     assert numbers(queue.take(9, 0, orphan=False, places=places)) == [0, 2]
 
 
+def test_instances_that_share_a_pool_have_no_more_than_it_has() -> None:
+    """A place of one is the other's next, and a partition that waits for it is told."""
+    queue: Startable[Fake] = Startable()
+    places = Places(lambda _instance, _connection: None, pool_of)
+    for number, instance in enumerate(["two", "two", "pooled", "free", "pooled"]):
+        queue.add(Fake(instance, number))
+    assert numbers(queue.take(9, 0, orphan=False, places=places)) == [0, 1, 3]
+    places.wait(7)
+    assert places.give_back("free", None) == set()
+    assert places.give_back("two", None) == {7}
+    assert numbers(queue.take(9, 0, orphan=False, places=places)) == [2]
+
+
 class Worker:
     """Two partitions that share places, as the dispatcher treats them."""
 
     def __init__(self) -> None:
         self.queues: tuple[Startable[Fake], Startable[Fake]] = (Startable(), Startable())
-        self.places = Places(limit_of)
+        self.places = Places(limit_of, pool_of)
         self.in_hand: deque[Fake] = deque()
         self.added: list[tuple[int, Fake]] = []
         self.started: list[Fake] = []
@@ -130,19 +151,20 @@ class Worker:
         self.started.extend(taken)
         held = Counter(one.instance for one in self.in_hand)
         assert all(held[name] <= limit for name, limit in LIMITS.items())
+        assert held["two"] + held["pooled"] <= POOL[1]
 
     def end(self, at: int) -> None:
         """A window ends, and who waits for its slot or its place is served."""
         if not self.in_hand:
             return
         self.in_hand.rotate(-at)
-        told = self.places.give_back(self.in_hand.popleft().instance)
+        told = self.places.give_back(self.in_hand.popleft().instance, None)
         for partition, queue in enumerate(self.queues):
             if partition in told or len(queue):
                 self.take(partition, 2)
 
 
-KINDS = [("one", False, 10), ("two", False, 10), ("free", False, 10)]
+KINDS = [("one", False, 10), ("two", False, 10), ("free", False, 10), ("pooled", False, 10)]
 KINDS += [("one", True, 10), ("two", True, 10), ("two", False, BULKY_BYTES + 1)]
 PARTITION = st.integers(0, 1)
 STEPS = st.lists(
@@ -156,7 +178,8 @@ STEPS = st.lists(
 @given(STEPS)
 def test_limits_hold_and_everything_starts(steps: list[tuple[Any, ...]]) -> None:
     """
-    Over two partitions and any order of events no instance has more in hand than its places, its
+    Over two partitions and any order of events no instance has more in hand than its places, no
+    pool of several instances more than its own, an instance's
     windows of a kind start in their order, and whoever is told dispatches until nothing is left.
     """
     worker = Worker()
