@@ -27,7 +27,8 @@ class TicketCounts:
     """
     Counts what happened through this process, and how many wait through all of them.
 
-    How many wait is unknown, and NaN, until it was looked up; so it is while Redis is away.
+    How many wait is added up when somebody asks. It is unknown, and NaN, until it was looked up,
+    and while Redis is away.
     """
 
     def __init__(self, tickets: Tickets, metrics: IngestMetrics, labels_max: int) -> None:
@@ -35,6 +36,7 @@ class TicketCounts:
         self._metrics = metrics
         self._labels = InstanceLabels(labels_max)
         self._waiting: OrderedDict[str, float] = OrderedDict()
+        self._shown: set[str] = set()
         for clinic in sorted(tickets.clinics):
             self._note(clinic, float("nan"))
 
@@ -69,8 +71,6 @@ class TicketCounts:
                     waiting = float("nan")
                 if clinic in self._waiting:
                     self._waiting[clinic] = waiting
-            for label in {self.label(clinic) for clinic in self._waiting}:
-                self._show(label)
             await asyncio.sleep(interval_s)
 
     def _note(self, clinic: str, waiting: float) -> None:
@@ -78,8 +78,10 @@ class TicketCounts:
         self._waiting.move_to_end(clinic)
         if len(self._waiting) > LOOKED_AT_MAX + len(self._tickets.clinics):
             self._waiting.popitem(last=False)
-        self._show(self.label(clinic))
+        label = self.label(clinic)
+        if label not in self._shown:
+            self._shown.add(label)
+            self._metrics.tickets_waiting.labels(label).set_function(lambda: self._sum(label))
 
-    def _show(self, label: str) -> None:
-        mine = (number for clinic, number in self._waiting.items() if self.label(clinic) == label)
-        self._metrics.tickets_waiting.labels(label).set(sum(mine))
+    def _sum(self, label: str) -> float:
+        return sum(n for clinic, n in self._waiting.items() if self.label(clinic) == label)

@@ -11,7 +11,8 @@ import pytest
 from redis.crc import key_slot
 
 from shared.connect import Pipe
-from shared.errors import BrokerRefused, RequestRefused
+from shared.durability import Durability
+from shared.errors import BrokerRefused, NotDurable, RequestRefused
 from shared.keys import ClinicKeys
 from shared.scripts import load_script
 from shared.tickets import Gap, Status, Tickets
@@ -338,3 +339,22 @@ async def test_a_script_that_redis_forgot_runs_once(tickets: Tickets, pipe: Pipe
     await pipe.call("SCRIPT", "FLUSH")
     assert (await tickets.done(CLINIC)).status.serving == 1
     assert load_script("ticket_done").sha
+
+
+async def test_a_number_that_is_not_durable_is_not_told(
+    redis_url: str, pipe: Pipe, prefix: str
+) -> None:
+    """Without the replica that is asked for; entering again, and looking, find it."""
+    durable = Pipe(
+        redis_url, timeout_ms=1000, name="test", durability=Durability.parse("replicas:1")
+    )
+    task = asyncio.create_task(durable.run(), name="durable")
+    tickets = Tickets(durable, prefix, reads=pipe)
+    for _ in range(2):
+        with pytest.raises(NotDurable) as caught:
+            await tickets.enter(CLINIC, "ann", "key")
+        assert caught.value.answer[2] == 1
+    assert (await tickets.status(CLINIC, "ann")).last == 1
+    assert await tickets.days(CLINIC) == []
+    task.cancel()
+    await asyncio.wait([task])
