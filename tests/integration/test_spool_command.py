@@ -30,7 +30,7 @@ def shell(
 ) -> Iterator[pytest.MonkeyPatch]:
     """A shell in an empty folder whose settings lead to the shared server."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("INTURN_REDIS_URL", as_user(redis_url, "operator"))
+    monkeypatch.setenv("INTURN_REDIS_URL", as_user(redis_url, "ingest"))
     monkeypatch.setenv("INTURN_PREFIX", prefix)
     logs = logging.getLogger()
     handlers, level = logs.handlers, logs.level

@@ -40,6 +40,14 @@ def copy_with_mistake(folder: str, into: Path, file: str, right: str, wrong: str
     return copied
 
 
+def prepared_copy(into: Path) -> Path:
+    """The folder ``private`` of a copy of ``deploy/`` after ``deploy/prepare``."""
+    copied = shutil.copytree(DEPLOY, into / "deploy", ignore=lambda *_: ["private"])
+    code, said = run_check(copied / "prepare")
+    assert code == 0, said
+    return copied / "private"
+
+
 def run_check(*command: str | Path, stdin: bytes = b"") -> tuple[int, str]:
     """A checking program's exit code, and all that it says."""
     done = subprocess.run(
