@@ -199,6 +199,7 @@ async def test_the_wall_chimes_for_each_call_once_it_is_switched_on(
     assert await wall.evaluate("window.notes") == 2
     await clinic.done()
     await expect(wall.locator("#serving")).to_have_text("2")
+    await wall.wait_for_function("window.notes > 2")
     assert await wall.evaluate("window.notes") == 4
 
 

@@ -63,9 +63,11 @@ class Stream {
     this.failed = 0;
     clearTimeout(this.notice);
     this.notice = undefined;
-    this.tellLink("live");
     this.watch();
-    this.told.onEvent(name, JSON.parse(event.data));
+    const data = JSON.parse(event.data);
+    // The line is there, but what the server itself knows is old.
+    this.tellLink(data.stale ? "reconnecting" : "live");
+    this.told.onEvent(name, data);
   }
 
   /** Browsers come back by themselves after a cut, but never after an answer that is no stream. */

@@ -7,7 +7,7 @@ import { hasSession, logIn, logOut } from "../common/session.js";
 import { clinic, listNumbers, Queue, showFigure, words } from "./queue.js";
 import { nextNumbers } from "./state.js";
 
-const NEXT_COUNT = 8;
+const NEXT_COUNT = 6;
 /** A second click of the same hand would call one person past another. */
 const CALM_MS = 800;
 

@@ -7,9 +7,12 @@ import { nextNumbers } from "./state.js";
 
 const NEXT_COUNT = 5;
 const CLOCK_MS = 1000;
+/** What a wall that was away is told at once, it calls once. */
+const AT_ONCE_MS = 100;
 
 const chime = new Chime();
 let called;
+let calling;
 
 const queue = new Queue({
   onState: render,
@@ -33,10 +36,15 @@ function render() {
     state.serving === null ? words.say("saidNobody") : words.say("saidServing", { number: state.serving }),
   );
   if (called !== undefined && state.serving !== null && state.serving !== called) {
-    animate(part("now"), "called");
-    chime.ring();
+    clearTimeout(calling);
+    calling = setTimeout(call, AT_ONCE_MS);
   }
   called = state.serving;
+}
+
+function call() {
+  animate(part("now"), "called");
+  chime.ring();
 }
 
 function showClock() {
