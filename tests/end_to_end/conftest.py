@@ -42,7 +42,7 @@ async def queue_service(
     """An ingest with a token; each test has clinics of its own."""
     settings = {
         "redis_url": redis_url,
-        "prefix": f"pages-{uuid.uuid4().hex[:8]}",
+        "prefix": f"test-pages-{uuid.uuid4().hex[:8]}",
         "api_token": TOKEN,
     }
     folder = tmp_path_factory.mktemp("pages")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.async_api import Route, expect
 
@@ -177,30 +179,31 @@ async def test_the_wall_chimes_for_each_call_once_it_is_switched_on(
     context = await visitors.come(WALL)
     await context.add_init_script(
         """
-        window.notes = 0;
+        let notes = 0;
         const start = OscillatorNode.prototype.start;
         OscillatorNode.prototype.start = function (...when) {
-          window.notes += 1;
+          document.documentElement.dataset.notes = ++notes;
           return start.apply(this, when);
         };
         """
     )
     wall = await context.new_page()
     await wall.goto(f"{clinic.path}/screen")
+    root, chime = wall.locator("html"), wall.get_by_role("button", name="Chime")
+    await expect(wall.locator("#serving")).to_have_text("–")
     await clinic.done()
-    await expect(wall.locator("#serving")).to_have_text("1")
-    assert await wall.evaluate("window.notes") == 0
+    await expect(wall.locator("#now")).to_have_class("now called")
+    await expect(root).not_to_have_attribute("data-notes", re.compile("."))
 
-    await wall.get_by_role("button", name="Chime").click()
-    await expect(wall.get_by_role("button", name="Chime")).to_have_attribute("aria-pressed", "true")
-    assert await wall.evaluate("window.notes") == 2
+    await chime.click()
+    await expect(chime).to_have_attribute("aria-pressed", "true")
+    await expect(root).to_have_attribute("data-notes", "2")
     await clinic.enter("cleo")
     await expect(wall.locator("#waiting")).to_have_text("2 people are waiting.")
-    assert await wall.evaluate("window.notes") == 2
     await clinic.done()
-    await expect(wall.locator("#serving")).to_have_text("2")
-    await wall.wait_for_function("window.notes > 2")
-    assert await wall.evaluate("window.notes") == 4
+    await expect(root).to_have_attribute("data-notes", "4")
+    await chime.click()
+    await expect(chime).to_have_attribute("aria-pressed", "false")
 
 
 async def test_a_phone_that_was_offline_catches_up(visitors: Visitors, clinic: Clinic) -> None:
