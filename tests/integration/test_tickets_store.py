@@ -8,16 +8,19 @@ from datetime import date, timedelta, timezone
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 from redis.crc import key_slot
 
 from shared.connect import Pipe
 from shared.durability import Durability
 from shared.errors import BrokerRefused, NotDurable, RequestRefused
 from shared.keys import ClinicKeys
-from shared.scripts import load_script
+from shared.redis_binary import ServerBinary
 from shared.tickets import Gap, Status, Tickets
 from shared.tickets.store import DAYS_KEPT, EVENTS_KEPT
 from tests.support.pipes import running_pipe
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import eventually
 
 CLINIC = "north-wing"
 
@@ -338,7 +341,6 @@ async def test_a_script_that_redis_forgot_runs_once(tickets: Tickets, pipe: Pipe
     assert (await tickets.enter(CLINIC, "bob")).number == 2
     await pipe.call("SCRIPT", "FLUSH")
     assert (await tickets.done(CLINIC)).status.serving == 1
-    assert load_script("ticket_done").sha
 
 
 async def test_a_number_that_is_not_durable_is_not_told(
@@ -358,3 +360,32 @@ async def test_a_number_that_is_not_durable_is_not_told(
     assert await tickets.days(CLINIC) == []
     task.cancel()
     await asyncio.wait([task])
+
+
+async def test_a_node_of_a_cluster_runs_every_verb(redis_binary: ServerBinary, prefix: str) -> None:
+    """It refuses a script whose keys are in several slots; a listener hears of each change."""
+    with RedisServer(redis_binary, on_port=True, options={"cluster-enabled": "yes"}) as server:
+        async with running_pipe(server.url) as pipe, Redis.from_url(server.url) as client:
+            await pipe.call("CLUSTER", "ADDSLOTS", *range(16384))
+
+            async def is_whole() -> bool:
+                return b"cluster_state:ok" in await pipe.call("CLUSTER", "INFO")
+
+            await eventually(is_whole, "a cluster of one node")
+            tickets = Tickets(pipe, prefix)
+            listener: Any = client.pubsub(ignore_subscribe_messages=True)
+            await listener.subscribe(tickets.channel)
+            assert (await tickets.enter(CLINIC, "ann", "key")).number == 1
+            assert (await tickets.done(CLINIC, "key")).status.serving == 1
+            assert (await tickets.status(CLINIC, "ann")).last == 1
+            assert (await tickets.reset(CLINIC, "key")).status.last == 0
+            assert len(await tickets.days(CLINIC)) == 1
+            events = await tickets.events_since(CLINIC, "0-0")
+            assert not isinstance(events, Gap)
+            assert len(events) == 3
+            async with asyncio.timeout(20):
+                for _ in events:
+                    while not (message := await listener.get_message(timeout=1)):
+                        pass
+                    assert message["data"] == CLINIC.encode()
+            await listener.aclose()
