@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -49,6 +53,61 @@ async def ends_of(made: Deployment) -> dict[str, list[str]]:
     return found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Death:
+    """A worker that dies at a point of the way of one message, and one that comes after it."""
+
+    made: Deployment
+    handler: HandlerServer
+    provider: HandlerServer
+
+    def texts(self) -> list[str]:
+        """What the provider was asked to send, in order."""
+        return [call.json["text"] for call in self.provider.calls if "sendText" in call.path]
+
+    async def ended_as(self, end: str) -> None:
+        """Wait until the window's only reply is what it is to be."""
+
+        async def is_so() -> bool:
+            (whats,) = (await ends_of(self.made)).values() or [[]]
+            return whats == ["answered", end]
+
+        await eventually(is_so, f"one reply that is {end}", 15.0)
+        await self.made.finished()
+
+
+@asynccontextmanager
+async def death(
+    redis: RedisServer, folder: Path, *, at: str, policy: str, texts: tuple[str, ...]
+) -> AsyncIterator[Death]:
+    """A message whose first worker is killed at ``<point>:kill:<pass>``; inside, the next runs."""
+    async with HandlerServer([SENT]) as provider, HandlerServer([Answer.reply(*texts)]) as handler:
+        own = {
+            "provider": "evolution",
+            "base_url": str(URL(provider.url).origin()),
+            "token": "planted-token",
+        }
+        settings = {
+            **QUICK,
+            "redis_url": redis.url,
+            "prefix": PREFIX,
+            "handler": handler.url,
+            "mode": "pass_through",
+            "lease_ms": LEASE_MS,
+            "outbox_policy": policy,
+            "instances": json.dumps({"shop": own}),
+        }
+        command = ("-m", "tests.support.probed", "consumer")
+        dying = ServiceProcess(
+            "consumer", folder, settings, name="dying", command=command, env={"TEST_PROBE": at}
+        )
+        async with deployment(redis.url, PREFIX) as made, dying:
+            await made.say("ann", "hi")
+            assert await dying.ended() == -signal.SIGKILL, f"no death at {at}"
+            async with ServiceProcess("consumer", folder, settings, name="next"):
+                yield Death(made=made, handler=handler, provider=provider)
+
+
 @pytest.mark.parametrize("point, policy, handled, sends, end", ENDS)
 async def test_one_reply_whatever_its_worker_died_of(
     own_redis: RedisServer,
@@ -60,43 +119,23 @@ async def test_one_reply_whatever_its_worker_died_of(
     end: str,
 ) -> None:
     """One entry in the outbox per window id, by the policy, and no send asks the handler."""
-    answer = [Answer.reply("hello")]
-    async with HandlerServer([SENT]) as provider, HandlerServer(answer) as handler:
-        own = {
-            "provider": "evolution",
-            "base_url": str(URL(provider.url).origin()),
-            "token": "planted-token",
-        }
-        settings = {
-            **QUICK,
-            "redis_url": own_redis.url,
-            "prefix": PREFIX,
-            "handler": handler.url,
-            "mode": "pass_through",
-            "lease_ms": LEASE_MS,
-            "outbox_policy": policy,
-            "instances": json.dumps({"shop": own}),
-        }
-        command = ("-m", "tests.support.probed", "consumer")
-        dying = ServiceProcess(
-            "consumer",
-            tmp_path,
-            settings,
-            name="dying",
-            command=command,
-            env={"TEST_PROBE": f"{point}:kill:1"},
-        )
-        async with deployment(own_redis.url, PREFIX) as made, dying:
-            await made.say("ann", "hi")
-            await eventually(lambda: not dying.is_running(), f"a death at {point}")
-            async with ServiceProcess("consumer", tmp_path, settings, name="next"):
+    at = f"{point}:kill:1"
+    async with death(own_redis, tmp_path, at=at, policy=policy, texts=("hello",)) as after:
+        await after.ended_as(end)
+        assert (len(after.handler.calls), len(after.texts())) == (handled, sends)
+        assert len({call.json["window_id"] for call in after.handler.calls}) == 1
 
-                async def is_done() -> bool:
-                    (whats,) = (await ends_of(made)).values() or [[]]
-                    return whats == ["answered", end]
 
-                await eventually(is_done, f"one reply that is {end}", 15.0)
-                await made.finished()
-                texts = [call for call in provider.calls if "sendText" in call.path]
-                assert (len(handler.calls), len(texts)) == (handled, sends)
-                assert len({call.json["window_id"] for call in handler.calls}) == 1
+@pytest.mark.parametrize(
+    "policy, sent, end",
+    [("resend", ["one", "two", "one", "two", "three"], "sent"), ("hold", ["one", "two"], "held")],
+)
+async def test_only_the_text_in_doubt_may_be_sent_twice(
+    own_redis: RedisServer, tmp_path: Path, policy: str, sent: list[str], end: str
+) -> None:
+    """Of three texts the first had left and was written down; the second was only sent."""
+    texts = ("one", "two", "three")
+    async with death(own_redis, tmp_path, at="send:kill:2", policy=policy, texts=texts) as after:
+        await after.ended_as(end)
+        assert after.texts() == sent
+        assert len(after.handler.calls) == 1
