@@ -177,6 +177,17 @@ async def test_sent_moves_the_reply_to_the_journal(
     assert await scripts.snapshot() == before
 
 
+async def test_what_was_sent_is_forgotten_after_its_retention(scripts: Scripts) -> None:
+    """Older rows of the journal leave as a new one comes, in whole nodes of the stream."""
+    client, p = scripts.client, scripts.p
+    _, reply_id, reply = await waiting_reply(scripts)
+    await client.delete(p.journal)
+    for number in range(1, 301):
+        await client.xadd(p.journal, {"what": "sent"}, id=f"{number}-0")
+    assert await scripts.our_outbox.sent(reply_id, reply, None, "sent", RETENTION_MS)
+    assert await client.xlen(p.journal) < 200
+
+
 async def test_sent_by_a_stale_token_is_refused(scripts: Scripts) -> None:
     """Another attempt has it now, or none was begun."""
     epoch, reply_id, reply = await waiting_reply(scripts)

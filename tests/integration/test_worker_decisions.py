@@ -177,6 +177,31 @@ async def test_held_replies_are_counted_by_the_next_owner(
             assert shop.texts() == ["to 1", "to 1", "to 2"]
 
 
+async def test_what_nobody_decided_about_outlives_its_retention(
+    redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Failed and held replies stay and are counted, while one that could not be sent goes."""
+    monkeypatch.setattr(replies, "KEPT_CHECK_S", 0.05)
+    async with shop_with(
+        redis_url, prefix, send=[REFUSED], loop_limit=1, retention_ms=1, partitions=1
+    ) as shop:
+        made = shop.deployment
+        async with made.worker() as worker:
+            await made.say("alice", "1", "2")
+            await undecided(worker, 1)
+            await undecided(worker, 1, "held")
+            await made.say("bob", "3", instance="without a channel")
+
+            async def has_had_its_time() -> bool:
+                return "kept" in [row["what"] for row in await made.journal()]
+
+            await eventually(has_had_its_time, "a reply that has had its time")
+            assert [reply.texts for reply in await made.outbox()] == [("to 1",), ("to 2",)]
+        async with made.worker() as second:
+            await undecided(second, 1)
+            await undecided(second, 1, "held")
+
+
 async def test_a_stuck_provider_holds_no_other_instance_back(
     redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
