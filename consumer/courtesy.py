@@ -83,6 +83,12 @@ class Courtesy:
             hide = typing.channel.provider.hide_typing
             self._tasks.create_task(self._call(hide, typing), name="typing-ends")
 
+    def take_back(self, channel: Channel, address: Address) -> None:
+        """A text that was to end it does not come."""
+        if _shows_anything(channel.provider):
+            hide = self._call(channel.provider.hide_typing, Typing(channel, address))
+            self._tasks.create_task(hide, name="typing-ends")
+
     def _channel(self, message: Message) -> Channel | None:
         key = (message.instance, message.connection, message.provider)
         try:

@@ -26,7 +26,7 @@ from shared.channel import address_of, text_id
 from shared.errors import BrokerRefused, BrokerUnavailable, Fenced, NotDurable
 from shared.model import Token, WorkerId
 from shared.probe import Point, reach
-from shared.providers import Address, Provider, SendRefused, SendResult, SendRetry
+from shared.providers import Address, Provider, SendRefused, SendResult, SendRetry, Sent
 from shared.record import REFUSED, SendRecord
 from shared.wire import OutboxReply
 
@@ -84,6 +84,7 @@ class Sending:
                     # the others have taken us for dead meanwhile, and this reply for theirs
                     await self._leave_unsent()
                 elif self.hold or self.channel is None:
+                    self._take_typing_back(address_of(begun.reply))
                     await self._hold(self.hold)
                 elif not is_covered:
                     log.warning("reply.not_durable", window=self.item.reply.window_id)
@@ -124,6 +125,8 @@ class Sending:
             own_id = text_id(reply.window_id, len(reply.texts) - at.texts, at.parts)
             whereto = replace(address, text_id=own_id)
             result = await send_text(channel, sends.session, whereto, part)
+            if not isinstance(result, Sent):
+                self._take_typing_back(address)
             if isinstance(result, SendRefused):
                 sends.metrics.send_failures_total.labels(provider=channel.provider.name).inc()
                 await self._hold(f"{REFUSED}{result.error}")
@@ -141,6 +144,16 @@ class Sending:
             else:
                 self.sent_ids.append(result.id)
         await self._leave_as_sent(reply, channel)
+
+    def _take_typing_back(self, address: Address) -> None:
+        """
+        No text ends what was shown while the handler was at work: nobody types any more.
+
+        Once, and for nothing that has had its time: the first attempt follows the handler at once.
+        """
+        sends, is_first = self.sends, self.attempt == 1 and self.progress == NOTHING_SENT
+        if is_first and self.channel is not None and sends.take_typing_back is not None:
+            sends.take_typing_back(self.channel, address)
 
     def _delay_ms(self, result: SendRetry) -> int:
         rules = self.sends.settings.retry

@@ -15,7 +15,7 @@ from shared.instance_settings import InstanceSettings
 from shared.loop_limit import LoopLimit
 from shared.metrics import ConsumerMetrics
 from shared.model import Token, WorkerId
-from shared.providers import Provider
+from shared.providers import Address, Provider
 from shared.wire import OutboxReply
 
 
@@ -54,13 +54,16 @@ class Sends:
         metrics: ConsumerMetrics,
         session: aiohttp.ClientSession,
         tasks: asyncio.TaskGroup,
+        take_typing_back: Callable[[Channel, Address], None] | None = None,
     ) -> None:
+        """``take_typing_back``: told of a text that does not come; None: nothing is shown."""
         self.worker = worker
         self.membership = membership
         self.settings = settings
         self.metrics = metrics
         self.session = session
         self.tasks = tasks
+        self.take_typing_back = take_typing_back
         self.in_hand: set[Token] = set()
         self.slots = SendSlots()
         self.loop_limit = LoopLimit(settings.loop_limit)

@@ -180,7 +180,8 @@ class Worker:
             retry=retry_rules(settings),
             say=self._say,
         )
-        self._sends = Sends(self.id, self._membership, sending, metrics, session, inner)
+        take_back = courtesy.take_back if courtesy is not None else None
+        self._sends = Sends(self.id, self._membership, sending, metrics, session, inner, take_back)
         self._sweeper = Sweeper(
             inner,
             self._keeper,

@@ -42,6 +42,11 @@ def asked(provider: HandlerServer, what: str) -> list[HandlerCall]:
     return [call for call in provider.calls if f"/{what}/" in call.path]
 
 
+def presences(provider: HandlerServer) -> list[str]:
+    """What the user was shown, in order."""
+    return [call.json["presence"] for call in asked(provider, "sendPresence")]
+
+
 async def test_the_user_sees_that_somebody_types(redis_url: str, prefix: str) -> None:
     """Before there is an answer: what it answers is read, and somebody types. Then the text."""
     release = asyncio.Event()
@@ -84,6 +89,48 @@ async def test_silence_takes_it_back(redis_url: str, prefix: str) -> None:
         await eventually(
             lambda: asked(provider, "sendPresence")[-1].json["presence"] == "paused", "it ends"
         )
+
+
+@pytest.mark.parametrize("status", [400, 500], ids=["refused", "tried again"])
+async def test_a_reply_that_does_not_leave_takes_it_back(
+    redis_url: str, prefix: str, status: int
+) -> None:
+    """No text ends it; once, however often the reply is tried again."""
+
+    def send(call: HandlerCall) -> Answer:
+        is_to_fail = "/sendText/" in call.path and len(asked(provider, "sendText")) < 4
+        return Answer(status=status) if is_to_fail else taken(call)
+
+    def answer(_call: HandlerCall) -> Answer:
+        return Answer.reply("yes")
+
+    async with (
+        shop_with(redis_url, prefix, send=send, answer=answer) as (shop, provider),
+        shop.worker() as worker,
+    ):
+        await shop.say("49170", "open?", reply_to="49170@s.whatsapp.net")
+        metric, labels = ("replies_held_total", {"reason": "refused"})
+        if status == 500:
+            metric, labels = ("replies_sent_total", {"provider": "evolution"})
+        await eventually(lambda: worker.count(metric, **labels) == 1, "an end of the reply")
+        await eventually(lambda: "paused" in presences(provider), "it ends")
+        assert presences(provider).count("paused") == 1
+
+
+async def test_a_text_ends_it_by_itself(redis_url: str, prefix: str) -> None:
+    """The next text's end is none of the first one's: nothing is taken back."""
+
+    def answer(_call: HandlerCall) -> Answer:
+        return Answer.reply("yes", "until six")
+
+    async with (
+        shop_with(redis_url, prefix, answer=answer) as (shop, provider),
+        shop.worker() as worker,
+    ):
+        await shop.say("49170", "open?", reply_to="49170@s.whatsapp.net")
+        sent = "replies_sent_total"
+        await eventually(lambda: worker.count(sent, provider="evolution") == 1, "the reply")
+    assert "paused" not in presences(provider)
 
 
 @pytest.mark.parametrize("status", [500, None], ids=["fails", "hangs"])

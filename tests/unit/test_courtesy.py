@@ -53,6 +53,12 @@ class Shows(Evolution):
         self.hidden.append(address)
 
 
+class Mute(Shows):
+    """A provider that shows nothing, and remembers what it was asked."""
+
+    show_typing = Provider.show_typing  # type: ignore[assignment]
+
+
 class Silent(Evolution):
     """A provider that cannot show anything."""
 
@@ -133,6 +139,18 @@ async def test_what_lasts_for_no_time_is_shown_once() -> None:
         assert typing is not None
         await eventually(lambda: typing.task is not None and typing.task.done(), "its end")
     assert len(provider.shown) == 1
+
+
+@pytest.mark.parametrize("shows", [True, False])
+async def test_only_what_can_be_shown_is_taken_back(shows: bool) -> None:
+    """Where no text comes; of a provider that shows nothing nothing is asked."""
+    provider = Shows() if shows else Mute()
+    channel = Channel(provider=provider, settings=InstanceSettings(), resend=True)
+    address = Address(instance="shop", user="ann", reply_to=None)
+    async with courtesy_of(provider) as bench:
+        bench.courtesy.take_back(channel, address)
+        await asyncio.sleep(0)
+    assert provider.hidden == ([address] if shows else [])
 
 
 @pytest.mark.parametrize("provider", [None, Silent()], ids=["no channel", "shows nothing"])
