@@ -14,8 +14,8 @@ from playwright.async_api import Browser, expect
 from tests.support.browser import TOKEN, Clinic, Visitors, find_chromium, running_chromium
 from tests.support.service_process import ServiceProcess
 
-DEADLINE_MS = 3000
-"""The goal is a second."""
+DEADLINE_MS = 10_000
+"""The goal is a second; three browsers beside other tests need their time."""
 
 shared = pytest_asyncio.fixture(scope="session", loop_scope="session")
 own = pytest_asyncio.fixture(loop_scope="session")

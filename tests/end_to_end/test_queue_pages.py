@@ -30,6 +30,8 @@ async def test_two_phones_the_desk_and_the_wall_show_the_same(
     await expect(bob.locator("[data-number]:visible")).to_have_text("2")
     await expect(bob.locator("#ahead")).to_have_text("1 person ahead of you")
     await expect(wall.locator("#next li")).to_have_text(["1", "2"])
+    for page in (ann, bob, wall, desk):
+        await expect(page.locator("#link")).to_have_text("Live")
     assert await bob.title() == "2: \u20681 person ahead of you\u2069"
 
     await desk.get_by_role("button", name="Call number 1").click()
@@ -108,6 +110,43 @@ async def test_numbers_that_begin_anew_take_the_old_ones_away(
     await clinic.enter("somebody else")
     await page.get_by_role("button", name="Take a number").click()
     await expect(page.locator("[data-number]:visible")).to_have_text("2")
+    await expect(page.locator("#notice")).to_be_empty()
+
+
+@pytest.mark.parametrize("page", ["", "/screen", "/desk"])
+async def test_a_queue_that_is_not_listed_is_said_to_be_none(
+    visitors: Visitors, clinic: Clinic, page: str
+) -> None:
+    """And nobody listens to it."""
+    visitors.announce("status of 404")
+    asked: list[str] = []
+    context = await visitors.come()
+
+    async def refuse(route: Route) -> None:
+        asked.append(route.request.url)
+        error = {"error": {"code": "unknown_clinic", "message": "there is none"}}
+        await route.fulfill(status=404, json=error)
+
+    await context.route("**/api/**", refuse)
+    shown = await context.new_page()
+    await shown.goto(f"{clinic.path}{page}")
+    await expect(shown.get_by_role("heading", name="There is no such queue")).to_be_visible()
+    await expect(shown.get_by_text("Now serving")).to_be_hidden()
+    assert not [url for url in asked if "events" in url]
+
+
+async def test_who_was_served_yesterday_is_told_of_no_loss(
+    visitors: Visitors, clinic: Clinic
+) -> None:
+    """Numbers have begun anew, which takes nothing from them."""
+    page = await visitors.open(clinic.path)
+    await page.get_by_role("button", name="Take a number").click()
+    await expect(page.locator("#ahead")).to_be_visible()
+    await clinic.done()
+    await clinic.done()
+    await expect(page.get_by_role("heading", name="You have been served")).to_be_visible()
+    await clinic.reset()
+    await expect(page.get_by_role("button", name="Take a number")).to_be_visible()
     await expect(page.locator("#notice")).to_be_empty()
 
 

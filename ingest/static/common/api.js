@@ -35,7 +35,7 @@ export async function ask(method, path, { query, body, key } = {}) {
       body: body === undefined ? undefined : JSON.stringify(body),
       credentials: "same-origin",
       cache: "no-store",
-      signal: AbortSignal.timeout(LIMIT_MS),
+      signal: AbortSignal.timeout?.(LIMIT_MS), // missing in browsers of 2021
     });
   } catch (error) {
     throw new Unreachable(String(error));

@@ -12,7 +12,8 @@ import { expectedWait_s, placeOf } from "./state.js";
 const STORED = `inturn.queue.${clinic}`;
 const TURN_MS = [300, 150, 300, 150, 600];
 
-const ticket = kept(STORED) ?? { user: randomId(), number: null, key: null };
+// `isOver`: this number was seen served, so that nobody misses it when numbers begin anew.
+const ticket = { user: randomId(), number: null, key: null, isOver: false, ...kept(STORED) };
 let view = "loading";
 let notice = "";
 
@@ -21,7 +22,10 @@ const queue = new Queue({
   onState: render,
   onUser: followUser,
   onConnect: () => ticket.number !== null && queue.refresh(),
-  onUnknown: () => enter("unknown"),
+  onUnknown: () => {
+    part("strip").hidden = true;
+    enter("unknown");
+  },
 });
 
 function keepTicket(change) {
@@ -32,8 +36,8 @@ function keepTicket(change) {
 /** What the service says of this user is so, whatever was kept here. */
 function followUser(user) {
   if (user.number === ticket.number) return;
-  if (user.number === null) notice = "begunAnew";
-  keepTicket({ number: user.number });
+  if (user.number === null && !ticket.isOver) notice = "begunAnew";
+  keepTicket({ number: user.number, isOver: false });
   render();
 }
 
@@ -53,6 +57,7 @@ function render() {
   for (const figure of document.querySelectorAll("[data-number]")) {
     figure.textContent = ticket.number === null ? "" : words.number(ticket.number);
   }
+  if (place.view === "served" && !ticket.isOver) keepTicket({ isOver: true });
   enter(place.view);
   tell(place);
 }
@@ -94,14 +99,15 @@ async function take() {
       { onWait: () => setBusy("takingAgain") },
     );
     notice = "";
-    keepTicket({ number: given.number, key: null });
+    keepTicket({ number: given.number, key: null, isOver: false });
     const { state } = queue;
     // The answer may be faster than the event that tells the others of it.
     if (given.number > state.last) {
       queue.state = { ...state, last: given.number, waiting: given.waiting };
     }
   } catch (error) {
-    notice = { queue_full: "takeFull", unavailable: "takeUnavailable" }[error.code] ?? "takeFailed";
+    notice = error.mayPass ? "takeFailed" : "refused";
+    notice = { queue_full: "takeFull", unavailable: "takeUnavailable" }[error.code] ?? notice;
   }
   setBusy("");
   render();

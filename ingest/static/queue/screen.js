@@ -1,6 +1,6 @@
 // The wall: who is called, and who is next.
 
-import { animate, part, write } from "../common/dom.js";
+import { animate, part, showView, write } from "../common/dom.js";
 import { Chime } from "./chime.js";
 import { clinic, listNumbers, Queue, showFigure, words } from "./queue.js";
 import { nextNumbers } from "./state.js";
@@ -16,10 +16,7 @@ let calling;
 
 const queue = new Queue({
   onState: render,
-  onUnknown: () => {
-    write("notice", words.say("unknownClinic"));
-    part("now").hidden = true;
-  },
+  onUnknown: () => showView("unknown"),
 });
 
 function render() {
