@@ -118,10 +118,16 @@ async def test_everything_can_be_done_with_the_keyboard(visitors: Visitors, clin
     await desk.keyboard.press("Enter")
     await expect(desk.locator("#notice")).to_have_text("Numbers begin again at 1.")
     await expect(desk.locator("#last")).to_have_text("0")
-    await desk.locator("#reset").click()
-    await desk.keyboard.press("Escape")
     await clinic.enter("ann")
     await expect(desk.locator("#last")).to_have_text("1")
+    begun_anew: list[str] = []
+    desk.on("request", lambda request: begun_anew.append(request.url))
+    await desk.locator("#reset").click()
+    await desk.keyboard.press("Escape")
+    await expect(desk.get_by_role("dialog")).to_be_hidden()
+    await clinic.enter("bob")
+    await expect(desk.locator("#last")).to_have_text("2")
+    assert begun_anew == []
     await expect(phone.locator("#take")).to_be_visible()
 
 
