@@ -125,7 +125,7 @@ async function begin() {
 
 part("call").addEventListener("click", call);
 part("reset").addEventListener("click", () => {
-  part("sure").returnValue = ""; // it outlives a dialog that is closed by Escape
+  part("sure").returnValue = ""; // some browsers keep it when Escape closes the dialog
   part("sure").showModal();
 });
 part("sure").addEventListener("close", () => {
