@@ -196,6 +196,12 @@ class OutboxStore:
             self._pipe, self._keys, conversation, ids, token=token, mute_ms=mute_ms, unsure=unsure
         )
 
+    async def advance(self, reply_id: EntryId, token: Token, progress: Progress) -> bool:
+        """Note what has left of a send that goes on. False: it is not ours any more."""
+        args = (str(reply_id), token, *progress)
+        answer = await self._pipe.script(load_script("advance"), (self._keys.sending,), args)
+        return bool(answer == 0)
+
     async def unsend(
         self,
         reply_id: EntryId,

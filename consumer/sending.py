@@ -46,8 +46,8 @@ class Sending:
     """
     A send under a token that is in hand already; ``hold``: why the provider is not to be called.
 
-    ``outbox`` is the memory of the partition's owner, as it is by then. ``sent_ids`` are those of
-    what has left; ``unsure``: something else may have left.
+    ``outbox`` is the memory of the partition's owner, as it is by then; ``noted`` the progress that
+    the record tells. ``sent_ids`` are those of what has left; ``unsure``: more may have left.
     """
 
     sends: Sends
@@ -60,6 +60,7 @@ class Sending:
     hold: str
     attempt: int = 0
     progress: Progress = NOTHING_SENT
+    noted: Progress = NOTHING_SENT
     mute_ms: int = 0
     sent_ids: list[str] = field(default_factory=list)
     unsure: bool = False
@@ -75,7 +76,8 @@ class Sending:
         try:
             async with sends.slots.of(self.item.reply.instance):
                 begun, is_covered = await self._record(epoch)
-                self.attempt, self.progress = begun.attempt, begun.progress
+                self.attempt = begun.attempt
+                self.progress = self.noted = begun.progress
                 if begun.code is SendCode.GONE:
                     self.outbox().leave(self.item)  # discarded
                 elif begun.code is not SendCode.SENDING or begun.reply is None:
@@ -122,6 +124,9 @@ class Sending:
             if not sends.membership.is_trusted(time.monotonic()):
                 await self._leave_unsent()
                 return
+            if not await self._note_progress():
+                self.owner.restart("advance refused")
+                return
             own_id = text_id(reply.window_id, len(reply.texts) - at.texts, at.parts)
             whereto = replace(address, text_id=own_id)
             result = await send_text(channel, sends.session, whereto, part)
@@ -145,11 +150,26 @@ class Sending:
                 self.sent_ids.append(result.id)
         await self._leave_as_sent(reply, channel)
 
+    async def _note_progress(self) -> bool:
+        """
+        Between two parts: after a crash only the one on its way may be sent again.
+
+        False: it is another's to send. What Redis does not take down now, the end will.
+        """
+        if self.progress == self.noted:
+            return True
+        try:
+            ours = await self.store.advance(self.item.id, self.token, self.progress)
+        except (BrokerUnavailable, BrokerRefused):
+            return True
+        self.noted = self.progress
+        return ours
+
     def _take_typing_back(self, address: Address) -> None:
         """
         No text ends what was shown while the handler was at work: nobody types any more.
 
-        Once, and for nothing that has had its time: the first attempt follows the handler at once.
+        Once, while it is still shown: the first attempt follows the handler at once.
         """
         sends, is_first = self.sends, self.attempt == 1 and self.progress == NOTHING_SENT
         if is_first and self.channel is not None and sends.take_typing_back is not None:
@@ -180,12 +200,7 @@ class Sending:
         await self._note_sent()
         ours = await _persist(
             lambda: self.store.unsend(
-                self.item.id,
-                self.token,
-                delay_ms,
-                progress=progress,
-                counts=counts,
-                error=error,
+                self.item.id, self.token, delay_ms, progress=progress, counts=counts, error=error
             )
         )
         if not ours:

@@ -152,6 +152,7 @@ async def test_backlog_drains(scripts: Scripts) -> None:
     watched = Watched((SHOP, ANN), 60_000)
     begun = await scripts.our_outbox.send(epoch, reply_id, None, S1, watched)
     assert begun.code is SendCode.SENDING
+    assert await scripts.our_outbox.advance(reply_id, S1, Progress(1, 0))
     assert await scripts.our_outbox.unsend(reply_id, S1, 0, held="", progress=Progress(0, 0))
     again_code = (await scripts.our_outbox.send(epoch, reply_id, S1, Token("us:1:send-2"))).code
     assert again_code is SendCode.SENDING

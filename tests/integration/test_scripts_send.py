@@ -63,6 +63,34 @@ async def test_send_replaces_exactly_the_named_token(scripts: Scripts) -> None:
     assert await outbox.send(epoch, reply_id, S1, S2) == sending(2, 1, reply)
 
 
+async def test_what_has_left_is_noted_while_a_send_goes_on(scripts: Scripts) -> None:
+    """The next worker goes on behind it; the attempt is the same, and a repeat changes nothing."""
+    epoch, reply_id, reply = await waiting_reply(scripts)
+    outbox = scripts.our_outbox
+    await outbox.send(epoch, reply_id, None, S1)
+    for _ in range(2):
+        assert await outbox.advance(reply_id, S1, Progress(1, 2))
+        assert await outbox.send(epoch, reply_id, None, S1) == sending(1, 1, reply, parts=2)
+    record = (await outbox.sending())[reply_id]
+    assert (record.token, record.worker, record.attempt) == (S1, "us", 1)
+    assert await outbox.send(epoch, reply_id, S1, S2) == sending(2, 1, reply, parts=2)
+
+
+async def test_only_who_sends_may_say_what_has_left(scripts: Scripts) -> None:
+    """Another's token, a send that was given back, one that is over: nothing changes."""
+    epoch, reply_id, reply = await waiting_reply(scripts)
+    outbox = scripts.our_outbox
+    assert not await outbox.advance(reply_id, S1, Progress(1, 0))
+    await outbox.send(epoch, reply_id, None, S1)
+    assert not await outbox.advance(reply_id, S2, Progress(1, 0))
+    await outbox.unsend(reply_id, S1, 100)
+    before = await scripts.snapshot()
+    assert not await outbox.advance(reply_id, S1, Progress(1, 0))
+    assert await scripts.snapshot() == before
+    await outbox.sent(reply_id, reply, S1, "sent", RETENTION_MS)
+    assert not await outbox.advance(reply_id, S1, Progress(1, 0))
+
+
 async def test_parts_of_a_text_are_counted_beside_whole_texts(scripts: Scripts) -> None:
     """A repeated begin and the next attempt both know how much of the text at hand has left."""
     epoch, reply_id, reply = await waiting_reply(scripts)
