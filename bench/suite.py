@@ -33,6 +33,7 @@ BENCHES = (
     "cost",
     "spool",
     "tickets",
+    "listeners",
 )
 
 LONG = ("http",)
