@@ -11,6 +11,7 @@ from ingest.frames import (
     frame_heartbeat,
     frame_snapshot,
     frame_update,
+    join,
     order_of,
 )
 from ingest.listener import Listener
@@ -46,15 +47,25 @@ class Feed:
         self.status, self.event_id = snapshot.status, snapshot.event_id
 
     def take(self, events: Sequence[Event]) -> None:
-        """Changes behind the last one: those who do not know them are told."""
+        """
+        Changes behind the last one: those who do not know them are told, in one piece, for a loop
+        that writes at the end of its turn would take many pieces for a client that is slow.
+        """
+        if not events:
+            return
+        before, told = self.last, []
         for event in events:
             assert self.status is not None
             self.status, self.event_id = apply(self.status, event), event.id
             self._has_changed = True
-            frame, at = frame_update(event), self.last
-            for listener in self._told():
-                if listener.last is not None and listener.last < at:
-                    listener.send(frame, event.id)
+            told.append((self.last, frame_update(event)))
+        whole = join(frame for _, frame in told)
+        for listener in self._told():
+            known = listener.last
+            if known is None or known <= before:
+                listener.send(whole, self.event_id)
+            elif known < self.last:
+                listener.send(join(frame for at, frame in told if at > known), self.event_id)
 
     def jump(self, snapshot: Snapshot) -> None:
         """What came between is not known any more; everybody is told so."""

@@ -7,6 +7,7 @@ length in a chunk of its own (RFC 9112, 7.1), HTTP/1.0, which proxies speak, mus
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,12 @@ class Frame:
 
     plain: bytes
     chunked: bytes
+
+
+def join(frames: Iterable[Frame]) -> Frame:
+    """Several events as one piece."""
+    kept = list(frames)
+    return Frame(b"".join(frame.plain for frame in kept), b"".join(frame.chunked for frame in kept))
 
 
 def order_of(event_id: str) -> tuple[int, int]:

@@ -9,8 +9,11 @@ from aiohttp import web
 
 from ingest.frames import Frame, order_of
 
-UNSENT_MAX_BYTES = 65_536
-"""What may wait here for a client: 200 changes, beyond what the kernel keeps for it."""
+UNSENT_MAX_BYTES = 131_072
+"""
+What may wait here for a client, beyond what the kernel keeps for it: 400 changes, for old ones are
+written to it by aiohttp, which waits only once 64 KiB are in hand, and then by up to 64 KiB more.
+"""
 
 KERNEL_BYTES = 65_536
 """What the kernel keeps for it; left alone it takes megabytes for who does not read."""

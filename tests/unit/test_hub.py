@@ -15,7 +15,7 @@ from aiohttp import web
 
 from ingest.feed import Feed
 from ingest.hub import PAGE, Hub, Times, open_hub
-from ingest.listener import Listener
+from ingest.listener import UNSENT_MAX_BYTES, Listener
 from shared.errors import BrokerUnavailable
 from shared.metrics import IngestMetrics, InstanceLabels
 from shared.tickets import Change, Event, Gap, Snapshot, Status
@@ -83,18 +83,28 @@ class Store:
 
 
 class Wire(asyncio.Transport):
-    """What a client was sent; ``unsent``: what it has not taken."""
+    """
+    What a client was sent; ``unsent``: what it has not taken.
+
+    ``is_late``: it is written at the end of a turn of the loop, as uvloop does.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.pieces: list[bytes] = []
         self.unsent = 0
-        self.is_cut = self.is_left = False
+        self.is_cut = self.is_left = self.is_late = False
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         """Keep it."""
         assert not self.is_closing()
         self.pieces.append(bytes(data))
+        if self.is_late:
+            self.unsent += len(data)
+            asyncio.get_running_loop().call_soon(self._take, len(data))
+
+    def _take(self, size: int) -> None:
+        self.unsent -= size
 
     def get_write_buffer_size(self) -> int:
         """As the test says."""
@@ -376,6 +386,19 @@ async def test_more_than_a_page_is_read_for_one_notice() -> None:
         hub.notice(CLINIC.encode())
         await settled(client, PAGE * 2 + 2)
         assert client.heard[-1] == f"QUEUE_UPDATE {PAGE * 2 + 1}"
+
+
+async def test_a_client_is_not_slow_for_what_comes_at_once() -> None:
+    """A page of changes is one piece: nobody can have taken it before the loop's turn has ended."""
+    async with running() as (hub, store):
+        client = Client(hub, unsent_max=UNSENT_MAX_BYTES // 4)
+        client.wire.is_late = True
+        await client.greet()
+        store.enter(PAGE)
+        hub.notice(CLINIC.encode())
+        await eventually(lambda: len(client.wire.told) > PAGE, "all changes")
+        assert not client.wire.is_cut
+        assert client.heard[1:] == [f"QUEUE_UPDATE {number}" for number in range(1, PAGE + 1)]
 
 
 async def test_an_id_behind_which_nothing_is_kept_is_a_gap() -> None:
