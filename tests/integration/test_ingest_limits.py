@@ -166,7 +166,7 @@ async def test_a_cut_off_body_is_stored_nowhere(server: IngestServer) -> None:
 )
 async def test_a_wrong_token_is_refused(guarded: IngestServer, headers: Any) -> None:
     """With ``API_TOKEN`` set nobody is served without it, also on this machine."""
-    for path in (API, "/api/v1/conversations/sales/u1", "/session", "/"):
+    for path in (API, "/api/v1/conversations/sales/u1", "/sessions", "/"):
         answer = await guarded.post(path, GOOD, headers=headers)
 
         assert answer.status == 401
