@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,40 @@ def test_every_durability_is_taken(durability: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("INTURN_DURABILITY", durability)
 
     assert load_settings().durability == durability
+
+
+def test_clinics_are_a_list_in_the_file_and_words_in_the_environment(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None listed: any may be named."""
+    assert load_settings().ticket_clinics == ()
+    config.write_text('ticket_clinics = ["north, left", "south"]\n')
+    assert load_settings().ticket_clinics == ("north, left", "south")
+    monkeypatch.setenv("INTURN_TICKET_CLINICS", "east, west wing,عيادة")
+    assert load_settings().ticket_clinics == ("east", "west wing", "عيادة")
+
+
+@pytest.mark.parametrize("clinics", ["east,", "east,,west", " ", "x" * 129])
+def test_a_clinic_without_a_name_is_refused(clinics: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody could ever take a number there."""
+    monkeypatch.setenv("INTURN_TICKET_CLINICS", clinics)
+    (found,) = problems()
+    assert found.startswith("INTURN_TICKET_CLINICS: a clinic has 1 to 128 characters")
+
+
+@pytest.mark.parametrize("zone", ["Mars/Base", "Europe", "../etc/passwd", "/etc/localtime", "a\0b"])
+def test_a_time_zone_that_is_none_is_refused(zone: str, config: Path) -> None:
+    """Days would have no date."""
+    config.write_text(f"ticket_timezone = {json.dumps(zone)}\n")
+    (found,) = problems()
+    assert found.startswith("INTURN_TICKET_TIMEZONE: this machine knows no time zone")
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Asia/Riyadh"])
+def test_time_zones_are_known_by_their_names(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """IANA's."""
+    monkeypatch.setenv("INTURN_TICKET_TIMEZONE", zone)
+    assert load_settings().ticket_timezone == zone
 
 
 def test_every_problem_is_reported_at_once(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
