@@ -96,7 +96,6 @@ def test_denied_commands_are_named(
         keys=["inturn:*"],
         reset_channels=True,
         channels=["inturn:*"],
-        reset_channels=True,
         commands=commands,
     )
     shell.setenv("INTURN_REDIS_URL", f"{server.url}?username=narrow&password=x")
