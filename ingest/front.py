@@ -34,7 +34,9 @@ from shared.metrics import IngestMetrics
 UNMATCHED = "unmatched"
 """The route of requests to paths that nobody serves: their own paths may hold secrets."""
 
-_OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/openapi.json", "/session"})
+_OPEN_PATHS = frozenset(
+    {"/healthz", "/readyz", "/metrics", "/openapi.json", "/session", "/playground"}
+)
 _OPEN_PREFIXES = ("/webhooks/", "/api/v1/queue/", "/api/v1/events/", "/queue/", "/static/")
 
 log: FilteringBoundLogger = structlog.get_logger()

@@ -55,7 +55,7 @@ class OpenApi:
 def openapi_document(providers: Mapping[str, Provider], *, has_token: bool) -> dict[str, Any]:
     """The whole document (OpenAPI 3.1)."""
     guard: dict[str, Any] = {"security": [{_TOKEN: []}]} if has_token else {}
-    paths = {**_own_paths(), **_api_paths(guard), **ticket_paths(guard), **page_paths()}
+    paths = {**_own_paths(), **_api_paths(guard), **ticket_paths(guard), **page_paths(guard)}
     paths |= event_paths()
     for provider in providers.values():
         paths |= _webhook_paths(provider)

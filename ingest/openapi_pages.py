@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from ingest.openapi_parts import answered, operation, refused
 from ingest.openapi_schemas import INSTANCE, Schema, reference
 from ingest.pages import PATH, STATIC_PATH
+from ingest.playground import PATH as PLAYGROUND_PATH
+from ingest.playground import RULES_PATH
 from ingest.static_files import CONTENT_TYPES
+
+_HTML: Schema = {"text/html": {}}
+_NUMBER: Schema = {"type": "integer", "minimum": 0}
+_RULE_FIELDS: dict[str, Schema] = {
+    "instance": INSTANCE,
+    "max_wait_ms": _NUMBER,
+    "max_messages": _NUMBER,
+    "quiet_ms": _NUMBER,
+    "pass_through": {"type": "boolean"},
+    "handler": {"enum": ["echo", "python", "http", "openai", "dify"]},
+}
+_RULES: Schema = {"type": "object", "properties": _RULE_FIELDS, "required": list(_RULE_FIELDS)}
 
 _PAGES = {
     "": "The page on which a person takes a number and waits",
@@ -15,15 +31,20 @@ _PAGES = {
 }
 
 
-def page_paths() -> dict[str, Any]:
+def page_paths(guard: Mapping[str, Any]) -> dict[str, Any]:
     """The same files for everybody; what they show they ask of the API."""
     clinic = _in_path("clinic", INSTANCE | {"description": "whose queue"})
     name = {"type": "string", "minLength": 1}
     files: Schema = {content_type: {} for content_type in sorted(CONTENT_TYPES.values())}
     return {
-        **{
-            f"{PATH}{end}": _file(summary, {"text/html": {}}, [clinic])
-            for end, summary in _PAGES.items()
+        **{f"{PATH}{end}": _file(summary, _HTML, [clinic]) for end, summary in _PAGES.items()},
+        PLAYGROUND_PATH: _file("Where one sees a burst become a window, if it is on", _HTML, []),
+        RULES_PATH: {
+            "get": operation(
+                "What shapes the windows of the playground",
+                {200: answered("as it is set", _RULES), **refused(401, 404)},
+                **guard,
+            )
         },
         STATIC_PATH: _file(
             "What pages are made of",

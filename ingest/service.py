@@ -15,6 +15,7 @@ from ingest.echoes import EchoJudge
 from ingest.intake import Say
 from ingest.keeping import keeping_in_redis, keeping_in_spool, what_is_wrong
 from ingest.mutes import MutesApi
+from ingest.playground import Playground, is_playground_on
 from ingest.ticketing import serving_tickets
 from shared.connect import Pipe
 from shared.holdings import keep_measuring
@@ -40,10 +41,12 @@ async def serve_ingest(
     say: Say | None = None,
     on_ready: Callable[[int], None] = lambda _port: None,
     beside: Sequence[StoreMetrics] = (),
+    embeds_redis: bool = False,
 ) -> None:
     """
     Serve until ``stop`` is set; ``on_ready`` is told the port, ``say`` logs each message.
     What is found out about the store is also shown in the metrics of the services ``beside``.
+    ``embeds_redis``: it is a private one, so that nobody else's messages are in it.
 
     What was answered 2xx is in Redis or in the spool; a request that is cut off by the end of
     the process was not answered, so its provider sends it again. Without a spool it waits for
@@ -53,6 +56,7 @@ async def serve_ingest(
         StartRefused: Redis is not fit, or its data was made with other settings; or the spool's
             folder cannot be written.
     """
+    playground = Playground(settings, is_on=is_playground_on(settings, embeds_redis=embeds_redis))
     found: asyncio.Future[Prepared] = asyncio.get_running_loop().create_future()
     if settings.on_outage == "reject":
         at_once = await prepared(settings, redis_url, stop)
@@ -91,8 +95,9 @@ async def serve_ingest(
                 *Conversations(reads, keys, settings).routes(),
                 *MutesApi(reads, keys).routes(),
                 *tickets.staff,
+                *playground.routes(),
             ],
-            open_routes=tickets.open,
+            open_routes=[*tickets.open, *playground.open_routes()],
         )
         shown = (metrics, *beside)
         survey = keep_surveying(surveyor, shown, SURVEY_S, tell=limited.note)

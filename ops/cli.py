@@ -91,7 +91,7 @@ def up() -> None:
         problem = f"INTURN_DURABILITY is {settings.durability}, but the embedded Redis has none"
         raise StartRefused([f"{problem}: set fsync, which it keeps, or INTURN_REDIS_URL"])
     code = supervise(
-        _serve_up,
+        lambda: _serve_up(embeds_redis=url is None),
         folder=home_folder(),
         redis_url=None if url is None else url.get_secret_value(),
         say=lambda text: click.echo(text, err=True),
@@ -278,11 +278,11 @@ def _show_version(ctx: click.Context) -> None:
     ctx.exit()
 
 
-def _serve_up() -> int:
+def _serve_up(*, embeds_redis: bool) -> int:
     """In the forked child: what starts threads is imported only here."""
     from ops.serve import serve_up
 
-    return serve_up()
+    return serve_up(embeds_redis=embeds_redis)
 
 
 def _exit(code: int) -> None:

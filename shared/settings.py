@@ -108,6 +108,7 @@ class Settings(ModelSettings, BaseSettings):
     consumer_port: int = Field(8421, ge=0, le=65535)
     api_token: FollowedSecret | None = None
     public_url: PublicUrl | None = None
+    playground: bool | None = None
 
     max_wait_ms: int = Field(8000, ge=1, le=3_600_000)
     max_messages: int = Field(5, ge=1, le=1000)

@@ -16,6 +16,7 @@ from ingest.app import build_app
 from ingest.conversations import Conversations
 from ingest.mutes import MutesApi
 from ingest.openapi import openapi_document
+from ingest.playground import Playground
 from shared.connect import Pipe
 from shared.keys import Keys
 from shared.metrics import IngestMetrics, InstanceLabels
@@ -54,6 +55,7 @@ async def nothing_wrong() -> str | None:
 def app(pipe: Pipe, keys: Keys) -> web.Application:
     """With all routes that the service has."""
     tickets = ticket_api(Tickets(pipe, keys.prefix))
+    playground = Playground(Settings(), is_on=True)
     return build_app(
         Settings(),
         appender=MemoryAppender(),
@@ -63,8 +65,13 @@ def app(pipe: Pipe, keys: Keys) -> web.Application:
             *Conversations(pipe, keys, Settings()).routes(),
             *MutesApi(pipe, keys).routes(),
             *tickets.staff_routes(),
+            *playground.routes(),
         ],
-        open_routes=[*tickets.open_routes(), web.get(events.PATH, answer_nothing)],
+        open_routes=[
+            *tickets.open_routes(),
+            *playground.open_routes(),
+            web.get(events.PATH, answer_nothing),
+        ],
     )
 
 
