@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
+import aiohttp
 import pytest
-from playwright.async_api import Route, expect
+from playwright.async_api import Browser, Route, expect
 
 from tests.support.browser import DESK, TOKEN, WALL, Clinic, Visitors, log_in
+from tests.support.service_process import ServiceProcess
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -260,3 +263,30 @@ async def test_a_phone_that_was_offline_catches_up(visitors: Visitors, clinic: C
     await page.context.set_offline(False)
     await expect(page.locator("#link")).to_have_text("Live")
     await expect(page.locator("#ahead")).to_have_text("You are next")
+
+
+async def test_pages_outlive_a_restart_of_the_service(
+    chromium: Browser, redis_url: str, prefix: str, tmp_path: Path
+) -> None:
+    """They say that they are not live, come back by themselves, and miss nothing."""
+    settings = {"redis_url": redis_url, "prefix": prefix, "api_token": TOKEN}
+    async with (
+        ServiceProcess("ingest", tmp_path, settings) as service,
+        aiohttp.ClientSession() as session,
+    ):
+        people, clinic = Visitors(chromium, service.url), Clinic(service.url, "east", session)
+        people.announce("ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_EMPTY_RESPONSE")
+        await clinic.enter("ann")
+        phone = await people.open(clinic.path)
+        await phone.get_by_role("button", name="Take a number").click()
+        await expect(phone.locator("#ahead")).to_have_text("1 person ahead of you")
+        await expect(phone.locator("#link")).to_have_text("Live")
+
+        await service.stop()
+        await expect(phone.locator("#link")).to_have_text("Reconnecting…")
+        await service.start()
+        await clinic.done()
+        await expect(phone.locator("#ahead")).to_have_text("You are next")
+        await expect(phone.locator("#link")).to_have_text("Live")
+        await people.leave()
+        assert people.unannounced() == []
