@@ -177,6 +177,18 @@ async def scrape(port: int) -> str:
         return await answer.text()
 
 
+async def test_it_names_a_playground_that_is_there(folder: Path, redis_folder: Path) -> None:
+    """Without any setting, and before all else: the first thing that one can try."""
+    async with UpCommand(folder, redis_folder, {}) as up, aiohttp.ClientSession() as session:
+        await up.serving()
+        told = up.output.partition("inturn listens on")[2]
+        assert told.index(f"{up.url}/playground\n") < told.index("curl")
+        async with session.get(f"{up.url}/playground") as answer:
+            assert answer.status == 200
+        async with session.get(f"{up.url}/api/v1/playground") as answer:
+            assert (await answer.json())["handler"] == "echo"
+
+
 async def test_ctrl_c_ends_it_when_idle(folder: Path, redis_folder: Path) -> None:
     """An idle ``up`` is gone soon after Ctrl-C, with exit code 0 and no traceback."""
     async with UpCommand(folder, redis_folder, {}) as up:

@@ -74,7 +74,7 @@ def test_the_defaults_that_the_example_mentions_are_the_defaults(load: Loader) -
     mentioned = load(COMMENTED.sub("", general))
     examples = {"redis_url", "handler_secret", "handler_headers", "answer_path", "handler_key"}
     examples |= {"handler_base_url", "system_prompt", "temperature", "max_tokens"}
-    examples |= {"instance_concurrency", "bypass", "flush", "ticket_clinics"}
+    examples |= {"instance_concurrency", "bypass", "flush", "playground", "ticket_clinics"}
     for name in set(re.findall(r"^# (\w+) = ", general, re.MULTILINE)) - examples:
         assert getattr(mentioned, name) == getattr(active, name), name
 

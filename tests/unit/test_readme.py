@@ -56,3 +56,14 @@ def test_every_metric_that_is_named_is_exported() -> None:
 
     assert named
     assert {name for name in named if f"# TYPE {name} " not in exported} == set()
+
+
+def test_pictures_are_small_enough_to_load_with_the_page() -> None:
+    """A README is opened on phones, too; and each picture is shown somewhere."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    shown = "".join(page.read_text() for page in pages)
+    pictures = list((ROOT / "docs" / "images").iterdir())
+
+    assert pictures
+    assert [one.name for one in pictures if one.stat().st_size > 150_000] == []
+    assert [one.name for one in pictures if f"images/{one.name})" not in shown] == []

@@ -12,13 +12,12 @@ export function forgetStory() {
 }
 
 export function showTally(conversation) {
-  const { messages, calls, replies } = tallyOf(conversation);
+  const { messages, answered, calls, replies } = tallyOf(conversation);
   write("messages", String(messages));
   write("calls", String(calls));
   write("replies", String(replies));
-  const spared = messages - replies;
-  write("otherwise", replies > 0 && spared > 0 && isSettled(conversation)
-    ? `A bot that answers each webhook alone would have replied ${messages} times.` : "");
+  write("otherwise", answered > replies && isSettled(conversation)
+    ? `A bot that answers each webhook alone would have replied ${answered} times.` : "");
   const last = conversation.windows.at(-1)?.replies.at(-1);
   if (last?.texts) write("said", `One reply: ${last.texts.join(" ")}`);
 }

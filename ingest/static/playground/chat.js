@@ -78,7 +78,7 @@ function showLeft(frame, conversation, window, count, rules) {
     bar.style.transform = `scaleX(${Math.min(1, left_ms / (window.due_at - window.opened_at))})`;
   } else {
     put(left, counted(count, "message"));
-    bar.style.transform = "scaleX(0)";
+    bar.style.transform = `scaleX(${window.state === "running" ? 1 : 0})`;
   }
 }
 
@@ -87,12 +87,14 @@ function titleOf({ state, outcome, attempt }) {
   if (state === "closed") return "Window closed";
   if (state === "running") return attempt > 1 ? `With your handler, attempt ${attempt}` : "With your handler";
   if (state === "retrying") return `Attempt ${attempt} failed`;
-  return outcome === "dead" ? "Given up, and kept" : "Handled once";
+  if (outcome === "dead") return "Given up, and kept";
+  return attempt > 1 ? `Handled, at attempt ${attempt}` : "Handled once";
 }
 
 function footOf(window, count) {
-  const { state, closed_by, opened_at, closed_at, error } = window;
-  if (state === "retrying" || window.outcome === "dead") return error ?? "";
+  const { state, outcome, closed_by, opened_at, closed_at, error = "" } = window;
+  if (state === "retrying") return error;
+  if (outcome === "dead") return `${error} Hand it over again: inturn dead replay ${window.dead_letter_id}`;
   if (closed_at === undefined) return "";
   const after = `closed after ${seconds(closed_at - opened_at)} s`;
   if (closed_by === "max_wait") return `${after}: ${reasonText(closed_by)}`;

@@ -114,10 +114,16 @@ export function isSettled({ messages, windows }) {
   );
 }
 
-/** How many messages there are, how often the handler was called, how many replies came of it. */
-export function tallyOf({ messages, windows }) {
+/**
+ * How many messages there are, how often the handler was called, how many replies came of it, and
+ * how many messages those replies are for.
+ */
+export function tallyOf(conversation) {
+  const { messages, windows } = conversation;
+  const replied = windows.filter(({ replies }) => replies.length > 0);
   return {
     messages: messages.filter(({ entry }) => entry !== null).length,
+    answered: replied.reduce((sum, window) => sum + membersOf(conversation, window).length, 0),
     calls: windows.reduce((sum, window) => sum + (window.attempt ?? 0), 0),
     replies: windows.reduce((sum, { replies }) => sum + replies.length, 0),
   };

@@ -50,11 +50,11 @@ function tellMessage(message, ahead_ms) {
   const said = `“${shortened(text)}”`;
   const lines = [];
   if (state === "spooled") {
-    const kept = `${said} is on disk, for Redis takes nothing now, and only then answered 202`;
+    const kept = `${said} is on disk, then answered 202: Redis takes nothing now`;
     lines.push({ key: `${id} spooled`, at: 0, rank: 0, name: "message.spooled", text: kept });
   } else if (entry !== null) {
-    const took = took_ms === undefined ? "" : `, after ${Math.max(1, Math.round(took_ms))} ms`;
-    const kept = `${said} is in Redis, and only then answered 202${took}`;
+    const took = took_ms === undefined ? "" : ` (${Math.max(1, Math.round(took_ms))} ms)`;
+    const kept = `${said} is in Redis, then answered 202${took}`;
     const name = "message.accepted";
     lines.push({ key: id, at: entryMs(entry), rank: 0, name, detail: entry, text: kept });
   }
@@ -87,7 +87,7 @@ function tellWindow(window, count) {
   if (started_at !== undefined && attempt !== undefined) {
     const after = `${Math.max(0, started_at - closed_at)} ms after it closed`;
     const detail = attempt > 1 ? `attempt=${attempt}` : "";
-    const text = `called once with all of it, ${after}`;
+    const text = attempt > 1 ? "called again, with the same window" : `called once with all of it, ${after}`;
     lines.push({ key: `${id} ${attempt}`, at: started_at, rank: 4, name: "handler", detail, text });
   }
   if (window.state === "ended") lines.push(tellEnd(window, count));
