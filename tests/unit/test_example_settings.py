@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ingest.playground import INSTANCE, is_playground_on
 from shared.model import ClosedBy, Kind
 from shared.providers.registry import PROVIDERS
 from shared.settings import Settings, load_settings
@@ -119,3 +120,10 @@ def test_the_settings_of_a_page_load(load: Loader, page: Path) -> None:
 def test_what_a_page_only_mentions_loads_too(load: Loader, page: Path) -> None:
     """Its commented settings exist."""
     load(COMMENTED.sub("", blocks_of(page)))
+
+
+def test_the_page_about_the_playground_is_so(load: Loader) -> None:
+    """Its settings load, and leave the playground on."""
+    settings = load(blocks_of(ROOT / "docs" / "playground.md"))
+    assert settings.instance(INSTANCE).max_wait_ms == 3000
+    assert is_playground_on(settings, embeds_redis=True)
