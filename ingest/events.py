@@ -10,8 +10,11 @@ from __future__ import annotations
 import asyncio
 import random
 
+import structlog
 from aiohttp import HttpVersion11, hdrs, web
+from structlog.typing import FilteringBoundLogger
 
+from ingest.feed import Feed
 from ingest.frames import frame_heartbeat, retry_line
 from ingest.hub import Hub
 from ingest.listener import Listener, write_patiently
@@ -28,6 +31,9 @@ _HEADERS = {
     hdrs.CACHE_CONTROL: "no-store",
     "X-Accel-Buffering": "no",  # nginx would else gather what is to be told at once
 }
+
+
+log: FilteringBoundLogger = structlog.get_logger()
 
 
 class EventsApi:
@@ -56,35 +62,48 @@ class EventsApi:
         self._tickets.check_clinic(clinic)
         if self._hub.is_closed or self._is_full():
             raise RequestRefused(503, "too_many_listeners", "too many streams are open here")
-        answer = web.StreamResponse(headers=_HEADERS)
-        answer.force_close()
-        is_chunked = request.version >= HttpVersion11
-        if is_chunked:
-            answer.enable_chunked_encoding()
-        transport = request.transport
+        answer, transport = _answer_to(request), request.transport
         if transport is None:
-            return answer
-        listener = Listener(transport, chunked=is_chunked)
+            return answer  # the client is gone
+        listener = Listener(transport, chunked=bool(answer.chunked))
         feed = self._hub.enter(clinic, listener)
         try:
             await answer.prepare(request)
             await write_patiently(listener, answer, retry_line(random.randint(*RETRY_MS)))
-            async with asyncio.timeout(self._hub.times.life_s):
-                since = request.headers.get("Last-Event-ID") or None
-                await self._hub.greet(feed, listener, answer, since)
-                await listener.ended.wait()
-        except InturnError:
-            listener.send(frame_heartbeat(clinic, stale=True))
-        except TimeoutError:
-            pass  # its time is over
+            await self._tell(feed, listener, answer, request.headers.get("Last-Event-ID") or None)
+            await listener.end()
         finally:
-            listener.end()
             self._hub.leave(feed, listener)
         return answer
+
+    async def _tell(
+        self, feed: Feed, listener: Listener, answer: web.StreamResponse, since: str | None
+    ) -> None:
+        """All there is to tell, to its end; raises nothing: what has begun cannot become a 503."""
+        try:
+            async with asyncio.timeout(self._hub.times.life_s):
+                await self._hub.greet(feed, listener, answer, since)
+                await listener.ended.wait()
+        except TimeoutError:
+            pass  # its time is over
+        except InturnError:
+            listener.send(frame_heartbeat(feed.clinic, stale=True))
+        except Exception:
+            log.exception("queue.unreadable")
+            listener.send(frame_heartbeat(feed.clinic, stale=True))
 
     def _is_full(self) -> bool:
         most = self._listeners_max
         return len(self._hub) >= most and self._hub.count_living() >= most
+
+
+def _answer_to(request: web.Request) -> web.StreamResponse:
+    """One that goes on until the connection ends."""
+    answer = web.StreamResponse(headers=_HEADERS)
+    answer.force_close()
+    if request.version >= HttpVersion11:
+        answer.enable_chunked_encoding()
+    return answer
 
 
 def _clinic_of(request: web.Request) -> str:

@@ -53,12 +53,13 @@ class Listener:
         if event_id is not None:
             self.last = order_of(event_id)
 
-    def end(self) -> None:
+    async def end(self) -> None:
         """
         Nothing more will be sent. Who has not even taken what was sent is cut off, or its
         connection would stay until it does.
         """
         self.ended.set()
+        await asyncio.sleep(0)  # uvloop writes what was sent last at the end of this turn
         if not self._transport.is_closing() and self._transport.get_write_buffer_size():
             self.drop()
 

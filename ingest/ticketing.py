@@ -53,8 +53,7 @@ async def serving_tickets(
     tickets = Tickets.for_settings(settings, writes, reads=reads)
     counts = TicketCounts(tickets, metrics, settings.metrics_instances)
     api = TicketsApi(tickets, counts)
-    # Streams hold connections for minutes: half of all stay free for webhooks, whatever is set.
-    most = min(settings.ticket_listeners_max, connection_limit(open_files_limit()) // 2)
+    most = listeners_limit(settings.ticket_listeners_max, open_files_limit())
     async with (
         in_background(tickets=writes.run(), queues=counts.keep_looking(LOOK_S)),
         telling_changes(tickets, redis_url, metrics) as hub,
@@ -64,6 +63,16 @@ async def serving_tickets(
             staff=api.staff_routes(),
             end_streams=hub.close,
         )
+
+
+def listeners_limit(wanted: int, files: int) -> int:
+    """
+    How many streams a process may hold open that may open ``files`` files.
+
+    They keep their connections for minutes, and none of them makes room for another client: half
+    of all connections stay free for webhooks, whatever is set.
+    """
+    return min(wanted, connection_limit(files) // 2)
 
 
 @asynccontextmanager

@@ -10,9 +10,12 @@ import aiohttp
 import pytest
 
 from ingest.events import PATH
-from ingest.frames import CONNECTED, QUEUE_UPDATE
+from ingest.frames import CONNECTED, HEARTBEAT, QUEUE_UPDATE
+from shared.redis_binary import ServerBinary
+from tests.support.redis_server import RedisServer
 from tests.support.service_process import ServiceProcess
 from tests.support.streams import CLINIC, Stream
+from tests.support.waiting import eventually
 
 TOKEN = "a-token-that-nobody-guesses"
 
@@ -64,6 +67,26 @@ async def test_a_change_is_heard_through_every_process(
             assert (await moved.next(CONNECTED)).data["resumed"] is True
             told = await moved.next(QUEUE_UPDATE)
             assert (told.data["change"], told.data["serving"]) == ("done", 1)
+
+
+async def test_without_redis_a_stream_says_so_and_ends(
+    redis_binary: ServerBinary, prefix: str, tmp_path: Path, browser: aiohttp.ClientSession
+) -> None:
+    """A browser then comes back by itself, and is told the queue once Redis is there again."""
+    with RedisServer(redis_binary, on_port=True) as redis:
+        settings = {"redis_url": redis.url, "prefix": prefix}
+        async with ServiceProcess("ingest", tmp_path, settings) as ingest:
+            redis.kill()
+            async with listening(browser, ingest) as stream:
+                told = await stream.rest()
+            assert [(each.kind, each.data["stale"]) for each in told] == [(HEARTBEAT, True)]
+            redis.start()
+
+            async def is_told() -> bool:
+                async with listening(browser, ingest) as again:
+                    return (await again.next()).kind == CONNECTED
+
+            await eventually(is_told, "the queue")
 
 
 async def test_sigterm_ends_streams_at_once(

@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from ingest.frames import CONNECTED, HEARTBEAT, QUEUE_UPDATE, SNAPSHOT
+from ingest.hub import FIRST
 from shared.redis_binary import ServerBinary
 from shared.tickets import Tickets
 from tests.support.pipes import running_pipe
@@ -170,6 +171,8 @@ async def test_damage_ends_nothing(redis_url: str, redis_client: Redis, prefix: 
     times = replace(SELDOM, retry_s=0.01)
     async with serving_streams(redis_url, prefix, times) as server, server.listen() as stream:
         await stream.next(CONNECTED)
+        await server.tickets.enter(CLINIC, "ann")
+        await stream.next(QUEUE_UPDATE)
         events = server.events_key(CLINIC)
         junk = await redis_client.xadd(events, {"what": "this"})
         server.hub.look_again()
@@ -178,7 +181,9 @@ async def test_damage_ends_nothing(redis_url: str, redis_client: Redis, prefix: 
             await other.next(CONNECTED)
             await server.tickets.enter("south", "ann")
             assert (await other.next()).data["number"] == 1
+        async with server.listen(since=FIRST) as back:
+            assert [stale(told) for told in await back.rest()] == [True], "ends in good form"
         await redis_client.xdel(events, junk)
         assert not stale(await stream.next())
-        await server.tickets.enter(CLINIC, "ann")
-        assert (await stream.next()).data["number"] == 1
+        await server.tickets.enter(CLINIC, "bob")
+        assert (await stream.next()).data["number"] == 2

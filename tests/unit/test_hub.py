@@ -16,6 +16,7 @@ from aiohttp import web
 from ingest.feed import Feed
 from ingest.hub import PAGE, Hub, Times, open_hub
 from ingest.listener import UNSENT_MAX_BYTES, Listener
+from ingest.ticketing import listeners_limit
 from shared.errors import BrokerUnavailable
 from shared.metrics import IngestMetrics, InstanceLabels
 from shared.tickets import Change, Event, Gap, Snapshot, Status
@@ -178,6 +179,15 @@ async def running(times: Times = QUIET) -> AsyncIterator[tuple[Hub, Store]]:
 async def settled(client: Client, count: int) -> None:
     """Wait until so much was told."""
     await eventually(lambda: len(client.wire.told) >= count, f"{count} events")
+
+
+@pytest.mark.parametrize(
+    "wanted, files, limit",
+    [(2000, 65_536, 2000), (2000, 4096, 1536), (100_000, 65_536, 8192), (0, 65_536, 0)],
+)
+def test_streams_leave_connections_for_webhooks(wanted: int, files: int, limit: int) -> None:
+    """Half of what the process may hold, whatever the setting says."""
+    assert listeners_limit(wanted, files) == limit
 
 
 async def test_notices_that_come_while_reading_cost_one_more_read() -> None:
@@ -353,8 +363,10 @@ async def test_who_has_not_taken_what_was_sent_is_cut_off_at_the_end() -> None:
         for client in (slow, good):
             await client.greet()
         slow.wire.unsent = 1
+        good.wire.is_late = True
+        good.listener.send(good.feed.heartbeat())
         for client in (slow, good):
-            client.listener.end()
+            await client.listener.end()
         assert (slow.wire.is_cut, slow.listener.was_slow) == (True, True)
         assert (good.wire.is_cut, good.listener.was_slow) == (False, False)
         assert good.listener.ended.is_set()
