@@ -92,16 +92,16 @@ class SessionCookie:
         if sites:
             return set(sites) == {"same-origin"}
         origins = request.headers.getall(hdrs.ORIGIN, ())
-        hosts = {request.headers.get(hdrs.HOST, ""), self._public.netloc} - {""}
+        hosts = {request.headers.get(hdrs.HOST, "").lower(), self._public.netloc.lower()} - {""}
         return len(origins) == 1 and _host_of(origins[0]) in hosts
 
     def _is_https(self, request: web.Request) -> bool:
-        forwarded = request.headers.get("X-Forwarded-Proto", "")
-        return request.secure or "https" in (self._public.scheme, forwarded.strip().lower())
+        browsers, _, _ = request.headers.get("X-Forwarded-Proto", "").partition(",")
+        return request.secure or "https" in (self._public.scheme, browsers.strip().lower())
 
 
 def _host_of(origin: str) -> str | None:
     try:
-        return urlsplit(origin).netloc or None
+        return urlsplit(origin).netloc.lower() or None
     except ValueError:
         return None

@@ -96,6 +96,7 @@ async def test_a_form_is_taken_as_well(server: IngestServer) -> None:
     [
         ({"public_url": "https://queue.example.org"}, {}),
         ({}, {"X-Forwarded-Proto": "https"}),
+        ({}, {"X-Forwarded-Proto": "HTTPS, http"}),
     ],
 )
 async def test_over_https_it_never_travels_in_the_clear(
@@ -193,7 +194,7 @@ async def test_two_origins_are_none(server: IngestServer) -> None:
 
 async def test_pages_of_the_public_url_are_ours() -> None:
     """A proxy may call this service by another name than browsers do."""
-    async with serving(settings(public_url="https://queue.example.org"), routes=ROUTES) as server:
+    async with serving(settings(public_url="https://Queue.example.org"), routes=ROUTES) as server:
         cookie = await cookie_for(server)
         for origin, status in (
             ("https://queue.example.org", 200),
