@@ -22,8 +22,9 @@ from tests.support.service_process import ServiceProcess
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-MAX_WAIT_MS = 6000
+MAX_WAIT_MS = 8000
 SLOW_MS = 3 * MAX_WAIT_MS
+LEASE_MS = 2000
 IMAGE = "<img src=x onerror=alert(1)>"
 ELEMENTS_OF_OTHERS = "document.querySelectorAll('img, b, iframe, script:not([src])').length"
 FIRST_BURST = ["hi", "are you open?", "on friday I mean"]
@@ -44,6 +45,7 @@ class Playground:
 
     url: str
     handler: HandlerServer
+    consumer: ServiceProcess
 
     def calls_with(self, text: str) -> list[Any]:
         """The handler's calls whose window has that text."""
@@ -64,13 +66,14 @@ async def playground(
             "playground": "true",
             "handler": handler.url,
             "max_wait_ms": MAX_WAIT_MS,
+            "lease_ms": LEASE_MS,
         }
         async with (
             ServiceProcess("ingest", folder, settings) as ingest,
             ServiceProcess("consumer", folder, settings) as consumer,
         ):
             await consumer.owns(16)
-            yield Playground(url=ingest.url, handler=handler)
+            yield Playground(url=ingest.url, handler=handler, consumer=consumer)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -97,6 +100,13 @@ async def write(page: Page, text: str) -> None:
     await page.locator("#text").press("Enter")
 
 
+async def fill_up(page: Page) -> None:
+    """Four more messages close a window at once."""
+    for number in range(2, 6):
+        await write(page, f"more {number}")
+    await expect(page.locator(".theirs p")).to_have_text(["5 in one"])
+
+
 async def test_a_burst_is_seen_to_become_one_window_and_one_reply(
     visitors: Visitors, playground: Playground
 ) -> None:
@@ -106,14 +116,14 @@ async def test_a_burst_is_seen_to_become_one_window_and_one_reply(
     window = page.locator(".window")
     await expect(window).to_have_attribute("data-state", "open")
     await expect(window.locator(".left")).to_have_text(
-        re.compile(r"^closes in [0-5]\.\d s, or with \d more$")
+        re.compile(r"^closes in [0-7]\.\d s, or with \d more$")
     )
     await expect(window.locator(".mine p")).to_have_text(FIRST_BURST)
     assert await page.locator(".theirs").count() == 0
 
     await expect(page.locator(".theirs p")).to_have_text(["3 in one"], timeout=SLOW_MS)
     await expect(window).to_have_attribute("data-state", "ended")
-    await expect(window.locator(".foot")).to_have_text("closed after 6.0 s: its time was over")
+    await expect(window.locator(".foot")).to_have_text("closed after 8.0 s: its time was over")
     await expect(page.locator(".theirs small")).to_have_text("one reply to 3 messages")
     for figure, expected in (("messages", "3"), ("calls", "1"), ("replies", "1")):
         await expect(page.locator(f"#{figure}")).to_have_text(expected)
@@ -163,11 +173,11 @@ async def test_what_is_delivered_again_is_kept_once_and_a_reload_forgets_nothing
     await page.reload()
     await expect(page.locator(".window")).to_have_attribute("data-state", "open")
     await expect(page.locator(".mine p")).to_have_text([text])
-    await expect(page.locator(".theirs p")).to_have_text(["1 in one"], timeout=SLOW_MS)
-    await expect(page.locator("#messages")).to_have_text("1")
-    await expect(page.locator("#story code")).to_contain_text(["message.duplicate"])
+    await fill_up(page)
+    await expect(page.locator("#messages")).to_have_text("5")
+    await expect(page.locator("#story code", has_text="message.duplicate")).to_have_count(1)
     (call,) = playground.calls_with(text)
-    assert len(call["messages"]) == 1
+    assert len(call["messages"]) == 5
 
     await page.get_by_role("button", name="Start again").click()
     await expect(page.locator("#first-burst")).to_be_visible()
@@ -195,10 +205,54 @@ async def test_an_answer_that_was_lost_makes_no_second_message(
     text = f"lost {uuid.uuid4().hex[:8]}"
     await write(page, text)
     await expect(page.locator(".window .mine p")).to_have_text([text])
-    await expect(page.locator(".theirs p")).to_have_text(["1 in one"], timeout=SLOW_MS)
+    await expect(page.locator(".mine small").first).to_have_text("delivered twice, kept once")
     assert tried == 2
+    await fill_up(page)
     (call,) = playground.calls_with(text)
-    assert len(call["messages"]) == 1
+    assert len(call["messages"]) == 5
+
+
+async def test_a_worker_that_is_killed_costs_neither_window_nor_reply(
+    visitors: Visitors, playground: Playground
+) -> None:
+    """It dies with the window open: another one has the same window, and the page sees it end."""
+    page = await enter(visitors)
+    text = f"survive {uuid.uuid4().hex[:8]}"
+    await write(page, text)
+    await expect(page.locator(".window")).to_have_attribute("data-state", "open")
+    playground.consumer.kill()
+    await playground.consumer.start()
+    await expect(page.locator(".theirs p")).to_have_text(["1 in one"], timeout=SLOW_MS)
+    await expect(page.locator(".window")).to_have_count(1)
+    assert len(playground.calls_with(text)) == 1
+
+
+async def test_what_waits_on_disk_is_told_and_found_once_redis_is_back(visitors: Visitors) -> None:
+    """Spooled, while Redis is away: the page says so, goes on asking, and shows the window."""
+    visitors.announce("status of (503|404)")
+    page = await enter(visitors)
+    failures = [503, 503, 404]
+
+    async def keep_on_disk(route: Route) -> None:
+        answer = await (await route.fetch()).json()
+        spooled = {**answer["accepted"][0], "entry_id": None, "spooled": True}
+        await route.fulfill(status=202, json={"accepted": [spooled]})
+
+    async def be_away(route: Route) -> None:
+        if failures:
+            await route.fulfill(status=failures.pop(0), json={"error": {"code": "unavailable"}})
+        else:
+            await route.continue_()
+
+    await page.route("**/messages", keep_on_disk, times=1)
+    await page.route("**/conversations/**", be_away)
+    await write(page, "are you there?")
+    await expect(page.locator(".mine small")).to_have_text("kept on disk")
+    await expect(page.locator("#story code")).to_have_text(["message.spooled"])
+    await expect(page.locator("#notice")).to_contain_text("What was accepted is kept")
+    await expect(page.locator(".window .mine")).to_have_count(1, timeout=SLOW_MS)
+    await expect(page.locator("#notice")).to_be_empty()
+    assert failures == []
 
 
 async def test_texts_that_mean_harm_are_shown_as_they_are(visitors: Visitors) -> None:

@@ -3,7 +3,7 @@
 
 import { ask, persistently } from "../common/api.js";
 import { part, showView, write } from "../common/dom.js";
-import { forget, keep, kept, randomId } from "../common/keep.js";
+import { randomId } from "../common/keep.js";
 import { hasSession, logIn } from "../common/session.js";
 import { forgetStory, showRules, showStory, showTally } from "./beside.js";
 import { forgetChat, showChat } from "./chat.js";
@@ -17,6 +17,9 @@ const LOOK_SELDOM_MS = 1000;
 const TICK_MS = 100;
 const PAUSE_MS = 700;
 const AT_END_PX = 48;
+/** One failed look may be chance, or a message that waits on disk and is not in Redis yet. */
+const AWAY_AFTER = 2;
+const AWAY = "No answer. What was accepted is kept; asking again…";
 const BURSTS = [
   ["hi", "are you open?", "on friday I mean"],
   ["one more thing", "do you have rye bread?", "a big one", "two, actually", "thanks!"],
@@ -29,14 +32,26 @@ let burstNumber = 0;
 let isWatching = false;
 let sending = Promise.resolve();
 
+function begin() {
+  return newConversation(`visitor-${randomId().slice(0, 12)}`);
+}
+
+/** What this tab had before it was reloaded; other tabs are other users. */
 function restore() {
-  const found = kept(STORED);
-  const isFresh = found !== undefined && found !== null && Date.now() - found.at < REMEMBERED_MS;
-  return isFresh ? found.conversation : newConversation(`visitor-${randomId().slice(0, 12)}`);
+  try {
+    const found = JSON.parse(sessionStorage.getItem(STORED));
+    return found !== null && Date.now() - found.at < REMEMBERED_MS ? found.conversation : begin();
+  } catch {
+    return begin();
+  }
 }
 
 function store() {
-  keep(STORED, { at: Date.now(), conversation });
+  try {
+    sessionStorage.setItem(STORED, JSON.stringify({ at: Date.now(), conversation }));
+  } catch {
+    // Storage is forbidden or full: a reload begins anew, and all else is as it was.
+  }
 }
 
 /** Send one text; those before it go first, as a phone does it. */
@@ -81,7 +96,10 @@ async function watch() {
   isWatching = true;
   let failed = 0;
   while (!isSettled(conversation) && part("composer").checkVisibility()) {
+    const before = failed;
     failed = (await look()) ? 0 : failed + 1;
+    if (failed === AWAY_AFTER) tell(AWAY);
+    else if (failed === 0 && before >= AWAY_AFTER) tell("");
     await pause(failed > 0 ? Math.min(5000, 500 * 2 ** failed) : untilNextLook());
   }
   isWatching = false;
@@ -140,8 +158,8 @@ function isBusy() {
 }
 
 function startAnew() {
-  forget(STORED);
-  conversation = newConversation(`visitor-${randomId().slice(0, 12)}`);
+  conversation = begin();
+  store();
   forgetChat();
   forgetStory();
   tell("");
