@@ -12,6 +12,8 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from tests.support.browser import TOKEN, Clinic, Visitors, find_chromium, running_chromium
+from tests.support.handler_server import HandlerServer
+from tests.support.playground import MAX_WAIT_MS, Playground, answer_by_text
 from tests.support.service_process import ServiceProcess
 
 DEADLINE_MS = 10_000
@@ -75,3 +77,37 @@ async def open_clinic(queue_service: ServiceProcess) -> AsyncIterator[Callable[.
 def clinic(open_clinic: Callable[..., Clinic]) -> Clinic:
     """A clinic that no other test has."""
     return open_clinic()
+
+
+@shared
+async def playground(
+    redis_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Playground]:
+    """Both services with a token and the playground switched on; each visitor is a user."""
+    folder = tmp_path_factory.mktemp("playground")
+    async with HandlerServer(answer_by_text) as handler:
+        settings = {
+            "redis_url": redis_url,
+            "prefix": f"test-play-{uuid.uuid4().hex[:8]}",
+            "api_token": TOKEN,
+            "playground": "true",
+            "handler": handler.url,
+            "max_wait_ms": MAX_WAIT_MS,
+            "lease_ms": 2000,
+            "retry_base_ms": 500,
+        }
+        async with (
+            ServiceProcess("ingest", folder, settings) as ingest,
+            ServiceProcess("consumer", folder, settings) as consumer,
+        ):
+            await consumer.owns(16)
+            yield Playground(url=ingest.url, handler=handler, consumer=consumer)
+
+
+@own
+async def players(chromium: Browser, playground: Playground) -> AsyncIterator[Visitors]:
+    """People who come to the playground; no browser may complain of it."""
+    people = Visitors(chromium, playground.url)
+    yield people
+    await people.leave()
+    assert people.unannounced() == []
