@@ -5,7 +5,8 @@ their provider signs or sends.
 Without a token, or for an instance without a secret, only requests from this machine are served:
 from a loopback address, to a loopback ``Host``, without a trace of a proxy (a tunnel makes
 everything look local) and not out of a foreign web page. Every refusal is the same 401 without
-detail: who guesses learns nothing.
+detail: who guesses learns nothing. Only where no token is set, others than this machine are told
+what is missing, whatever they asked for: whoever has just opened a tunnel looks at that answer.
 """
 
 from __future__ import annotations
@@ -28,6 +29,11 @@ from ingest.cookie import SessionCookie
 from shared.errors import RequestRefused, StartRefused
 from shared.providers import Provider, WebhookRequest
 from shared.settings import Settings
+
+TOKEN_IS_MISSING = (
+    "only requests from this machine, and through no proxy or tunnel, are served while "
+    "INTURN_API_TOKEN is not set; webhooks are proven by their instance's secret"
+)
 
 OPEN_SECRET = "none"
 """Written as ``secret``: anybody may send this instance's webhooks. Warned of at start."""
@@ -115,7 +121,7 @@ class ApiGuard:
             if not allowed and self._cookie is not None:
                 allowed = self._cookie.vouches_for(request)
         if not allowed:
-            raise unauthorized()
+            raise refusal_of(request, has_token=self._token is not None)
 
     def guarding(self, routes: Iterable[web.RouteDef]) -> list[web.RouteDef]:
         """The same routes for those whom it lets through."""
@@ -151,6 +157,7 @@ class WebhookGuard:
     def __init__(self, settings: Settings) -> None:
         self._secrets = {name: secrets_of(settings, name) for name in settings.instances}
         self._providers = {name: own.provider for name, own in settings.instances.items()}
+        self._has_token = api_token_of(settings) is not None
 
     def check(
         self,
@@ -173,7 +180,7 @@ class WebhookGuard:
             log.info(
                 "webhook.unauthorized", provider=provider.name, instance=known, means=str(fault)
             )
-            raise unauthorized()
+            raise refusal_of(request, has_token=self._has_token)
 
     def _fault_in(
         self, request: web.Request, provider: Provider, evidence: WebhookRequest, instance: str
@@ -281,3 +288,10 @@ def _bearer_of(headers: CIMultiDictProxy[str]) -> bytes:
 def unauthorized() -> RequestRefused:
     """The one refusal: it tells nothing of why."""
     return RequestRefused(401, "unauthorized", "unauthorized")
+
+
+def refusal_of(request: web.Request, *, has_token: bool) -> RequestRefused:
+    """The same for every request of a service; without a token it names what others lack."""
+    if has_token or is_local(request):
+        return unauthorized()
+    return RequestRefused(401, "unauthorized", TOKEN_IS_MISSING)

@@ -11,7 +11,7 @@ JSON = "application/json"
 
 _REFUSALS: Mapping[int, str] = {
     400: "not of the form that is told here; `error.message` names the field",
-    401: "not proven who sends; always the same answer",
+    401: "not proven who sends; the same answer always (where no token is set, it says so)",
     404: "nothing is known of this, or there is no such path",
     405: "not with this method, or without what a handshake carries",
     408: "the body came too slowly",

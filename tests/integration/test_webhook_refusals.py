@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ingest.auth import Fault
+from ingest.auth import TOKEN_IS_MISSING, Fault
 from shared.settings import Settings
 from tests.support.evolution_payloads import text_item, webhook
 from tests.support.ingest_server import serving
@@ -41,7 +41,8 @@ async def test_the_log_says_which_instance_was_refused_and_why(
     body = webhook(text_item(), instance="planted-name")
     async with serving(SETTINGS) as server:
         answer = await server.post(f"/webhooks/evolution/{path}", body, headers=headers)
-        assert (answer.status, answer.error) == (401, "unauthorized: unauthorized")
+        told = TOKEN_IS_MISSING if headers == PROXY else "unauthorized"
+        assert (answer.status, answer.error) == (401, f"unauthorized: {told}")
         (line,) = [line for line in server.logs if line["event"] == "webhook.unauthorized"]
         assert "planted" not in str(server.logs)
     assert line == {
