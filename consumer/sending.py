@@ -121,11 +121,12 @@ class Sending:
         address = address_of(reply)
         reach(Point.SENDING)
         for part, at, behind_it in left_of(reply, self.progress, channel.provider, address):
+            if not await self._note_progress():
+                await self._note_sent()
+                self.owner.restart("advance refused")
+                return
             if not sends.membership.is_trusted(time.monotonic()):
                 await self._leave_unsent()
-                return
-            if not await self._note_progress():
-                self.owner.restart("advance refused")
                 return
             own_id = text_id(reply.window_id, len(reply.texts) - at.texts, at.parts)
             whereto = replace(address, text_id=own_id)
