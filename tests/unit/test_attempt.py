@@ -156,9 +156,9 @@ async def test_a_late_call_fails_and_its_result_is_dropped() -> None:
         return Reply(texts=("late",))
 
     async with working() as bench:
-        bench.timeout_ms["shop"] = 20
+        bench.timeout_ms["shop"] = 200
         bench.begin(ignore, attempt=RULES.max_attempts)
-        assert await bench.decisions(1) == [GiveUp(error="no answer within 0.02 s")]
+        assert await bench.decisions(1) == [GiveUp(error="no answer within 0.2 s")]
         release.set()
         await ended.wait()
         await turn()
