@@ -15,7 +15,8 @@ from shared.trace.face import conversation_face, message_face
 from shared.trace.whereabouts import State
 from shared.wire import OutboxReply
 
-PATH = "/api/v1/conversations/{instance}/{user}"
+PATH = "/api/v1/conversations/{instance:[^/]+}/{user:[^/]+}"
+"""With patterns: aiohttp leaves braces out of what has none."""
 
 
 class Conversations:
@@ -36,7 +37,7 @@ class Conversations:
         """What this module answers; parts of the path are percent-decoded."""
         return [
             web.get(PATH, self.show_conversation),
-            web.get(PATH + "/messages/{message_id}", self.show_message),
+            web.get(PATH + "/messages/{message_id:[^/]+}", self.show_message),
         ]
 
     async def show_conversation(self, request: web.Request) -> web.Response:

@@ -15,6 +15,7 @@ from shared.errors import RequestRefused
 from shared.keys import is_instance_name
 
 PATH = "/queue/{clinic}"
+ROUTE = PATH.replace("clinic", "clinic:[^/]+")  # aiohttp leaves braces out of what has no pattern
 STATIC_PATH = "/static/{folder}/{name}"
 
 
@@ -24,9 +25,9 @@ class Pages:
     def routes(self) -> list[web.RouteDef]:
         """What this module answers; parts of the path are percent-decoded."""
         return [
-            web.get(PATH, self.show_phone),
-            web.get(f"{PATH}/screen", self.show_screen),
-            web.get(f"{PATH}/desk", self.show_desk),
+            web.get(ROUTE, self.show_phone),
+            web.get(f"{ROUTE}/screen", self.show_screen),
+            web.get(f"{ROUTE}/desk", self.show_desk),
             web.get(STATIC_PATH, self.show_file),
         ]
 

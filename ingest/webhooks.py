@@ -69,7 +69,7 @@ class Webhooks:
         paths = (
             "/webhooks/{provider}/{instance:[^/]*}",
             "/webhooks/{provider}",
-            "/webhooks/{provider}/{instance}/{event:[^/]*}",
+            "/webhooks/{provider}/{instance:[^/]+}/{event:[^/]*}",
         )
         found = [web.post(path, self.receive) for path in paths]
         for name, provider in self._providers.items():

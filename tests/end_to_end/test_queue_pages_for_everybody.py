@@ -18,7 +18,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 IMAGE = "<img src=x onerror=alert(1)>"
 HOSTILE = [
-    f"\"'>{IMAGE}<script>alert(1)</script> javascript:alert(1)",
+    f"\"'>{IMAGE}<script>alert(1)</script> javascript:alert(1) {0}",
     "\u202etxt.exe\u2066 a/b?c#d \u05d0 %00&lt;b&gt;",
 ]
 ELEMENTS_OF_OTHERS = "document.querySelectorAll('img, b, iframe, script:not([src])').length"

@@ -147,7 +147,9 @@ async def test_a_message_shows_its_reply(server: IngestServer, journey: Journey)
     }
 
 
-@pytest.mark.parametrize("user", ["+49 170/1", "a%2Fb", "ключ@g.us", 'quote"d', "tab\there"])
+@pytest.mark.parametrize(
+    "user", ["+49 170/1", "a%2Fb", "ключ@g.us", 'quote"d', "tab\there", "{a}b"]
+)
 async def test_parts_of_the_path_are_percent_decoded(
     server: IngestServer, pipe: Pipe, keys: Keys, user: str
 ) -> None:
