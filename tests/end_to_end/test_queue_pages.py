@@ -97,6 +97,11 @@ async def test_whoever_leaves_before_the_answer_finds_the_number(
     await expect(again.locator("[data-number]:visible")).to_have_text("1")
     assert (await clinic.status())["last"] == 1
 
+    await clinic.done()
+    await clinic.done()
+    await again.get_by_role("button", name="Take a new number").click()
+    await expect(again.locator("[data-number]:visible")).to_have_text("2")
+
 
 async def test_numbers_that_begin_anew_take_the_old_ones_away(
     visitors: Visitors, clinic: Clinic
@@ -263,6 +268,29 @@ async def test_a_phone_that_was_offline_catches_up(visitors: Visitors, clinic: C
     await page.context.set_offline(False)
     await expect(page.locator("#link")).to_have_text("Live")
     await expect(page.locator("#ahead")).to_have_text("You are next")
+
+
+async def test_a_page_whose_stream_is_kept_back_asks_for_the_status(
+    visitors: Visitors, clinic: Clinic
+) -> None:
+    """A proxy that gathers what it passes on delays a page by seconds, and stops none."""
+    await clinic.enter("ann")
+    context = await visitors.come()
+    page = await context.new_page()
+    await page.clock.install()
+
+    async def keep_back(_route: Route) -> None:
+        """Neither passed on nor refused."""
+
+    await page.route("**/events/stream*", keep_back)
+    await page.goto(clinic.path)
+    await expect(page.locator("#before")).to_have_text("1 person is waiting.")
+    for serving in ("1", "–"):
+        await clinic.done()
+        await page.clock.run_for(10_000)
+        await expect(page.locator("#serving")).to_have_text(serving)
+        await expect(page.locator("#link")).to_have_text("Reconnecting…")
+    await page.unroute_all(behavior="ignoreErrors")
 
 
 async def test_pages_outlive_a_restart_of_the_service(

@@ -5,12 +5,16 @@ import { backoff_ms } from "./api.js";
 /** The server says something every 15 s; a line that is dead without an error is silent. */
 const SILENCE_MS = 40_000;
 
+/** Its first word comes at once; a proxy that gathers what it passes on keeps it back. */
+const FIRST_WORD_MS = 8000;
+
 /** Shorter breaks are the server's own: it ends each stream after some minutes. */
 const UNNOTICED_MS = 2500;
 
 /**
  * Hear `names` of `url`. `onEvent` gets each event's name and data, `onLink` is told "live",
- * "reconnecting" or "offline" when that changes, `onDown` is called at each failed try.
+ * "reconnecting" or "offline" when that changes, `onDown` is called at each failed try:
+ * one that was refused, or on which nothing was heard.
  */
 export function listen(url, names, { onEvent, onLink = () => {}, onDown = () => {} }) {
   const stream = new Stream(url, names, { onEvent, onLink, onDown });
@@ -44,7 +48,7 @@ class Stream {
       source.addEventListener(name, (event) => this.hear(name, event));
     }
     source.onerror = () => this.lose(source);
-    this.watch();
+    this.watch(FIRST_WORD_MS);
   }
 
   reopen() {
@@ -63,7 +67,7 @@ class Stream {
     this.failed = 0;
     clearTimeout(this.notice);
     this.notice = undefined;
-    this.watch();
+    this.watch(SILENCE_MS);
     const data = JSON.parse(event.data);
     // The line is there, but what the server itself knows is old.
     this.tellLink(data.stale ? "reconnecting" : "live");
@@ -73,19 +77,23 @@ class Stream {
   /** Browsers come back by themselves after a cut, but never after an answer that is no stream. */
   lose(source) {
     this.notice ??= setTimeout(() => this.tellLink(downLink()), UNNOTICED_MS);
-    if (source.readyState !== EventSource.CLOSED) return;
+    if (source.readyState === EventSource.CLOSED) this.comeBack();
+  }
+
+  comeBack() {
     this.failed += 1;
     this.told.onDown();
     clearTimeout(this.retry);
     this.retry = setTimeout(() => this.open(), backoff_ms(this.failed));
   }
 
-  watch() {
+  watch(limit_ms) {
     clearTimeout(this.silence);
     this.silence = setTimeout(() => {
+      this.source.close();
       this.tellLink(downLink());
-      this.open();
-    }, SILENCE_MS);
+      this.comeBack();
+    }, limit_ms);
   }
 
   tellLink(link) {

@@ -33,11 +33,15 @@ function keepTicket(change) {
   keep(STORED, ticket);
 }
 
-/** What the service says of this user is so, whatever was kept here. */
+/**
+ * What the service says of this user is so, whatever was kept here. A new number is what the kept
+ * key has led to: the next number needs another one.
+ */
 function followUser(user) {
   if (user.number === ticket.number) return;
   if (user.number === null && !ticket.isOver) notice = "begunAnew";
-  keepTicket({ number: user.number, isOver: false });
+  const key = user.number === null ? ticket.key : null;
+  keepTicket({ number: user.number, key, isOver: false });
   render();
 }
 
