@@ -10,10 +10,14 @@ from typing import Any
 from msgspec import Struct
 
 from shared.errors import BrokerRefused
-from shared.model import Conversation, EntryId, Memory, Token, Window
+from shared.model import Conversation, EntryId, Memory, Token, Window, WorkerId
 
 RawEntry = tuple[bytes, bytes | list[bytes]]
 """An entry as Redis gives it: id, and field, value, ...; or the value alone of the field m."""
+
+
+_LOST_GROUP = 2
+"""What ``claim`` calls NO_GROUP."""
 
 
 class ReadCode(IntEnum):
@@ -80,6 +84,7 @@ class ClaimPage:
     """
     A page of pending entries; ``cursor`` is ``0-0`` after the last one.
 
+    ``foreign``: told with the first page, how many of the stream another worker had read.
     ``lost_group``: there was no group; it is there again from 0, and the stream ready to be read.
     """
 
@@ -87,6 +92,20 @@ class ClaimPage:
     entries: Sequence[RawEntry]
     missing: int
     lost_group: bool = False
+    foreign: int = 0
+
+    @classmethod
+    def of(cls, answer: Sequence[Any], us: WorkerId) -> ClaimPage:
+        """What ``claim`` answered us."""
+        code, cursor, entries, missing, readers = answer
+        own = us.encode()
+        return cls(
+            cursor=cursor,
+            entries=entries,
+            missing=missing,
+            lost_group=code == _LOST_GROUP,
+            foreign=sum(int(count) for reader, count in readers if reader != own),
+        )
 
 
 class StartRequest(Struct, frozen=True, kw_only=True, gc=False):

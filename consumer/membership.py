@@ -17,6 +17,7 @@ from enum import StrEnum
 
 from consumer.lease import NO_TRUST, Trust, is_renewal_due, trust_from
 from shared.connect import Pipe
+from shared.counts import WORKERS_REMOVED, note
 from shared.keys import Keys
 from shared.model import WorkerId
 from shared.scripts import load_script
@@ -102,8 +103,8 @@ class Membership:
         self.live = {w: WorkerState(s.decode()) for w, s in states.items() if s is not None}
         self.live[self.worker] = self.state
         dead = [worker for worker in others if worker not in self.live]
-        if dead:
-            await self._pipe.call("SREM", self._keys.workers, *dead)
+        if dead and (removed := await self._pipe.call("SREM", self._keys.workers, *dead)):
+            await note(self._pipe, self._keys.counts, WORKERS_REMOVED, removed)
         return self.live
 
     async def ring(self) -> None:

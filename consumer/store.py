@@ -26,6 +26,7 @@ from consumer.answers import (
 )
 from shared.broker_errors import classify_caught
 from shared.connect import Pipe
+from shared.counts import RECLAIMED, note
 from shared.errors import BrokerRefused, Fenced
 from shared.keys import GROUP, PartitionKeys, conversation_field, conversation_hash
 from shared.keys import conversation_of_field as conversation_of
@@ -38,7 +39,6 @@ PAGE_BYTES = 1024 * 1024
 
 _FENCED = 0
 _FAILED = 3
-_NO_GROUP = 2
 
 _START_CODES = tuple(StartCode)
 _FINISH_CODES = {code.value: code for code in FinishCode}
@@ -146,13 +146,12 @@ class PartitionStore:
             Fenced: nothing was claimed.
         """
         keys = (self.keys.lease, self.keys.stream(instance), self.keys.ready)
-        answer = await self._fenced(
-            "claim", keys, epoch, (GROUP, cursor, count, max_bytes, instance)
-        )
-        code, next_cursor, entries, missing = answer
-        return ClaimPage(
-            cursor=next_cursor, entries=entries, missing=missing, lost_group=code == _NO_GROUP
-        )
+        args = (GROUP, cursor, count, max_bytes, instance)
+        return ClaimPage.of(await self._fenced("claim", keys, epoch, args), self._worker)
+
+    async def note_reclaimed(self, entries: int) -> None:
+        """Count entries that were taken over from another worker."""
+        await note(self._pipe, self.keys.counts, RECLAIMED, entries)
 
     async def entries(self, wanted: Sequence[tuple[str, EntryId]]) -> list[RawEntry | None]:
         """Each entry of an instance's stream that is wanted, pending or not; None: not there."""

@@ -98,6 +98,8 @@ async def _claim_stream(
         if page.missing:
             metrics.entries_missing_total.inc(page.missing)
             log.error("entry.missing", instance=instance, count=page.missing)
+        if page.foreign:
+            await store.note_reclaimed(page.foreign)
         now_s = time.monotonic()
         for raw_id, values in page.entries:
             entry = await decode_or_bury(store, epoch, instance, raw_id, values, metrics)

@@ -26,6 +26,7 @@ from ingest.openapi_parts import (
     plain,
     refused,
 )
+from ingest.openapi_report import report_paths
 from ingest.openapi_schemas import INSTANCE, MESSAGE_ID, SCHEMAS, USER, Schema, reference
 from ingest.openapi_tickets import TICKET_SCHEMAS, ticket_paths
 from shared.metrics import CONTENT_TYPE
@@ -56,7 +57,7 @@ def openapi_document(providers: Mapping[str, Provider], *, has_token: bool) -> d
     """The whole document (OpenAPI 3.1)."""
     guard: dict[str, Any] = {"security": [{_TOKEN: []}]} if has_token else {}
     paths = {**_own_paths(), **_api_paths(guard), **ticket_paths(guard), **page_paths(guard)}
-    paths |= event_paths()
+    paths |= {**event_paths(), **report_paths(guard)}
     for provider in providers.values():
         paths |= _webhook_paths(provider)
     components: dict[str, Any] = {"schemas": {**SCHEMAS, **TICKET_SCHEMAS}}

@@ -16,6 +16,7 @@ from ingest.intake import Say
 from ingest.keeping import keeping_in_redis, keeping_in_spool, what_is_wrong
 from ingest.mutes import MutesApi
 from ingest.playground import Playground, is_playground_on
+from ingest.report import ReportApi
 from ingest.ticketing import serving_tickets
 from shared.connect import Pipe
 from shared.holdings import keep_measuring
@@ -94,6 +95,7 @@ async def serve_ingest(
             routes=[
                 *Conversations(reads, keys, settings).routes(),
                 *MutesApi(reads, keys).routes(),
+                *ReportApi(reads, settings).routes(),
                 *tickets.staff,
                 *playground.routes(),
             ],

@@ -116,14 +116,14 @@ def consumer() -> None:
 
 
 @inturn.command()
-@click.option("--json", "as_json", is_flag=True, help="The same as data.")
+@click.option("--json", "as_json", is_flag=True, help="The whole report as data.")
 def doctor(*, as_json: bool) -> None:
     """Check Redis and the data; say what each failing point costs. Exit 1 if one fails."""
-    from ops.doctor import examine_store, has_failed, render_json, render_text
+    from ops.doctor import diagnose
 
-    points = examine_store()
-    click.echo(render_json(points) if as_json else render_text(points))
-    _exit(1 if has_failed(points) else 0)
+    text, is_well = diagnose(as_json=as_json)
+    click.echo(text)
+    _exit(0 if is_well else 1)
 
 
 @inturn.command()

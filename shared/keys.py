@@ -36,6 +36,7 @@ _PARTITION_KEYS = (
     "journal",
     "dead",
     "muted",
+    "counts",
 )
 
 # A copy of one that is set up costs half of setting one up.
@@ -126,6 +127,7 @@ class PartitionKeys:
     journal: str
     dead: str
     muted: str
+    counts: str
 
     def stream(self, instance: str) -> str:
         """STREAM, group ``workers``: the entries of ``instance`` that are not finished."""
@@ -193,6 +195,7 @@ class Keys:
         self.meta = f"{prefix}:meta"
         self.settings = f"{prefix}:settings"
         self.bell = f"{prefix}:bell"
+        self.counts = f"{prefix}:counts"
         self._partition = lru_cache(maxsize=None)(self._make_partition)
 
     def worker(self, worker_id: str) -> str:

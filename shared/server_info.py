@@ -1,7 +1,7 @@
 """
 What a Redis server says of itself: INFO, for CONFIG is blocked on managed services.
 
-Pure: INFO's text in, claims out. Whoever judges them (``shared.preflight``, ``ops.doctor``) says
+Pure: INFO's text in, claims out. Whoever judges them (``shared.preflight``, ``shared.doctor``) says
 what follows.
 """
 

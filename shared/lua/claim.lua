@@ -10,32 +10,32 @@
 --      5 how many entries at most
 --      6 it ends after so many bytes
 --      7 instance
--- Returns {0 FENCED} or {code, next cursor ('0-0': the last page), entries, how many were missing}:
---      1 CLAIMED   also when there is no stream
---      2 NO_GROUP  the group was lost and is there again from 0; the instance is ready
+-- Returns {0 FENCED} or {code, next cursor ('0-0': the last page), entries, how many were missing,
+--      {{worker, how many it had read}, ...} with the first page}; codes:
+--      1 CLAIMED, or no stream; 2 NO_GROUP: it was lost, is there again from 0, the instance ready
 --
--- A pending entry that somebody deleted is acknowledged and counted as missing (6.2 returns nil).
--- After the last page, consumers that have nothing pending are removed. Min-idle 0: idle times lie
--- after a clock step. PERSIST is a write that is allowed while Redis is out of memory.
+-- What somebody deleted is acknowledged and counted as missing (6.2 returns nil). After the last
+-- page, consumers that have nothing pending are removed. Min-idle 0: idle times lie after a clock
+-- step. PERSIST is a write that is allowed while Redis is out of memory.
 local held = redis.call('HMGET', KEYS[1], 'owner', 'epoch')
 if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then
   return {0}
 end
-local stream, consumer, group, cursor = KEYS[2], ARGV[1], ARGV[3], ARGV[4]
-local most, max_bytes = tonumber(ARGV[5]), tonumber(ARGV[6])
-local entries, missing, asked, bytes, step = {}, 0, 0, 0, 1
+local stream, consumer, group, cursor, entries, missing = KEYS[2], ARGV[1], ARGV[3], ARGV[4], {}, 0
+local most, max_bytes, asked, bytes, step = tonumber(ARGV[5]), tonumber(ARGV[6]), 0, 0, 1
+local readers = cursor == '0-0' and redis.pcall('XPENDING', stream, group)[4] or {}
 repeat
   local count, before = math.min(step, most - asked), #entries
   local page = redis.pcall('XAUTOCLAIM', stream, group, consumer, '0', cursor, 'COUNT', count)
   if page.err and not string.find(page.err, 'NOGROUP', 1, true) then
     return page
   elseif page.err and redis.call('EXISTS', stream) == 0 then
-    return {1, '0-0', {}, 0}
+    return {1, '0-0', {}, 0, {}}
   elseif page.err then
     redis.call('PERSIST', stream)
     redis.call('XGROUP', 'CREATE', stream, group, '0')
     redis.call('ZADD', KEYS[3], 'NX', redis.call('TIME')[1] * 1000, ARGV[7])
-    return {2, '0-0', {}, 0}
+    return {2, '0-0', {}, 0, {}}
   end
   missing = missing + (page[3] and #page[3] or 0)
   for _, entry in ipairs(page[2]) do
@@ -56,4 +56,4 @@ for _, info in ipairs(cursor == '0-0' and redis.call('XINFO', 'CONSUMERS', strea
     redis.call('XGROUP', 'DELCONSUMER', stream, group, info[2])
   end
 end
-return {1, cursor, entries, missing}
+return {1, cursor, entries, missing, readers}

@@ -17,6 +17,7 @@ from ingest.conversations import Conversations
 from ingest.mutes import MutesApi
 from ingest.openapi import openapi_document
 from ingest.playground import Playground
+from ingest.report import ReportApi
 from shared.connect import Pipe
 from shared.keys import Keys
 from shared.metrics import IngestMetrics, InstanceLabels
@@ -64,6 +65,7 @@ def app(pipe: Pipe, keys: Keys) -> web.Application:
         routes=[
             *Conversations(pipe, keys, Settings()).routes(),
             *MutesApi(pipe, keys).routes(),
+            *ReportApi(pipe, Settings()).routes(),
             *tickets.staff_routes(),
             *playground.routes(),
         ],

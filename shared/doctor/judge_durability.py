@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ops.doctor.point import Point, fail, ok, warn
+from shared.doctor.point import Point, fail, ok, warn
 from shared.durability import Durability, Level, SyncState
 from shared.server_info import ServerInfo
 

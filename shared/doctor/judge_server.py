@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ops.doctor.examine import Rights
-from ops.doctor.point import Point, fail, ok, warn
+from shared.doctor.examine import Rights
+from shared.doctor.point import Point, fail, ok, warn
 from shared.server_info import ServerInfo
 from shared.settings import MiB
 

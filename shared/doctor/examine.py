@@ -56,30 +56,32 @@ class Examination:
     """
     Everything that was asked.
 
-    ``info`` is None where INFO is denied, ``fsync`` where CONFIG is. ``skew_ms`` is Redis's clock
-    less this machine's. ``meta`` is None where it cannot be read, ``data`` where there is none.
+    ``info`` is None where INFO is denied, ``fsync`` where CONFIG is, ``rights`` where they were not
+    tried. ``skew_ms`` is Redis's clock less this machine's. ``meta`` is None where it cannot be
+    read, ``data`` where there is none.
     """
 
     info: ServerInfo | None
     fsync: str | None
     skew_ms: int
-    rights: Rights
+    rights: Rights | None
     meta: Meta | None
     meta_problems: tuple[str, ...] = ()
     data: DataState | None = None
     has_waitaof: bool = False
 
 
-async def examine(pipe: Pipe, settings: Settings) -> Examination:
+async def examine(pipe: Pipe, settings: Settings, *, probing: bool = True) -> Examination:
     """
-    Ask everything.
+    Ask everything. Without ``probing`` nothing is written, and no command is tried that this user
+    may lack: so a service asks, whose rights are its own.
 
     Raises:
         BrokerUnavailable: no answer.
         BrokerRefused: user or password is wrong.
     """
     info = await _info(pipe)
-    rights = await _probe_rights(pipe, settings.prefix)
+    rights = await _probe_rights(pipe, settings.prefix) if probing else None
     keys = Keys(settings.prefix, settings.partitions)
     meta = await _meta(pipe, keys)
     return Examination(
@@ -90,7 +92,7 @@ async def examine(pipe: Pipe, settings: Settings) -> Examination:
         meta=meta,
         meta_problems=tuple(meta_problems(meta, keys)) if meta is not None else (),
         data=await _data(pipe, settings.prefix, meta),
-        has_waitaof=await _has_waitaof(pipe),
+        has_waitaof=(probing or settings.durability == "fsync") and await _has_waitaof(pipe),
     )
 
 
@@ -140,6 +142,7 @@ def probes(key: str) -> list[Command]:
         ("HSCAN", table, 0),
         ("HEXISTS", table, "a"),
         ("HLEN", table),
+        ("HINCRBY", table, "a", 1),
         ("HDEL", table, "b"),
         ("SET", number, 1),
         ("GET", number),

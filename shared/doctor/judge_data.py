@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ops.doctor.examine import DataState
-from ops.doctor.point import Point, fail, ok, warn
+from shared.doctor.examine import DataState
+from shared.doctor.point import Point, fail, ok, warn
 from shared.preflight import Meta
 from shared.settings import Settings
 from shared.survey import Kept, StoreSurvey
