@@ -18,9 +18,11 @@ import pytest
 from redis.asyncio import Redis
 
 from ops.chaos.proxy import TcpProxy
+from shared.redis_binary import ServerBinary
 from shared.scripts import load_script
 from tests.support.fault_bench import say
 from tests.support.redis_server import RedisServer
+from tests.support.sentinel import SentinelDeployment
 from tests.support.service_process import ServiceProcess
 from tests.support.waiting import eventually
 
@@ -70,10 +72,10 @@ class Door:
 
 @asynccontextmanager
 async def door(
-    redis_url: str, folder: Path, chance: random.Random, count: int = 3
+    redis_url: str, folder: Path, chance: random.Random, count: int = 3, durability: str = "memory"
 ) -> AsyncIterator[Door]:
     """So many ingest processes."""
-    settings = {"redis_url": redis_url, "prefix": PREFIX}
+    settings = {"redis_url": redis_url, "prefix": PREFIX, "durability": durability}
     async with AsyncExitStack() as stack:
         processes = [
             ServiceProcess("ingest", folder, settings, name=f"i{number}") for number in range(count)
@@ -257,3 +259,39 @@ async def test_without_redis_there_is_no_number_and_an_answer_in_time(
         spooled = await process.metric("spool_messages")
     assert made.numbers == {"ann": 1, "bob": 2, "cid": 3}
     assert spooled == 0
+
+
+async def test_a_failover_gives_no_number_twice(
+    redis_binary: ServerBinary, tmp_path: Path, chance: random.Random
+) -> None:
+    """At ``replicas:1``: those that the old primary alone had given were told to nobody."""
+    places = asyncio.Semaphore(AT_ONCE)
+    with SentinelDeployment(redis_binary) as redis:
+        old = redis.primary
+        watch = Redis.from_url(old.url, protocol=2, single_connection_client=True)
+        async with watch, door(redis.url, tmp_path, chance, durability="replicas:1") as made:
+
+            async def come(user: str) -> None:
+                async with places:
+                    await made.enter(user, None)
+
+            async def lose_the_primary() -> None:
+                """With numbers that no replica has."""
+                await eventually(partial(made.has_given, 100), "100 numbers", 60)
+                await watch.config_set("maxclients", 1)
+                await watch.client_kill_filter(_type="replica")
+
+                async def has_lone_numbers() -> bool:
+                    return len(await events_in(watch)) >= len(made.numbers) + AT_ONCE
+
+                await eventually(has_lone_numbers, "numbers of the old primary alone", 30)
+                old.kill()
+
+            async with asyncio.TaskGroup() as group:
+                group.create_task(lose_the_primary())
+                for number in range(USERS):
+                    group.create_task(come(f"user {number}"))
+            async with Redis.from_url(redis.primary.url, protocol=2) as client:
+                kept = await tickets_in(client)
+    assert sorted(made.numbers.values()) == list(range(1, USERS + 1))
+    assert kept == {number: user for user, number in made.numbers.items()}
