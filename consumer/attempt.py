@@ -23,6 +23,7 @@ from consumer.places import LimitOf, PoolOf
 from consumer.recall import answer_with_history
 from consumer.retry import Attempt, Decision, GiveUp, Postpone, RetryRules, decide
 from consumer.store import PartitionStore
+from shared.errors import describe_error
 from shared.handlers import Call, Handler
 from shared.handlers.unread import count_unread
 from shared.metrics import ConsumerMetrics
@@ -264,7 +265,7 @@ def _result_of(call: asyncio.Task[Result], running: Running) -> Result:
     if not isinstance(error, Exception):
         raise error
     log.warning("handler.failed", window=running.window.id, error=type(error).__name__)
-    return Retry(error=f"{type(error).__name__}: {error}")
+    return Retry(error=describe_error(error))
 
 
 def _has_text(result: Result | None) -> bool:

@@ -126,3 +126,12 @@ class Reject(InturnError):
 
     It is a dead letter at once, kept whole with the error: ``inturn dead list``, ``replay``.
     """
+
+
+def describe_error(error: BaseException) -> str:
+    """Class and text of an exception, also of a stranger's whose text cannot be told."""
+    try:
+        text = str(error)
+    except Exception as why:  # noqa: BLE001  a stranger's __str__
+        text = f"its text cannot be told ({type(why).__name__})"
+    return f"{type(error).__name__}: {text}"

@@ -28,7 +28,7 @@ from typing import Any
 import structlog
 from msgspec.structs import replace
 
-from shared.errors import Reject, RetryLater
+from shared.errors import Reject, RetryLater, describe_error
 from shared.handlers import Call
 from shared.handlers.handover import MUTE_MAX_MS
 from shared.handlers.replies import read_json, read_text, reply_of
@@ -147,7 +147,7 @@ def judge_answer(answer: Any) -> Result:
 
 def judge_exception(error: BaseException) -> Result:
     """What an exception that left the function means. The message is the function's own."""
-    message = f"{type(error).__name__}: {error}"[:ERROR_MAX_CHARS]
+    message = describe_error(error)[:ERROR_MAX_CHARS]
     if isinstance(error, Reject):
         return Rejected(error=message)
     if isinstance(error, RetryLater):

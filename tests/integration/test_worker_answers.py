@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import pytest
 from structlog.testing import capture_logs
 
+from shared.handlers import Call
+from shared.handlers.echo import EchoHandler
 from shared.mutes import Mutes
 from tests.support.deployment import deployment
 from tests.support.handler_server import Answer, HandlerServer
@@ -71,3 +75,34 @@ async def test_a_window_that_is_left_to_a_person_is_told(redis_url: str, prefix:
         ("bob", "with_human", "info"),
     }
     assert [line["log_level"] for line in told if line["outcome"] == "silent"] == ["debug"]
+
+
+class Untold(Exception):
+    """One whose text is asked for in vain."""
+
+    def __str__(self) -> str:
+        raise self
+
+
+async def untold(_: Any) -> str:
+    """A handler's function that raises one."""
+    raise Untold
+
+
+@pytest.mark.parametrize("handler", ["echo", f"python:{__name__}:untold"])
+async def test_an_exception_that_cannot_be_told_ends_no_worker(
+    redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch, handler: str
+) -> None:
+    """Whatever kind of handler lets it out: an attempt has failed, and others are answered."""
+
+    async def answer(self: EchoHandler, _: Call) -> Any:
+        raise Untold
+
+    monkeypatch.setattr(EchoHandler, "answer", answer)
+    changes = {"handler": handler, "mode": "pass_through", "max_attempts": 1}
+    async with deployment(redis_url, prefix, **changes) as shop, shop.worker() as worker:
+        await shop.say("alice", "hello")
+        await shop.finished()
+        [letter] = await shop.dead_letters()
+        assert not worker.task.done()
+    assert letter.error == "Untold: its text cannot be told (Untold)"
