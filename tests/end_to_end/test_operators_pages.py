@@ -1,4 +1,4 @@
-"""The commands of the pages about security, durability, upgrades and leaving, run as they stand."""
+"""The commands of the pages for operators, run as they stand, on a real system."""
 
 from __future__ import annotations
 
@@ -166,6 +166,15 @@ async def test_an_upgrade(place: Place) -> None:
     assert "layout" in await place.run(layout)
     named = re.findall(r"deploy/[\w./]+", (DOCS / "upgrade.md").read_text())
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+async def test_coming_from_a_buffer(place: Place) -> None:
+    """One user's way is shown, and the whole."""
+    (look,) = blocks_of("coming-from-a-buffer", "sh")
+
+    said = await place.run(look)
+    assert "append_only" in said
+    assert said.startswith("last message")
 
 
 async def test_leaving(place: Place) -> None:
