@@ -14,7 +14,9 @@ from typing import Any
 
 import click
 
+from ops.dead_commands import dead
 from ops.outbox_commands import outbox
+from ops.told import json_option
 from shared.errors import InturnError, StartRefused
 
 REFUSED = 2
@@ -46,18 +48,6 @@ class Commands(click.Group):
             raise Refusal(error) from error
         except InturnError as error:
             raise click.ClickException(f"{error}; the command may be repeated") from error
-
-
-def _parse_letter_ids(_ctx: click.Context, _param: click.Parameter, given: Any) -> Any:
-    """One id, or a tuple of them; a usage error says what one looks like."""
-    from shared.dead_letters import LetterId
-
-    try:
-        if isinstance(given, tuple):
-            return tuple(LetterId.parse(text) for text in given)
-        return LetterId.parse(given)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -131,7 +121,8 @@ def doctor(*, as_json: bool) -> None:
 @click.option("--seed", type=int, help="Draws the same faults again; none: a new one.")
 @click.option("--workers", default=3, show_default=True, type=click.IntRange(2, 16))
 @click.option("--baseline", is_flag=True, help="Then a buffer with a TTL, under the same faults.")
-def chaos(*, minutes: float, seed: int | None, workers: int, baseline: bool) -> None:
+@json_option
+def chaos(*, minutes: float, seed: int | None, workers: int, baseline: bool, as_json: bool) -> None:
     """
     Kill, stop and cut off services under load, on a private Redis; say what was lost.
 
@@ -139,6 +130,7 @@ def chaos(*, minutes: float, seed: int | None, workers: int, baseline: bool) -> 
     how long the work of a killed worker stood still. Exit 1 if anything was lost.
     """
     import secrets
+    from functools import partial
 
     from ops.chaos.run import Plan, run_chaos
     from shared.home import home_folder
@@ -146,59 +138,13 @@ def chaos(*, minutes: float, seed: int | None, workers: int, baseline: bool) -> 
 
     chosen = secrets.randbelow(10**9) if seed is None else seed
     plan = Plan(minutes=minutes, seed=chosen, workers=workers, baseline=baseline)
-    _exit(run_chaos(plan, find_server(home_folder() / "bin"), click.echo))
+    binary = find_server(home_folder() / "bin")
+    if not as_json:
+        _exit(run_chaos(plan, binary, click.echo))
+    _exit(run_chaos(plan, binary, partial(click.echo, err=True), click.echo))
 
 
-@inturn.group()
-def dead() -> None:
-    """Look at windows that were given up; hand them over again, or throw them away."""
-
-
-@dead.command("list")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000))
-def list_dead(limit: int) -> None:
-    """List the newest, without texts and users."""
-    from ops.dead import list_letters
-
-    click.echo(list_letters(limit))
-
-
-@dead.command("show")
-@click.argument("letter_id", metavar="ID", callback=_parse_letter_ids)
-def show_dead(letter_id: Any) -> None:
-    """Show everything that is kept of one, as JSON: also what people wrote."""
-    from ops.dead import GONE, show_letter
-
-    text = show_letter(letter_id)
-    if text is None:
-        raise click.ClickException(GONE)
-    click.echo(text)
-
-
-@dead.command("replay")
-@click.argument("letter_ids", metavar="[ID]...", nargs=-1, callback=_parse_letter_ids)
-@click.option("--all", "every", is_flag=True, help="All that there are now.")
-def replay_dead(letter_ids: tuple[Any, ...], *, every: bool) -> None:
-    """Hand windows over again, oldest first, each with its old id and new attempts."""
-    if every == bool(letter_ids):
-        raise click.UsageError("name the dead letters, or give --all")
-    from ops.dead import replay_letters
-
-    _exit(0 if replay_letters(None if every else letter_ids) else 1)
-
-
-@dead.command("discard")
-@click.argument("letter_ids", metavar="ID...", nargs=-1, required=True, callback=_parse_letter_ids)
-@click.option("--yes", is_flag=True, help="Do not ask.")
-def discard_dead(letter_ids: tuple[Any, ...], *, yes: bool) -> None:
-    """Delete dead letters for ever, with every message in them."""
-    if not yes:
-        click.confirm(f"delete {len(letter_ids)} for ever?", abort=True)
-    from ops.dead import discard_letters
-
-    _exit(0 if discard_letters(letter_ids) else 1)
-
-
+inturn.add_command(dead)
 inturn.add_command(outbox)
 
 
@@ -224,21 +170,23 @@ def trace(instance: str, user: str, message_id: str | None, *, as_json: bool) ->
 @click.argument("instance")
 @click.argument("user")
 @click.option("--minutes", default=30, show_default=True, type=click.IntRange(1, 10_080))
-def mute(instance: str, user: str, minutes: int) -> None:
+@json_option
+def mute(instance: str, user: str, minutes: int, *, as_json: bool) -> None:
     """Have the bot be silent towards a user: a person takes over."""
     from ops.mute import mute_conversation
 
-    click.echo(mute_conversation(instance, user, minutes))
+    click.echo(mute_conversation(instance, user, minutes, as_json=as_json))
 
 
 @inturn.command()
 @click.argument("instance")
 @click.argument("user")
-def unmute(instance: str, user: str) -> None:
+@json_option
+def unmute(instance: str, user: str, *, as_json: bool) -> None:
     """Have the bot answer a user again, also one whom a person wrote by hand."""
     from ops.mute import unmute_conversation
 
-    click.echo(unmute_conversation(instance, user))
+    click.echo(unmute_conversation(instance, user, as_json=as_json))
 
 
 @inturn.group()
@@ -247,7 +195,7 @@ def spool() -> None:
 
 
 @spool.command("status")
-@click.option("--json", "as_json", is_flag=True, help="The same as data.")
+@json_option
 def show_spool_status(*, as_json: bool) -> None:
     """Show each process's folder: who holds it, how much waits, how old, what is damaged."""
     from ops.spool import show_spool
@@ -256,11 +204,12 @@ def show_spool_status(*, as_json: bool) -> None:
 
 
 @spool.command("replay")
-def replay_spool_now() -> None:
+@json_option
+def replay_spool_now(*, as_json: bool) -> None:
     """Put into Redis what no process works on. Exit 1 if something is left."""
     from ops.spool import replay_spool
 
-    _exit(0 if replay_spool() else 1)
+    _exit(0 if replay_spool(as_json=as_json) else 1)
 
 
 def main() -> None:

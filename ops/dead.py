@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import click
 import orjson
 
 from ops.reach import with_store
 from ops.table import cut, describe_age, render_table
+from ops.told import Telling, as_document
 from shared.connect import Pipe
 from shared.dead_letters import DeadLetters, KeptLetter, LetterId, ReplayCode, Replayed
 from shared.keys import Keys
@@ -25,12 +25,14 @@ HEAD = ("ID", "AGE", "INSTANCE", "WINDOW", "MESSAGES", "ATTEMPTS", "ERROR")
 GONE = "no such dead letter: it was replayed or discarded already"
 
 
-def list_letters(limit: int) -> str:
-    """The newest letters as a table, newest first."""
+def list_letters(limit: int, *, as_json: bool) -> str:
+    """The newest letters, newest first, as a table or as data."""
 
     async def look(pipe: Pipe, keys: Keys) -> str:
         letters = await DeadLetters(pipe, keys).newest(limit)
         total = (await count_kept(pipe, keys)).dead_letters
+        if as_json:
+            return as_document({"total": total, "dead_letters": [_face(one) for one in letters]})
         seconds, _ = await pipe.call("TIME")
         return render_list(letters, total=total, now_s=int(seconds))
 
@@ -47,7 +49,7 @@ def show_letter(letter_id: LetterId) -> str | None:
     return with_store(look)
 
 
-def replay_letters(letter_ids: Sequence[LetterId] | None) -> bool:
+def replay_letters(letter_ids: Sequence[LetterId] | None, telling: Telling) -> bool:
     """Hand windows over again (None: all that there are now), oldest first. True: all were."""
 
     async def replay(pipe: Pipe, keys: Keys) -> bool:
@@ -57,14 +59,17 @@ def replay_letters(letter_ids: Sequence[LetterId] | None) -> bool:
         for letter_id in chosen:
             outcome = await letters.replay(letter_id)
             outcomes.append(outcome.code)
-            click.echo(f"{letter_id}  {describe_replay(outcome)}")
-        click.echo(f"replayed {outcomes.count(ReplayCode.REPLAYED)} of {len(chosen)}")
+            entry = None if outcome.entry is None else str(outcome.entry)
+            facts = {"outcome": outcome.code, "entry_id": entry, "obstacle": outcome.obstacle}
+            telling.say(str(letter_id), describe_replay(outcome), **facts)
+        replayed = outcomes.count(ReplayCode.REPLAYED)
+        telling.end(f"replayed {replayed} of {len(chosen)}", replayed=replayed, asked=len(chosen))
         return all(code is ReplayCode.REPLAYED for code in outcomes)
 
     return with_store(replay)
 
 
-def discard_letters(letter_ids: Sequence[LetterId]) -> bool:
+def discard_letters(letter_ids: Sequence[LetterId], telling: Telling) -> bool:
     """Delete letters for ever. True: all were there."""
 
     async def discard(pipe: Pipe, keys: Keys) -> bool:
@@ -72,7 +77,9 @@ def discard_letters(letter_ids: Sequence[LetterId]) -> bool:
         found = []
         for letter_id in sorted(set(letter_ids)):
             found.append(await letters.discard(letter_id))
-            click.echo(f"{letter_id}  {'discarded' if found[-1] else GONE}")
+            outcome = "discarded" if found[-1] else "gone"
+            telling.say(str(letter_id), "discarded" if found[-1] else GONE, outcome=outcome)
+        telling.end("", discarded=sum(found), asked=len(found))
         return all(found)
 
     return with_store(discard)
@@ -95,7 +102,7 @@ def render_letter(kept: KeptLetter) -> str:
     except orjson.JSONDecodeError:
         stored = kept.raw.decode(errors="backslashreplace")
     whole = {"id": str(kept.id), "not_replayable": kept.obstacle, "dead_letter": stored}
-    return orjson.dumps(whole, option=orjson.OPT_INDENT_2).decode()
+    return as_document(whole)
 
 
 def describe_replay(outcome: Replayed) -> str:
@@ -122,6 +129,21 @@ def _row(kept: KeptLetter, now_s: int) -> tuple[str, ...]:
         str(letter.attempts),
         _error_class(letter.error),
     )
+
+
+def _face(kept: KeptLetter) -> dict[str, Any]:
+    """What the list tells of one; null where it cannot be read."""
+    letter = kept.letter
+    window = None if letter is None else letter.window
+    return {
+        "id": str(kept.id),
+        "at": kept.id.entry.ms,
+        "instance": None if letter is None else letter.instance,
+        "window_id": None if window is None else window.id,
+        "messages": None if window is None else len(window.members),
+        "attempts": None if letter is None else letter.attempts,
+        "error": None if letter is None else _error_class(letter.error),
+    }
 
 
 def _error_class(error: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from ops.reach import with_store
+from ops.told import as_document
 from shared.connect import Pipe
 from shared.errors import StartRefused
 from shared.keys import Keys, is_instance_name
@@ -14,7 +15,7 @@ from shared.on_human import mute_ms_of
 from shared.settings import load_settings
 
 
-def mute_conversation(instance: str, user: str, minutes: int) -> str:
+def mute_conversation(instance: str, user: str, minutes: int, *, as_json: bool) -> str:
     """
     Mute for so long from now, in Redis's time; says until when.
 
@@ -26,11 +27,14 @@ def mute_conversation(instance: str, user: str, minutes: int) -> str:
     async def act(pipe: Pipe, keys: Keys) -> int:
         return await Mutes(pipe, keys).mute(instance, user, minutes * 60_000)
 
-    until = datetime.fromtimestamp(with_store(act) / 1000, UTC)
+    until_ms = with_store(act)
+    if as_json:
+        return as_document({"instance": instance, "user": user, "muted_until": until_ms})
+    until = datetime.fromtimestamp(until_ms / 1000, UTC)
     return f"muted until {until:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def unmute_conversation(instance: str, user: str) -> str:
+def unmute_conversation(instance: str, user: str, *, as_json: bool) -> str:
     """
     End the mute, whoever began it; says whether there was one.
 
@@ -43,7 +47,10 @@ def unmute_conversation(instance: str, user: str) -> str:
     async def act(pipe: Pipe, keys: Keys) -> bool:
         return await Mutes(pipe, keys).unmute(instance, user, human_ms)
 
-    return "not muted any more" if with_store(act) else "was not muted"
+    was_muted = with_store(act)
+    if as_json:
+        return as_document({"instance": instance, "user": user, "was_muted": was_muted})
+    return "not muted any more" if was_muted else "was not muted"
 
 
 def _check_names(instance: str, user: str) -> None:

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-import click
 import orjson
 
 from ops.reach import with_store
 from ops.table import cut, describe_age, render_table
+from ops.told import Telling, as_document
 from shared.connect import Pipe
 from shared.keys import Keys
 from shared.masking import mask_text
@@ -36,8 +36,8 @@ _DISCARD = {
 }
 
 
-def list_replies(limit: int, *, every: bool) -> str:
-    """The newest as a table, newest first: those that wait for a person, or ``every`` one."""
+def list_replies(limit: int, *, every: bool, as_json: bool) -> str:
+    """The newest, newest first: those that wait for a person, or ``every`` one."""
 
     async def look(pipe: Pipe, keys: Keys) -> str:
         unsent = Unsent(pipe, keys)
@@ -46,6 +46,9 @@ def list_replies(limit: int, *, every: bool) -> str:
             shown = await unsent.newest(limit)
         else:
             shown = await unsent.shown(undecided[: -limit - 1 : -1])
+        if as_json:
+            faces = [_face(one) for one in shown]
+            return as_document({"undecided": len(undecided), "replies": faces})
         seconds, _ = await pipe.call("TIME")
         return render_list(shown, undecided=len(undecided), now_s=int(seconds))
 
@@ -62,7 +65,7 @@ def show_reply(reply_id: ReplyId) -> str | None:
     return with_store(look)
 
 
-def resend_replies(reply_ids: Sequence[ReplyId] | None) -> bool:
+def resend_replies(reply_ids: Sequence[ReplyId] | None, telling: Telling) -> bool:
     """Have replies sent (None: all that wait for a person now), oldest first. True: all will be."""
 
     async def resend(pipe: Pipe, keys: Keys) -> bool:
@@ -71,14 +74,15 @@ def resend_replies(reply_ids: Sequence[ReplyId] | None) -> bool:
         codes = []
         for reply_id in chosen:
             codes.append(await unsent.resend(reply_id))
-            click.echo(f"{reply_id}  {_RESEND[codes[-1]]}")
-        click.echo(f"to be sent: {codes.count(ResendCode.RELEASED)} of {len(chosen)}")
+            telling.say(str(reply_id), _RESEND[codes[-1]], outcome=codes[-1].name.lower())
+        released = codes.count(ResendCode.RELEASED)
+        telling.end(f"to be sent: {released} of {len(chosen)}", released=released, asked=len(codes))
         return all(code is ResendCode.RELEASED for code in codes)
 
     return with_store(resend)
 
 
-def discard_replies(reply_ids: Sequence[ReplyId]) -> bool:
+def discard_replies(reply_ids: Sequence[ReplyId], telling: Telling) -> bool:
     """Delete replies for ever. True: all were."""
 
     async def discard(pipe: Pipe, keys: Keys) -> bool:
@@ -86,7 +90,8 @@ def discard_replies(reply_ids: Sequence[ReplyId]) -> bool:
         codes = []
         for reply_id in sorted(set(reply_ids)):
             codes.append(await unsent.discard(reply_id))
-            click.echo(f"{reply_id}  {_DISCARD[codes[-1]]}")
+            telling.say(str(reply_id), _DISCARD[codes[-1]], outcome=codes[-1].name.lower())
+        telling.end("", discarded=codes.count(DiscardCode.DISCARDED), asked=len(codes))
         return all(code is DiscardCode.DISCARDED for code in codes)
 
     return with_store(discard)
@@ -106,7 +111,23 @@ def render_reply(found: UnsentReply) -> str:
         stored = found.raw.decode(errors="backslashreplace")
     record = None if found.record is None else asdict(found.record)
     whole = {"id": str(found.id), "state": found.state.value, "sending": record, "reply": stored}
-    return orjson.dumps(whole, option=orjson.OPT_INDENT_2).decode()
+    return as_document(whole)
+
+
+def _face(found: UnsentReply) -> dict[str, Any]:
+    """What the list tells of one; null where it cannot be read."""
+    reply, record = found.reply, found.record
+    why = "" if record is None else record.held or record.error
+    return {
+        "id": str(found.id),
+        "at": found.id.entry.ms,
+        "instance": None if reply is None else reply.instance,
+        "window_id": None if reply is None else reply.window_id,
+        "state": found.state,
+        "attempts": 0 if record is None else record.attempt,
+        "texts": None if reply is None else len(reply.texts),
+        "why": mask_text(why) or None,
+    }
 
 
 def _row(found: UnsentReply, now_s: int) -> tuple[str, ...]:

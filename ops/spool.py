@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
-import orjson
 
 from ingest.append import RedisAppender
 from ingest.remember import RedisMemory
@@ -22,6 +21,7 @@ from ingest.spool.replayer import Replayer
 from ingest.spool.spool import Spool, now_ms
 from ops.reach import TIMEOUT_MS, find_keys, reach_redis
 from ops.table import describe_age
+from ops.told import as_document
 from shared.connect import open_pipe
 from shared.durability import Durability
 from shared.errors import BrokerRefused, BrokerUnavailable
@@ -58,7 +58,7 @@ def show_spool(*, as_json: bool) -> str:
     return render_json(found) if as_json else render_text(found)
 
 
-def replay_spool() -> bool:
+def replay_spool(*, as_json: bool) -> bool:
     """
     Replay what no process works on. True: nothing is left anywhere.
 
@@ -67,10 +67,16 @@ def replay_spool() -> bool:
     """
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format, cache_loggers=False)
+    replayed = 0
     if settings.spool_dir.is_dir():
         replayed = asyncio.run(_replay(settings, find_redis_url(settings)))
-        click.echo(f"replayed {replayed} messages")
+        if not as_json:
+            click.echo(f"replayed {replayed} messages")
     left = [one for one in look(settings.spool_dir, settings.prefix) if one.messages]
+    if as_json:
+        told = [asdict(one) for one in left]
+        click.echo(as_document({"replayed": replayed, "left": told}))
+        return not left
     for one in left:
         who = "nobody" if one.held_by is None else f"pid {one.held_by}, which replays it itself"
         click.echo(f"{one.messages} messages are left in {one.folder}, held by {who}")
@@ -100,7 +106,7 @@ def render_json(found: Sequence[FolderStatus]) -> str:
     """The same as data."""
     waiting = sum(one.messages for one in found)
     body = {"messages": waiting, "folders": [asdict(one) for one in found]}
-    return orjson.dumps(body, option=orjson.OPT_INDENT_2).decode()
+    return as_document(body)
 
 
 async def _replay(settings: Settings, redis_url: str) -> int:

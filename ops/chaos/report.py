@@ -9,13 +9,14 @@ What a run has come to, in one row: counted in messages, in the same way for wha
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields
 
-from ops.chaos.checks import Rules, lost
+from ops.chaos.checks import Problem, Rules, lost
 from ops.chaos.evidence import Call, Evidence, Who
 
 EARLY_S = 0.25
@@ -100,6 +101,13 @@ def _ends_at_once(evidence: Evidence) -> set[str]:
             found.add(before[sent.who])
         before[sent.who] = sent.message_id
     return found
+
+
+def document(seed: int, rows: Sequence[Row], problems: Sequence[Problem]) -> str:
+    """The same as JSON, with every problem of inturn's."""
+    told = [{"check": one.check, "text": one.text} for one in problems]
+    whole = {"seed": seed, "rows": [asdict(row) for row in rows], "problems": told}
+    return json.dumps(whole, indent=2)
 
 
 def render(rows: Sequence[Row]) -> str:

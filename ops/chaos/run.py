@@ -23,7 +23,7 @@ from ops.chaos.load import Load
 from ops.chaos.mix import draw, harm
 from ops.chaos.private_redis import PrivateRedis
 from ops.chaos.processes import ROOT, Service
-from ops.chaos.report import Row, machine, make_row, render
+from ops.chaos.report import Row, document, machine, make_row, render
 from ops.chaos.waiting import NotInTimeError
 from shared.errors import StartRefused
 from shared.redis_binary import ServerBinary
@@ -61,9 +61,12 @@ class Plan:
     baseline: bool
 
 
-def run_chaos(plan: Plan, binary: ServerBinary, say: Say) -> int:
+def run_chaos(
+    plan: Plan, binary: ServerBinary, say: Say, tell: Say = lambda _document: None
+) -> int:
     """
     Run, print the table; 1 if anything of inturn's was lost, reordered, split or wrong.
+    ``tell`` is told the same as JSON, once.
 
     Raises:
         StartRefused: there is no baseline where inturn is installed without its benches.
@@ -80,6 +83,7 @@ def run_chaos(plan: Plan, binary: ServerBinary, say: Say) -> int:
     except NotInTimeError as error:
         say(f"it did not come back: {error}")
         return 1
+    tell(document(plan.seed, rows, problems))
     say(render(rows))
     for problem in problems[:20]:
         say(f"{problem.check}: {problem.text}")
