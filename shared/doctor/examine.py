@@ -19,6 +19,7 @@ from shared.broker_errors import OUTAGES
 from shared.connect import Pipe
 from shared.errors import BrokerRefused
 from shared.keys import GROUP, Keys
+from shared.live_workers import live_workers
 from shared.preflight import Meta, is_not_permitted, meta_problems, read_meta
 from shared.server_info import ServerInfo
 from shared.settings import Settings
@@ -235,17 +236,9 @@ async def _data(pipe: Pipe, prefix: str, meta: Meta | None) -> DataState | None:
         return None
     keys = Keys(prefix, int(meta.partitions or 0))
     try:
-        survey, kept, known = await asyncio.gather(
-            survey_store(pipe, keys),
-            count_kept(pipe, keys),
-            pipe.call("SMEMBERS", keys.workers),
-        )
-        names = sorted(name.decode() for name in known)
-        states = await asyncio.gather(
-            *(pipe.call("HGET", keys.worker(name), "state") for name in names)
+        survey, kept, workers = await asyncio.gather(
+            survey_store(pipe, keys), count_kept(pipe, keys), live_workers(pipe, keys)
         )
     except BrokerRefused:
         return None
-    live = zip(names, states, strict=True)
-    workers = {name: state.decode() for name, state in live if state is not None}
     return DataState(survey=survey, kept=kept, workers=workers)

@@ -1,0 +1,103 @@
+"""``inturn windows``: what gathers, what is in hand, and when each goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from ops.reach import with_store
+from ops.table import cut, describe_age, render_table
+from ops.told import as_document
+from shared.connect import Pipe
+from shared.keys import Keys
+from shared.open_windows import (
+    BYTES_PER_STREAM,
+    ENTRIES_PER_STREAM,
+    OpenWindow,
+    OpenWindows,
+    open_windows,
+)
+from shared.settings import load_settings
+from shared.trace.whereabouts import WindowState
+
+HEAD = ("WINDOW", "INSTANCE", "STATE", "MESSAGES", "AGE", "GOES ON", "ATTEMPT", "CLOSED BY")
+
+NOTHING = "no window is open or in hand: everything that came is finished"
+
+
+def show_windows(limit: int, instance: str | None, *, as_json: bool) -> str:
+    """The oldest ``limit``, of all instances or one, as a table or as data."""
+    settings = load_settings()
+
+    async def look(pipe: Pipe, keys: Keys) -> OpenWindows:
+        return await open_windows(pipe, keys, settings)
+
+    found = with_store(look)
+    chosen = [one for one in found.windows if instance in (None, one.instance)]
+    return (render_json if as_json else render_text)(found, chosen, limit)
+
+
+def render_text(found: OpenWindows, chosen: Sequence[OpenWindow], limit: int) -> str:
+    """A row for each, then how many there are of each state."""
+    if not chosen:
+        return NOTHING
+    lines = render_table(HEAD, [_row(one, found.now_ms) for one in chosen[:limit]])
+    counts = count_states(chosen)
+    lines.append(", ".join(f"{count} {state}" for state, count in counts.items() if count))
+    if len(chosen) > limit:
+        lines.append(f"the oldest {limit} of {len(chosen)}; --limit shows more")
+    if not found.is_whole:
+        mib = BYTES_PER_STREAM // 1024 // 1024
+        lines.append(
+            f"of some streams only the oldest {ENTRIES_PER_STREAM} messages or {mib} MiB were"
+            " looked at: inturn instances tells how much waits in them"
+        )
+    return "\n".join(lines)
+
+
+def render_json(found: OpenWindows, chosen: Sequence[OpenWindow], limit: int) -> str:
+    """The same as data; ``goes_on_in_ms`` is the countdown, 0 when it is due."""
+    return as_document(
+        {
+            "at": found.now_ms,
+            **count_states(chosen),
+            "is_whole": found.is_whole,
+            "windows": [
+                {**asdict(one), "goes_on_in_ms": left_ms(one, found.now_ms)}
+                for one in chosen[:limit]
+            ],
+        }
+    )
+
+
+def count_states(windows: Sequence[OpenWindow]) -> dict[str, int]:
+    """How many there are of each state, also of those that none is in."""
+    return {state.value: sum(one.state is state for one in windows) for state in WindowState}
+
+
+def left_ms(window: OpenWindow, now_ms: int) -> int | None:
+    """Until it closes or is tried again; None while a handler has it."""
+    return None if window.due_at is None else max(0, window.due_at - now_ms)
+
+
+def _row(one: OpenWindow, now_ms: int) -> tuple[str, ...]:
+    return (
+        one.window_id,
+        cut(one.instance),
+        one.state.value,
+        str(one.messages),
+        describe_age((now_ms - one.opened_at) // 1000),
+        _goes_on(one, now_ms),
+        "-" if one.attempt is None else str(one.attempt),
+        "-" if one.closed_by is None else one.closed_by.value,
+    )
+
+
+def _goes_on(one: OpenWindow, now_ms: int) -> str:
+    if one.behind:
+        return "after the one before"
+    rest_ms = left_ms(one, now_ms)
+    if rest_ms is None:
+        started = one.started_at
+        return "-" if started is None else f"since {describe_age((now_ms - started) // 1000)}"
+    return f"in {rest_ms / 1000:.1f}s" if rest_ms else "now"
