@@ -119,6 +119,7 @@ async def place(server: RedisServer, tmp_path: Path) -> AsyncIterator[Place]:
         ServiceProcess("consumer", tmp_path, mine[1]) as consumer,
         aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as session,
     ):
+        await consumer.owns(QUICK["partitions"])
         for text in ("hi", "are you open?", "on friday"):
             message = {"instance": "shop", "user": "ana", "text": text}
             async with session.post(f"{ingest.url}/api/v1/messages", json=message) as answer:
