@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from ops.dead_commands import dead
-from ops.look_commands import instances, windows
+from ops.look_commands import instances, top, windows
 from ops.outbox_commands import outbox
 from ops.told import json_option
 from shared.errors import InturnError, StartRefused
@@ -145,7 +145,7 @@ def chaos(*, minutes: float, seed: int | None, workers: int, baseline: bool, as_
     _exit(run_chaos(plan, binary, partial(click.echo, err=True), click.echo))
 
 
-for command in (dead, outbox, windows, instances):
+for command in (dead, outbox, top, windows, instances):
     inturn.add_command(command)
 
 
