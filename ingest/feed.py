@@ -15,7 +15,7 @@ from ingest.frames import (
     order_of,
 )
 from ingest.listener import Listener
-from shared.tickets import Event, Snapshot, Status, apply
+from shared.tickets import Event, Snapshot, Status
 
 
 class Feed:
@@ -56,7 +56,7 @@ class Feed:
         before, told = self.last, []
         for event in events:
             assert self.status is not None
-            self.status, self.event_id = apply(self.status, event), event.id
+            self.status, self.event_id = event.status, event.id
             self._has_changed = True
             told.append((self.last, frame_update(event)))
         whole = join(frame for _, frame in told)

@@ -23,7 +23,6 @@ from shared.tickets.model import (
     PlaceState,
     Snapshot,
     Status,
-    apply,
 )
 from shared.tickets.store import Tickets
 
@@ -39,6 +38,5 @@ __all__ = [
     "Snapshot",
     "Status",
     "Tickets",
-    "apply",
     "open_tickets",
 ]

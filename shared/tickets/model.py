@@ -208,8 +208,3 @@ class Snapshot:
 
     status: Status
     event_id: str
-
-
-def apply(_before: Status, event: Event) -> Status:
-    """The queue after an event, for whoever has followed it so far: each event tells all of it."""
-    return event.status
