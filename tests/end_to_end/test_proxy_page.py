@@ -37,6 +37,7 @@ HIDDEN = (
     "/api/v1/messages",
     "/webhooks",
 )
+# `user` is for root alone, whose workers could not write here otherwise.
 FRAME = """
 user root; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; worker_processes 1;
 events {{ worker_connections 64; }}
