@@ -142,6 +142,11 @@ async def test_the_command_without_a_terminal(
     assert [json.loads(line)["backlog_messages"] for line in lines] == [1, 1]
 
 
+def heed_ctrl_c() -> None:
+    """As under a terminal, also where the tests themselves run in the background without."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_on_a_terminal_it_goes_on_until_ctrl_c(
     redis_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,7 +157,14 @@ def test_on_a_terminal_it_goes_on_until_ctrl_c(
     monkeypatch.setenv("INTURN_PREFIX", keys.prefix)
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "ops.cli", "top", "--seconds", "0.1"]
-    process = subprocess.Popen(command, cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs)
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        preexec_fn=heed_ctrl_c,  # noqa: PLW1509  the main thread forks
+    )
     os.close(theirs)
     try:
         seen = b""
