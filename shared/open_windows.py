@@ -96,7 +96,7 @@ async def open_windows(pipe: Pipe, keys: Keys, settings: Settings) -> OpenWindow
                 is_whole = is_whole and ended
                 matched = match_entries(instance, entries, partial(rules_for, settings))
                 found += _not_begun(number, matched, records, settings, now_ms)
-    found.sort(key=lambda window: (window.opened_at, window.window_id))
+    found.sort(key=lambda window: (window.opened_at, window.behind, window.window_id))
     return OpenWindows(now_ms=now_ms, windows=found, is_whole=is_whole)
 
 

@@ -11,6 +11,15 @@ from playwright.async_api import Browser, Route, expect
 
 from tests.support.browser import DESK, TOKEN, WALL, Clinic, Visitors, log_in
 from tests.support.service_process import ServiceProcess
+from tests.support.waiting import eventually
+
+NOTE_LINKS = """() => {
+  const link = document.getElementById("link");
+  window.links = [];
+  const note = () => window.links.push(link.textContent);
+  new MutationObserver(note).observe(link, { childList: true });
+}"""
+"""From now on ``window.links`` holds what the page says of its stream, each time it says it."""
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -262,8 +271,14 @@ async def test_a_phone_that_was_offline_catches_up(visitors: Visitors, clinic: C
     await expect(page.locator("#link")).to_have_text("Live")
     await expect(page.locator("#ahead")).to_have_text("1 person ahead of you")
 
+    # A browser that is set offline keeps the stream that it has, and the next event is live again.
+    await page.evaluate(NOTE_LINKS)
     await page.context.set_offline(True)
-    await expect(page.locator("#link")).to_have_text("You are offline")
+
+    async def said_offline() -> bool:
+        return "You are offline" in await page.evaluate("() => window.links")
+
+    await eventually(said_offline, "the page to say that it is offline")
     await clinic.done()
     await page.context.set_offline(False)
     await expect(page.locator("#link")).to_have_text("Live")
