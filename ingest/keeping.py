@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 import aiohttp
 import structlog
@@ -39,6 +39,20 @@ Keeping = tuple[Appender, HealthCheck, Instead]
 """Who keeps messages; what is wrong with Redis; what keeps them instead."""
 
 log: FilteringBoundLogger = structlog.get_logger()
+
+
+def keeping(
+    settings: Settings,
+    redis_url: str,
+    keys: Keys,
+    metrics: IngestMetrics,
+    check: HealthCheck,
+    found: asyncio.Future[Prepared],
+) -> AbstractAsyncContextManager[Keeping]:
+    """Who keeps messages as long as the block; ``check`` and ``found`` are of the spool's."""
+    if settings.on_outage == "reject":
+        return keeping_in_redis(settings, redis_url, keys, metrics)
+    return keeping_in_spool(settings, redis_url, keys, metrics, check, found)
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 import structlog
+from aiohttp import web
 from structlog.typing import FilteringBoundLogger
 
 from ingest.app import build_app, make_runner
@@ -13,7 +14,7 @@ from ingest.backlog import BacklogLimit
 from ingest.conversations import Conversations
 from ingest.echoes import EchoJudge
 from ingest.intake import Say
-from ingest.keeping import keeping_in_redis, keeping_in_spool, what_is_wrong
+from ingest.keeping import keeping, what_is_wrong
 from ingest.mutes import MutesApi
 from ingest.playground import Playground, is_playground_on
 from ingest.report import ReportApi
@@ -71,18 +72,15 @@ async def serve_ingest(
     async def check() -> str | None:
         return await what_is_wrong(reads, keys)
 
-    if settings.on_outage == "reject":
-        keeping = keeping_in_redis(settings, redis_url, keys, metrics)
-    else:
-        keeping = keeping_in_spool(settings, redis_url, keys, metrics, check, found)
-
     surveyor = Surveyor(reads, keys)
 
     async def count_backlog() -> int:
         return (await surveyor.survey()).backlog_messages
 
-    ticketing = serving_tickets(settings, redis_url, reads, metrics)
-    async with keeping as (appender, health, instead), ticketing as tickets:
+    async with (
+        keeping(settings, redis_url, keys, metrics, check, found) as (appender, health, instead),
+        serving_tickets(settings, redis_url, reads, metrics) as tickets,
+    ):
         limited = BacklogLimit(appender, settings.backlog_limit, count_backlog)
         app = build_app(
             settings,
@@ -93,9 +91,7 @@ async def serve_ingest(
             say=say,
             judge=EchoJudge(reads, keys, settings).judge,
             routes=[
-                *Conversations(reads, keys, settings).routes(),
-                *MutesApi(reads, keys).routes(),
-                *ReportApi(reads, settings).routes(),
+                *_routes(reads, keys, settings),
                 *tickets.staff,
                 *playground.routes(),
             ],
@@ -114,6 +110,15 @@ async def serve_ingest(
             on_ready(port)
             await stop.wait()
             tickets.end_streams()
+
+
+def _routes(reads: Pipe, keys: Keys, settings: Settings) -> list[web.RouteDef]:
+    """What asks Redis, and needs the token."""
+    return [
+        *Conversations(reads, keys, settings).routes(),
+        *MutesApi(reads, keys).routes(),
+        *ReportApi(reads, settings).routes(),
+    ]
 
 
 async def _keep_meta(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
@@ -102,14 +103,9 @@ class TicketsApi:
             RequestRefused: 4xx, nothing has changed; 503, unknown whether.
             NotConnected, BrokerRefused: answer 503, nothing has changed.
         """
-        clinic = (await self._read(request, "clinic"))["clinic"]
-        try:
-            called = await self._tickets.done(clinic, _key_of(request))
-        except BrokerUnavailable as error:
-            raise _unless_certain(error) from error
-        self._counts.called(called)
-        log.info("ticket.called", clinic=self._shown(clinic), number=called.status.serving)
-        return _answer_staff(called)
+        status = (await self._change(request, self._tickets.done)).status
+        log.info("ticket.called", clinic=self._shown(status.clinic), number=status.serving)
+        return json_answer({"success": True, **status.face()})
 
     async def reset(self, request: web.Request) -> web.Response:
         """
@@ -119,14 +115,20 @@ class TicketsApi:
             RequestRefused: 4xx, nothing has changed; 503, unknown whether.
             NotConnected, BrokerRefused: answer 503, nothing has changed.
         """
+        status = (await self._change(request, self._tickets.reset)).status
+        log.info("queue.reset", clinic=self._shown(status.clinic))
+        return json_answer({"success": True, **status.face()})
+
+    async def _change(
+        self, request: web.Request, change: Callable[[str, str | None], Awaitable[Called]]
+    ) -> Called:
         clinic = (await self._read(request, "clinic"))["clinic"]
         try:
-            called = await self._tickets.reset(clinic, _key_of(request))
+            called = await change(clinic, _key_of(request))
         except BrokerUnavailable as error:
             raise _unless_certain(error) from error
         self._counts.called(called)
-        log.info("queue.reset", clinic=self._shown(clinic))
-        return _answer_staff(called)
+        return called
 
     async def _read(self, request: web.Request, *names: str) -> dict[str, str]:
         with await self._bodies.read(request, BODY_MAX_BYTES) as body:
@@ -146,10 +148,6 @@ def _unless_certain(error: BrokerUnavailable) -> Exception:
         return error
     why = "Redis gave no answer: it may have been done, or not; look at the status first"
     return RequestRefused(503, "outcome_unknown", why)
-
-
-def _answer_staff(called: Called) -> web.Response:
-    return json_answer({"success": True, **called.status.face()})
 
 
 def _key_of(request: web.Request) -> str | None:
