@@ -8,7 +8,7 @@ import uuid
 import pytest
 from playwright.async_api import Route, expect
 
-from tests.support.browser import Visitors
+from tests.support.browser import Visitors, lose_first_answer
 from tests.support.playground import SLOW_MS, Playground, enter, fill_up, write
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -99,23 +99,12 @@ async def test_an_answer_that_was_lost_makes_no_second_message(
     """Kept, and the browser was not told: it sends again, and nothing is doubled."""
     players.announce("ERR_FAILED")
     page = await enter(players)
-    tried = 0
-
-    async def drop_once(route: Route) -> None:
-        nonlocal tried
-        tried += 1
-        if tried == 1:
-            await route.fetch()
-            await route.abort()
-        else:
-            await route.continue_()
-
-    await page.route("**/messages", drop_once)
+    tried = await lose_first_answer(page, "**/messages")
     text = f"lost {uuid.uuid4().hex[:8]}"
     await write(page, text)
     await expect(page.locator(".window .mine p")).to_have_text([text])
     await expect(page.locator(".mine small").first).to_have_text("delivered twice, kept once")
-    assert tried == 2
+    assert len(tried) == 2
     await fill_up(page)
     (call,) = playground.calls_with(text)
     assert len(call["messages"]) == 5

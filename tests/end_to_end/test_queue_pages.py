@@ -9,7 +9,15 @@ import aiohttp
 import pytest
 from playwright.async_api import Browser, Route, expect
 
-from tests.support.browser import DESK, TOKEN, WALL, Clinic, Visitors, log_in
+from tests.support.browser import (
+    DESK,
+    TOKEN,
+    WALL,
+    Clinic,
+    Visitors,
+    log_in,
+    lose_first_answer,
+)
 from tests.support.service_process import ServiceProcess
 from tests.support.waiting import eventually
 
@@ -68,22 +76,11 @@ async def test_whoever_loses_the_answer_has_one_number(visitors: Visitors, clini
     """The number was given, the answer was lost: the phone asks again and gets the same one."""
     visitors.announce("ERR_FAILED")
     page = await visitors.open(clinic.path)
-    tried = 0
-
-    async def drop_once(route: Route) -> None:
-        nonlocal tried
-        tried += 1
-        if tried == 1:
-            await route.fetch()
-            await route.abort()
-        else:
-            await route.continue_()
-
-    await page.route("**/enter", drop_once)
+    tried = await lose_first_answer(page, "**/enter")
     await page.get_by_role("button", name="Take a number").click()
     await expect(page.locator("[data-number]:visible")).to_have_text("1")
     await expect(page.locator("#notice")).to_be_empty()
-    assert tried == 2
+    assert len(tried) == 2
     assert (await clinic.status())["last"] == 1
 
 
@@ -207,22 +204,11 @@ async def test_one_click_calls_one_person(visitors: Visitors, clinic: Clinic) ->
     await expect(desk.locator("#call")).to_have_attribute("aria-disabled", "false")
     assert (await clinic.status())["serving"] == 1
 
-    tried = 0
-
-    async def drop_once(route: Route) -> None:
-        nonlocal tried
-        tried += 1
-        if tried == 1:
-            await route.fetch()
-            await route.abort()
-        else:
-            await route.continue_()
-
-    await desk.route("**/done", drop_once)
+    tried = await lose_first_answer(desk, "**/done")
     await desk.locator("#call").click()
     await expect(desk.locator("#call")).to_have_text("Call number 3")
     await expect(desk.locator("#call")).to_have_attribute("aria-disabled", "false")
-    assert tried == 2
+    assert len(tried) == 2
     assert (await clinic.status())["serving"] == 2
 
 

@@ -14,16 +14,15 @@ from redis import Redis
 
 from ops.cli import inturn
 from shared.home import FolderLock, home_folder, note_up, prepare_folder
-from shared.keys import Keys, partition_of
-from shared.model import EntryId, window_id
+from shared.keys import Keys
 from shared.redis_binary import ServerBinary
-from shared.wire import DeadLetter, OutboxReply, encode_dead_letter, encode_reply
 from tests.support.redis_server import ROOT, RedisServer
 from tests.support.redis_users import as_user
-from tests.support.windows import make_window
+from tests.support.undecided import bury, hold
 
 PARTITIONS = 3
 PHONE = "491700000001"
+BROKEN, LOOPS = "answered 500", "loop limit"
 
 
 @pytest.fixture(autouse=True)
@@ -56,21 +55,9 @@ def run(*arguments: str, answer: str | None = None) -> Result:
     return CliRunner().invoke(inturn, arguments, input=answer)
 
 
-def bury(
-    client: Redis, keys: Keys, error: str = "answered 500", user: str = PHONE, at: str = "*"
-) -> str:
-    """A dead letter as finish writes it, at an id of the test's choice; its id."""
-    number = partition_of("shop", user, PARTITIONS)
-    window = make_window(("please call me",), user=user)
-    letter = DeadLetter(window=window, error=error, attempts=3, instance="shop")
-    entry = client.xadd(keys.partition(number).dead, {"m": encode_dead_letter(letter)}, id=at)
-    assert isinstance(entry, bytes)
-    return f"{number}:{entry.decode()}"
-
-
 def test_list_shows_neither_text_nor_user(client: Redis, keys: Keys) -> None:
     """An operator's screen may be shared: instance, window, attempts and kind of error suffice."""
-    letter_id = bury(client, keys, f"ValueError: no such user {PHONE}")
+    letter_id = bury(client, keys, f"ValueError: no such user {PHONE}", PHONE)
     result = run("dead", "list")
     assert result.exit_code == 0
     head, row = result.output.splitlines()
@@ -85,7 +72,7 @@ def test_list_shows_neither_text_nor_user(client: Redis, keys: Keys) -> None:
 def test_list_says_how_many_more_there_are(client: Redis, keys: Keys) -> None:
     """The bound is told, never silent."""
     for number in range(3):
-        bury(client, keys, user=f"user-{number}")
+        bury(client, keys, BROKEN, user=f"user-{number}")
     assert (
         run("dead", "list", "--limit", "2").output.splitlines()[-1].startswith("the newest 2 of 3")
     )
@@ -98,7 +85,7 @@ def test_list_of_nothing(keys: Keys) -> None:
 
 def test_show_prints_everything_as_json(client: Redis, keys: Keys) -> None:
     """Who asks for one letter gets all of it."""
-    letter_id = bury(client, keys)
+    letter_id = bury(client, keys, BROKEN, PHONE)
     body = json.loads(run("dead", "show", letter_id).output)
     assert body["id"] == letter_id
     assert body["not_replayable"] is None
@@ -108,7 +95,7 @@ def test_show_prints_everything_as_json(client: Redis, keys: Keys) -> None:
 
 def test_replay_of_named_letters(client: Redis, keys: Keys) -> None:
     """Each is told apart, and one that is gone makes the command fail."""
-    letter_id = bury(client, keys)
+    letter_id = bury(client, keys, BROKEN, PHONE)
     assert run("dead", "replay", letter_id).exit_code == 0
     again = run("dead", "replay", letter_id)
     assert again.exit_code == 1
@@ -117,7 +104,7 @@ def test_replay_of_named_letters(client: Redis, keys: Keys) -> None:
 
 def test_replay_of_all_is_oldest_first(client: Redis, keys: Keys) -> None:
     """A user's windows keep their order."""
-    ids = [bury(client, keys, user=f"user-{n}", at=f"{1000 + n}-0") for n in range(5)]
+    ids = [bury(client, keys, BROKEN, user=f"user-{n}", at=f"{1000 + n}-0") for n in range(5)]
     result = run("dead", "replay", "--all")
     assert result.exit_code == 0
     lines = result.output.splitlines()
@@ -134,7 +121,7 @@ def test_replay_wants_ids_or_all(arguments: tuple[str, ...]) -> None:
 
 def test_discard_asks_first(client: Redis, keys: Keys) -> None:
     """What is gone for ever goes only when somebody said so."""
-    letter_id = bury(client, keys)
+    letter_id = bury(client, keys, BROKEN, PHONE)
     assert run("dead", "discard", letter_id, answer="n\n").exit_code == 1
     assert run("dead", "show", letter_id).exit_code == 0
     assert run("dead", "discard", letter_id, "--yes").exit_code == 0
@@ -250,31 +237,11 @@ def test_nobody_of_an_impossible_name_is_muted(keys: Keys) -> None:
     assert run("mute", "shop", PHONE, "--minutes", "0").exit_code == 2
 
 
-def hold(client: Redis, keys: Keys, why: str = "loop limit", user: str = PHONE) -> str:
-    """A reply that waits for a person; its id."""
-    partition = keys.of("shop", user)
-    reply = OutboxReply(
-        window_id=window_id("shop", user, EntryId(1, 0)),
-        instance="shop",
-        user=user,
-        texts=("your secret answer",),
-        provider="evolution",
-        reply_to=None,
-        message_ids=("M1",),
-    )
-    entry = client.xadd(partition.outbox, {"m": encode_reply(reply)})
-    assert isinstance(entry, bytes)
-    record = {"token": "us:1:send-1", "worker": "", "attempt": 2, "sent": 0, "held": why}
-    whole = {**record, "retry_at": 1, "delay": 0, "error": ""}
-    client.hset(partition.sending, entry.decode(), json.dumps(whole))
-    return f"{partition.number}:{entry.decode()}"
-
-
 def test_held_replies_are_listed_without_text_and_user(client: Redis, keys: Keys) -> None:
     """Newest first, with what a decision needs; others are shown when asked for."""
-    first = hold(client, keys, f"refused: the provider answered 400: no {PHONE}")
-    second = hold(client, keys, user="491700000002")
-    waiting = hold(client, keys, "", user="491700000003")
+    first = hold(client, keys, f"refused: the provider answered 400: no {PHONE}", PHONE)
+    second = hold(client, keys, LOOPS, "491700000002")
+    waiting = hold(client, keys, "", "491700000003")
     result = run("outbox", "list")
     assert result.exit_code == 0
     head, *rows, last = result.output.splitlines()
@@ -292,7 +259,7 @@ def test_held_replies_are_listed_without_text_and_user(client: Redis, keys: Keys
 
 def test_a_held_reply_is_shown_whole(client: Redis, keys: Keys) -> None:
     """Who decides reads what it says, to whom, and why it was held."""
-    reply_id = hold(client, keys)
+    reply_id = hold(client, keys, LOOPS, PHONE)
     shown = json.loads(run("outbox", "show", reply_id).output)
     assert (shown["id"], shown["state"], shown["sending"]["held"]) == (
         reply_id,
@@ -305,7 +272,7 @@ def test_a_held_reply_is_shown_whole(client: Redis, keys: Keys) -> None:
 
 def test_held_replies_are_resent(client: Redis, keys: Keys) -> None:
     """Each by its id, or all; a second time there is nothing to decide."""
-    first, second = hold(client, keys), hold(client, keys, user="491700000002")
+    first, second = hold(client, keys, LOOPS, PHONE), hold(client, keys, LOOPS, "491700000002")
     assert run("outbox", "resend", first).exit_code == 0
     again = run("outbox", "resend", first)
     assert again.exit_code == 1
@@ -324,7 +291,7 @@ def test_resend_wants_ids_or_all(keys: Keys, arguments: tuple[str, ...]) -> None
 
 def test_discarding_a_reply_asks_first(client: Redis, keys: Keys) -> None:
     """What is gone for ever goes only when somebody said so."""
-    reply_id = hold(client, keys)
+    reply_id = hold(client, keys, LOOPS, PHONE)
     assert run("outbox", "discard", reply_id, answer="n\n").exit_code == 1
     assert run("outbox", "show", reply_id).exit_code == 0
     assert run("outbox", "discard", reply_id, "--yes").exit_code == 0
@@ -333,8 +300,8 @@ def test_discarding_a_reply_asks_first(client: Redis, keys: Keys) -> None:
 
 def test_a_conversation_is_traced(client: Redis, keys: Keys) -> None:
     """Tables for people, the API's answer as data; of a stranger nothing is known."""
-    letter_id = bury(client, keys, "HTTP 400: your secret")
-    reply_id = hold(client, keys)
+    letter_id = bury(client, keys, "HTTP 400: your secret", PHONE)
+    reply_id = hold(client, keys, LOOPS, PHONE)
     run("mute", "shop", PHONE)
     text = run("trace", "shop", PHONE).output
     assert text.startswith("muted until ")
@@ -353,7 +320,7 @@ def test_a_conversation_is_traced(client: Redis, keys: Keys) -> None:
 
 def test_a_message_is_traced(client: Redis, keys: Keys) -> None:
     """One line for each thing that happened, with its time."""
-    hold(client, keys, "refused: the provider answered 400")
+    hold(client, keys, "refused: the provider answered 400", PHONE)
     lines = run("trace", "shop", PHONE, "M1").output.splitlines()
     assert lines[0].endswith("made")
     assert lines[1].split(maxsplit=1) == ["-", "reply failed refused: the provider answered 400"]

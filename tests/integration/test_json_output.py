@@ -15,11 +15,9 @@ from redis import Redis
 from ops.chaos.checks import Problem
 from ops.chaos.report import Row, document
 from ops.cli import inturn
-from shared.keys import Keys, partition_of
-from shared.model import EntryId, window_id
-from shared.wire import DeadLetter, OutboxReply, encode_dead_letter, encode_reply
+from shared.keys import Keys
 from tests.support.redis_users import as_user
-from tests.support.windows import make_window
+from tests.support.undecided import bury, hold
 
 PHONE = "491700000007"
 SERVICES = {"up", "ingest", "consumer"}
@@ -55,40 +53,6 @@ def told(*arguments: str, code: int = 0) -> Any:
     return json.loads(result.stdout)
 
 
-def bury(client: Redis, keys: Keys) -> str:
-    """A dead letter; its id."""
-    number = partition_of("shop", PHONE, keys.partitions)
-    letter = DeadLetter(
-        window=make_window(("please call me",), user=PHONE),
-        error=f"ValueError: no {PHONE}",
-        attempts=3,
-        instance="shop",
-    )
-    entry = client.xadd(keys.partition(number).dead, {"m": encode_dead_letter(letter)})
-    assert isinstance(entry, bytes)
-    return f"{number}:{entry.decode()}"
-
-
-def hold(client: Redis, keys: Keys) -> str:
-    """A reply that waits for a person; its id."""
-    partition = keys.of("shop", PHONE)
-    reply = OutboxReply(
-        window_id=window_id("shop", PHONE, EntryId(1, 0)),
-        instance="shop",
-        user=PHONE,
-        texts=("a secret answer",),
-        provider="evolution",
-        reply_to=None,
-        message_ids=("M1",),
-    )
-    entry = client.xadd(partition.outbox, {"m": encode_reply(reply)})
-    assert isinstance(entry, bytes)
-    record = {"token": "us:1:send-1", "worker": "", "attempt": 2, "sent": 0, "held": "loop limit"}
-    whole = {**record, "retry_at": 1, "delay": 0, "error": ""}
-    client.hset(partition.sending, entry.decode(), json.dumps(whole))
-    return f"{partition.number}:{entry.decode()}"
-
-
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
     """Every command that does something, by its whole name."""
     for name, command in group.commands.items():
@@ -110,7 +74,7 @@ def test_every_command_has_it() -> None:
 
 def test_dead_letters_as_data(client: Redis, data: Keys) -> None:
     """What the table shows, with the time as a number; neither text nor user."""
-    letter_id = bury(client, data)
+    letter_id = bury(client, data, f"ValueError: no {PHONE}", PHONE)
     found = told("dead", "list")
     (letter,) = found["dead_letters"]
     assert (found["total"], letter["id"], letter["instance"]) == (1, letter_id, "shop")
@@ -123,7 +87,7 @@ def test_dead_letters_as_data(client: Redis, data: Keys) -> None:
 
 def test_replays_as_data(client: Redis, data: Keys) -> None:
     """Each with its outcome; the exit code says whether all were."""
-    letter_id = bury(client, data)
+    letter_id = bury(client, data, f"ValueError: no {PHONE}", PHONE)
     done = told("dead", "replay", letter_id)
     (result,) = done["results"]
     assert (done["replayed"], done["asked"]) == (1, 1)
@@ -135,7 +99,8 @@ def test_replays_as_data(client: Redis, data: Keys) -> None:
 
 def test_discards_as_data(client: Redis, data: Keys) -> None:
     """Of letters and of replies; the question is no part of the document."""
-    letter_id, reply_id = bury(client, data), hold(client, data)
+    letter_id = bury(client, data, f"ValueError: no {PHONE}", PHONE)
+    reply_id = hold(client, data, "loop limit", PHONE)
     for group, one in (("dead", letter_id), ("outbox", reply_id)):
         result = run(group, "discard", one, answer="y\n")
         assert result.exit_code == 0
@@ -150,7 +115,7 @@ def test_discards_as_data(client: Redis, data: Keys) -> None:
 
 def test_replies_as_data(client: Redis, data: Keys) -> None:
     """What waits for a decision and why; neither text nor user."""
-    reply_id = hold(client, data)
+    reply_id = hold(client, data, "loop limit", PHONE)
     found = told("outbox", "list")
     (reply,) = found["replies"]
     assert (found["undecided"], reply["id"]) == (1, reply_id)

@@ -23,6 +23,7 @@ from playwright.async_api import (
     Dialog,
     Page,
     Request,
+    Route,
     WebError,
     async_playwright,
     expect,
@@ -169,3 +170,19 @@ class Clinic:
         async with self._session.post(url, json=body, headers=self._token) as answer:
             assert answer.status == 200, await answer.text()
             return await answer.json()
+
+
+async def lose_first_answer(page: Page, path: str) -> list[str]:
+    """The first call of ``path`` is made and its answer lost; the calls so far, as they come."""
+    made: list[str] = []
+
+    async def drop_once(route: Route) -> None:
+        made.append(route.request.url)
+        if len(made) == 1:
+            await route.fetch()
+            await route.abort()
+        else:
+            await route.continue_()
+
+    await page.route(path, drop_once)
+    return made
