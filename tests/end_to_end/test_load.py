@@ -79,7 +79,7 @@ async def test_100_messages_in_10_s_of_one_instance(
         assert made.ledger.overlaps == []
         assert not made.ledger.repeated
         late = await worker.metric("window_lateness_seconds_count")
-        in_time = await worker.metric("window_lateness_seconds_bucket", le="0.5")
+        in_time = await worker.metric("window_lateness_seconds_bucket", le="1.0")
         assert in_time == late > 0
 
 
