@@ -95,10 +95,13 @@ class Reclaimer:
             return False, False
         records = [key for name in names for key in (name.running, name.sending)]
         found = await asyncio.gather(
-            self._pipe.call("EXISTS", *records),
-            self._pipe.call("EXISTS", *(name.streams for name in names)),
+            self._is_any_there(records), self._is_any_there([name.streams for name in names])
         )
-        return found[0] > 0, found[1] > 0
+        return found[0], found[1]
+
+    async def _is_any_there(self, keys: Sequence[str]) -> bool:
+        groups = self._pipe.together(keys)
+        return any(await asyncio.gather(*(self._pipe.call("EXISTS", *each) for each in groups)))
 
     async def _audit_records(self, partition: Partition) -> dict[Token, float]:
         """Records that are not what they seem, with when each was first seen so."""

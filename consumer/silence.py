@@ -2,8 +2,9 @@
 A look at what is ours though no bell rings.
 
 A bell may be deleted, or ring while its ring is lost. So every few seconds two commands ask of
-all partitions together what their bells would have told: is something unread, or unsent? A
-partition of which that is so is rung, and finds out by itself what it has to do.
+all partitions together (in a cluster: two of each) what their bells would have told: is something
+unread, or unsent? A partition of which that is so is rung, and finds out by itself what it has to
+do.
 """
 
 from __future__ import annotations
@@ -35,21 +36,31 @@ async def keep_looking(pipe: Pipe, keys: Keys, partitions: Mapping[int, Partitio
 
 async def look(pipe: Pipe, keys: Keys, partitions: Sequence[Partition]) -> None:
     """
-    Ring every partition that has replies it does not know; and all, if one has unread entries.
+    Ring every partition that has replies it does not know; and all asked together with one that
+    has unread entries.
 
     Raises:
         BrokerUnavailable, BrokerRefused: nothing was rung.
     """
     if not partitions:
         return
+    by_ready = {keys.partition(p.number).ready: p for p in partitions}
+    groups = pipe.together(list(by_ready))
+    found = await asyncio.gather(
+        *(_ask(pipe, keys, [by_ready[ready] for ready in group]) for group in groups)
+    )
+    for group, (unread, unsent) in zip(groups, found, strict=True):
+        for partition in (by_ready[ready] for ready in group):
+            if unread or keys.partition(partition.number).outbox in unsent:
+                partition.ring()
+
+
+async def _ask(pipe: Pipe, keys: Keys, partitions: Sequence[Partition]) -> tuple[bool, set[str]]:
+    """Whether any of these has unread entries; and the outboxes with replies not known here."""
     names = [keys.partition(p.number) for p in partitions]
     last = [str(p.sender.outbox.last or "0-0") for p in partitions]
-    outboxes = [name.outbox for name in names]
     unread, unsent = await asyncio.gather(
         pipe.call("EXISTS", *(name.ready for name in names)),
-        pipe.call("XREAD", "COUNT", 1, "STREAMS", *outboxes, *last),
+        pipe.call("XREAD", "COUNT", 1, "STREAMS", *(name.outbox for name in names), *last),
     )
-    missed = {key.decode() for key, _ in unsent or ()}
-    for partition, outbox in zip(partitions, outboxes, strict=True):
-        if unread or outbox in missed:
-            partition.ring()
+    return unread > 0, {key.decode() for key, _ in unsent or ()}

@@ -18,6 +18,7 @@ from shared.connect import Pipe
 from shared.dead_letters import DeadLetters, KeptLetter, LetterId, ReplayCode, Replayed
 from shared.keys import Keys
 from shared.masking import mask_text
+from shared.redis_time import time_ms_at
 from shared.survey import count_kept
 
 HEAD = ("ID", "AGE", "INSTANCE", "WINDOW", "MESSAGES", "ATTEMPTS", "ERROR")
@@ -33,8 +34,8 @@ def list_letters(limit: int, *, as_json: bool) -> str:
         total = (await count_kept(pipe, keys)).dead_letters
         if as_json:
             return as_document({"total": total, "dead_letters": [_face(one) for one in letters]})
-        seconds, _ = await pipe.call("TIME")
-        return render_list(letters, total=total, now_s=int(seconds))
+        now_s = await time_ms_at(pipe, keys.meta) // 1000
+        return render_list(letters, total=total, now_s=now_s)
 
     return with_store(look)
 

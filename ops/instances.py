@@ -14,6 +14,7 @@ from shared.connect import Pipe
 from shared.handlers.kinds import handler_kind
 from shared.keys import Keys
 from shared.live_workers import live_workers
+from shared.redis_time import time_ms_at
 from shared.settings import Settings, load_settings
 from shared.window import rules_for
 
@@ -54,12 +55,12 @@ def show_instances(*, as_json: bool) -> str:
 
     async def look(pipe: Pipe, keys: Keys) -> str:
         backlog = await backlog_by_instance(pipe, keys, await live_workers(pipe, keys))
-        seconds, _ = await pipe.call("TIME")
+        now_s = await time_ms_at(pipe, keys.meta) // 1000
         waiting = {one.instance: one for one in backlog}
         names = {*settings.instances, *waiting, *await _known(pipe, keys)}
         facts = [_facts(name, waiting, settings) for name in names]
         facts.sort(key=lambda one: (-one.messages, one.instance))
-        return _json(facts, int(seconds)) if as_json else render_text(facts, int(seconds))
+        return _json(facts, now_s) if as_json else render_text(facts, now_s)
 
     return with_store(look)
 

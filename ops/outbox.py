@@ -18,6 +18,7 @@ from ops.told import Telling, as_document
 from shared.connect import Pipe
 from shared.keys import Keys
 from shared.masking import mask_text
+from shared.redis_time import time_ms_at
 from shared.unsent import DiscardCode, ReplyId, ResendCode, Unsent, UnsentReply
 
 HEAD = ("ID", "AGE", "INSTANCE", "WINDOW", "STATE", "ATTEMPTS", "TEXTS", "WHY")
@@ -49,8 +50,8 @@ def list_replies(limit: int, *, every: bool, as_json: bool) -> str:
         if as_json:
             faces = [_face(one) for one in shown]
             return as_document({"undecided": len(undecided), "replies": faces})
-        seconds, _ = await pipe.call("TIME")
-        return render_list(shown, undecided=len(undecided), now_s=int(seconds))
+        now_s = await time_ms_at(pipe, keys.meta) // 1000
+        return render_list(shown, undecided=len(undecided), now_s=now_s)
 
     return with_store(look)
 

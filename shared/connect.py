@@ -27,6 +27,7 @@ from shared.broker_errors import NOT_A_PRIMARY, classify
 from shared.command import Call, Command, Failure, settle_all
 from shared.durability import Durability, Promise, find_promise
 from shared.errors import BrokerRefused, BrokerUnavailable, NotConnected
+from shared.one_server import OneServer
 from shared.reconnect import Pause
 from shared.redis_url import is_sentinel_url
 from shared.route import DirectRoute, Route, connection_options
@@ -44,7 +45,7 @@ BLOCK_SLACK_MS = 3000
 Batch = list[Command]
 
 
-class Pipe:
+class Pipe(OneServer):
     """
     One connection to Redis that batches by itself.
 

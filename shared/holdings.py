@@ -36,13 +36,25 @@ async def keep_measuring(
 
 
 async def _measure(pipe: Pipe, keys: Keys, metrics: Sequence[StoreMetrics]) -> None:
-    kept, raw = await asyncio.gather(count_kept(pipe, keys), pipe.call("INFO", "memory"))
-    memory = ServerInfo.parse(raw)
+    kept, each = await asyncio.gather(
+        count_kept(pipe, keys), pipe.call_everywhere("INFO", "memory")
+    )
+    memory = fullest([ServerInfo.parse(raw) for raw in each])
     for shown in metrics:
         shown.dead_letters_kept.set(kept.dead_letters)
         shown.replies_unsent.set(kept.replies)
         shown.redis_memory_used_bytes.set(memory.number("used_memory"))
         shown.redis_memory_max_bytes.set(memory.number("maxmemory"))
+
+
+def fullest(servers: Sequence[ServerInfo]) -> ServerInfo:
+    """Of a cluster's servers: the one that will refuse first; without limits the largest."""
+
+    def fullness(one: ServerInfo) -> tuple[float, int]:
+        used, limit = one.number("used_memory"), one.number("maxmemory")
+        return (used / limit if limit else 0.0), used
+
+    return max(servers, key=fullness)
 
 
 def _show_unknown(metrics: Sequence[StoreMetrics]) -> None:

@@ -21,6 +21,7 @@ from shared.errors import EntryUndecodable
 from shared.keys import Keys, PartitionKeys, conversation_of_field
 from shared.model import ClosedBy, Conversation, Entry, EntryId, WindowId, window_id
 from shared.record import DAMAGE, Record, decode_record
+from shared.redis_time import time_ms_at
 from shared.settings import Settings
 from shared.trace.whereabouts import WindowState
 from shared.window import first_cut, match_entries, rules_for
@@ -86,8 +87,7 @@ async def open_windows(pipe: Pipe, keys: Keys, settings: Settings) -> OpenWindow
         part = keys.partition(number)
         records = await _records(pipe, part)
         instances = await filled_streams(pipe, part)
-        seconds, micros = await pipe.call("TIME")
-        now_ms = int(seconds) * 1000 + int(micros) // 1000
+        now_ms = await time_ms_at(pipe, part.running)
         found += [_in_hand(number, who, record) for who, record in records.items()]
         for at in range(0, len(instances), STREAMS_AT_ONCE):
             chunk = instances[at : at + STREAMS_AT_ONCE]

@@ -17,6 +17,7 @@ from shared.connect import Pipe
 from shared.durability import Durability, Level, durability_problems
 from shared.errors import BrokerRefused, BrokerUnavailable, StartRefused
 from shared.keys import LAYOUT, Keys
+from shared.redis_time import time_ms_at
 from shared.server_info import ServerInfo, Version
 from shared.settings import Settings
 
@@ -162,12 +163,11 @@ async def create_meta(pipe: Pipe, keys: Keys, log_key: bytes) -> Meta:
     Raises:
         BrokerUnavailable, BrokerRefused: some of it may be written; call again.
     """
-    seconds, us = await pipe.call("TIME")
     wanted: dict[str, Any] = {
         "partitions": keys.partitions,
         "layout": LAYOUT,
         "log_key": log_key.hex(),
-        "created_at": int(seconds) * 1000 + int(us) // 1000,
+        "created_at": await time_ms_at(pipe, keys.meta),
     }
     await asyncio.gather(
         *(pipe.call("HSETNX", keys.meta, name, value) for name, value in wanted.items())

@@ -46,7 +46,8 @@ class StoreMetrics:
             "replies_unsent", "replies that have not left, for whatever reason"
         )
         self.redis_memory_used_bytes = self._gauge(
-            "redis_memory_used_bytes", "memory that Redis uses for data, by its own INFO"
+            "redis_memory_used_bytes",
+            "memory that Redis uses for data, by its own INFO; in a cluster the fullest server's",
         )
         self.redis_memory_max_bytes = self._gauge(
             "redis_memory_max_bytes", "maxmemory of Redis, 0 if it has no limit"

@@ -18,8 +18,9 @@ from structlog.typing import FilteringBoundLogger
 
 from shared.connect import Pipe
 from shared.errors import InturnError
-from shared.keys import Keys, PartitionKeys
+from shared.keys import Keys
 from shared.metrics import UNKNOWN, StoreMetrics
+from shared.redis_time import time_ms_at
 from shared.unfinished import Unfinished
 
 log: FilteringBoundLogger = structlog.get_logger()
@@ -27,12 +28,22 @@ log: FilteringBoundLogger = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionSurvey:
-    """One partition: its unfinished messages, and when the oldest came (Redis's ms)."""
+    """
+    One partition: its unfinished messages, and when the oldest came (its server's ms).
+
+    ``now_ms``: of the same clock; in a cluster each server has its own.
+    """
 
     number: int
     owned: bool
     messages: int
     oldest_at: int | None
+    now_ms: int
+
+    @property
+    def oldest_ms(self) -> int:
+        """The oldest one's age; 0 when there is none, or its id lies in the future."""
+        return 0 if self.oldest_at is None else max(0, self.now_ms - self.oldest_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +61,7 @@ class StoreSurvey:
     @property
     def oldest_unfinished_s(self) -> float:
         """Age of the oldest of them; 0 when there is none, or its id lies in the future."""
-        times = [part.oldest_at for part in self.partitions if part.oldest_at is not None]
-        return max(0, self.now_ms - min(times, default=self.now_ms)) / 1000
+        return max((part.oldest_ms for part in self.partitions), default=0) / 1000
 
     @property
     def without_owner(self) -> tuple[int, ...]:
@@ -74,12 +84,15 @@ class Surveyor:
         self._pipe = pipe
         self._keys = keys
         self._parts = [keys.partition(number) for number in range(keys.partitions)]
+        self._leases = [part.lease for part in self._parts]
+        self._bell_of = {part.lease: part.bell for part in self._parts}
         self._turn = asyncio.Lock()
         self._forget()
 
     async def survey(self) -> StoreSurvey:
         """
-        Look at every partition; one to three round trips for all of them together.
+        Look at every partition; one to three round trips for all of them together. In a cluster
+        each is asked by itself, all at once.
 
         After a failure everything is looked at again: Redis may have come back with less.
 
@@ -98,39 +111,52 @@ class Surveyor:
         self._unfinished = [Unfinished(self._pipe, part) for part in self._parts]
 
     async def _survey(self) -> StoreSurvey:
-        parts = self._parts
-        now, bells, owned = await asyncio.gather(
-            self._pipe.call("TIME"), self._last_rings(parts), self._owned(parts)
+        looks = await asyncio.gather(
+            *(self._look_at(leases) for leases in self._pipe.together(self._leases))
         )
+        now_of = {lease: now_ms for now_ms, _, owned in looks for lease in owned}
+        bells = {bell: at for _, rung, _ in looks for bell, at in rung.items()}
+        owned = {lease for _, _, owned in looks for lease, is_owned in owned.items() if is_owned}
         found = await asyncio.gather(
             *(each.count(bells.get(each.keys.bell, b"")) for each in self._unfinished)
         )
         return StoreSurvey(
-            now_ms=int(now[0]) * 1000 + int(now[1]) // 1000,
+            now_ms=max(now_of.values()),
             partitions=tuple(
                 PartitionSurvey(
                     number=part.number,
-                    owned=part.number in owned,
+                    owned=part.lease in owned,
                     messages=messages,
                     oldest_at=oldest_at,
+                    now_ms=now_of[part.lease],
                 )
-                for part, (messages, oldest_at) in zip(parts, found, strict=True)
+                for part, (messages, oldest_at) in zip(self._parts, found, strict=True)
             ),
         )
 
-    async def _last_rings(self, parts: Sequence[PartitionKeys]) -> dict[str, bytes]:
+    async def _look_at(
+        self, leases: Sequence[str]
+    ) -> tuple[int, dict[str, bytes], dict[str, bool]]:
+        """What time it is there, which bells have rung when, and which of the leases are held."""
+        bells = [self._bell_of[lease] for lease in leases]
+        now_ms, rung, owned = await asyncio.gather(
+            time_ms_at(self._pipe, leases[0]), self._last_rings(bells), self._owned(leases)
+        )
+        return now_ms, rung, owned
+
+    async def _last_rings(self, bells: Sequence[str]) -> dict[str, bytes]:
         """The id of every bell that has ever rung: of each its only entry."""
-        bells, ids = [part.bell for part in parts], ["0-0"] * len(parts)
+        ids = ["0-0"] * len(bells)
         found = await self._pipe.call("XREAD", "COUNT", 1, "STREAMS", *bells, *ids)
         return {bell.decode(): entries[0][0] for bell, entries in found or ()}
 
-    async def _owned(self, parts: Sequence[PartitionKeys]) -> set[int]:
-        """The partitions whose lease somebody holds; asked one by one only where not all are."""
-        held = await self._pipe.call("EXISTS", *(part.lease for part in parts))
-        if held == len(parts):
-            return {part.number for part in parts}
-        each = await asyncio.gather(*(self._pipe.call("EXISTS", part.lease) for part in parts))
-        return {part.number for part, is_held in zip(parts, each, strict=True) if is_held}
+    async def _owned(self, leases: Sequence[str]) -> dict[str, bool]:
+        """Whether somebody holds each lease; asked one by one only where not all are held."""
+        held = await self._pipe.call("EXISTS", *leases)
+        if held in (0, len(leases)):
+            return dict.fromkeys(leases, held > 0)
+        each = await asyncio.gather(*(self._pipe.call("EXISTS", lease) for lease in leases))
+        return {lease: is_held > 0 for lease, is_held in zip(leases, each, strict=True)}
 
 
 async def survey_store(pipe: Pipe, keys: Keys) -> StoreSurvey:
@@ -209,7 +235,7 @@ def _show_unknown(metrics: Sequence[StoreMetrics]) -> None:
 
 
 async def _total_length(pipe: Pipe, streams: Sequence[str]) -> int:
-    if not await pipe.call("EXISTS", *streams):
-        return 0
-    lengths = await asyncio.gather(*(pipe.call("XLEN", stream) for stream in streams))
-    return sum(lengths)
+    groups = pipe.together(streams)
+    held = await asyncio.gather(*(pipe.call("EXISTS", *group) for group in groups))
+    filled = [name for group, count in zip(groups, held, strict=True) if count for name in group]
+    return sum(await asyncio.gather(*(pipe.call("XLEN", stream) for stream in filled)))

@@ -7,10 +7,11 @@ import math
 from contextlib import suppress
 
 from shared.connect import Pipe
-from shared.holdings import keep_measuring
+from shared.holdings import fullest, keep_measuring
 from shared.keys import Keys
 from shared.metrics import StoreMetrics
 from shared.redis_binary import ServerBinary
+from shared.server_info import ServerInfo
 from tests.support.pipes import running_pipe
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
@@ -23,6 +24,16 @@ async def fill(pipe: Pipe, keys: Keys) -> None:
     """Two replies and a dead letter, in different partitions."""
     for stream in (keys.partition(0).outbox, keys.partition(3).outbox, keys.partition(1).dead):
         await pipe.call("XADD", stream, "*", "m", "x")
+
+
+def test_fullest_server_is_the_one_that_refuses_first() -> None:
+    """A small one that is nearly full before a large one; without limits the largest."""
+
+    def server(used: int, limit: int) -> ServerInfo:
+        return ServerInfo({"used_memory": str(used), "maxmemory": str(limit)})
+
+    assert fullest([server(60, 100), server(9, 10), server(70, 0)]) == server(9, 10)
+    assert fullest([server(6, 0), server(9, 0), server(7, 0)]) == server(9, 0)
 
 
 async def test_holdings_are_shown_and_unknown_during_an_outage(redis_binary: ServerBinary) -> None:

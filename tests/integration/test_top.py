@@ -31,7 +31,13 @@ NOW_MS = 1_760_000_000_000
 
 def made(*backlogs: int, owned: bool = True, kept: int = 0) -> Look:
     """A look at instances with so many messages each."""
-    part = PartitionSurvey(number=0, owned=owned, messages=sum(backlogs), oldest_at=NOW_MS - 65_000)
+    part = PartitionSurvey(
+        number=0,
+        owned=owned,
+        messages=sum(backlogs),
+        oldest_at=NOW_MS - 65_000,
+        now_ms=NOW_MS,
+    )
     return Look(
         survey=StoreSurvey(now_ms=NOW_MS, partitions=(part,)),
         kept=Kept(replies=kept, dead_letters=kept),

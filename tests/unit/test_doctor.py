@@ -38,8 +38,8 @@ NOW_MS = 1_760_000_000_000
 
 def healthy_data(**changes: object) -> DataState:
     """Two partitions with an owner each and nothing waiting, but for ``changes``."""
-    values = {"messages": 0, "oldest_at": None, "owned": True, **changes}
-    parts = tuple(PartitionSurvey(number=n, **values) for n in range(2))  # type: ignore[arg-type]
+    values = {"messages": 0, "oldest_at": None, "owned": True, "now_ms": NOW_MS}
+    parts = tuple(PartitionSurvey(number=n, **(values | changes)) for n in range(2))  # type: ignore[arg-type]
     survey = StoreSurvey(now_ms=NOW_MS, partitions=parts)
     return DataState(survey=survey, kept=Kept(replies=0, dead_letters=0), workers={"a": "up"})
 
