@@ -88,14 +88,18 @@ class RedisServer:
         binary: ServerBinary,
         *,
         on_port: bool = False,
+        port: int = 0,
         options: Mapping[str, str] | None = None,
         env: Mapping[str, str] | None = None,
     ) -> None:
-        """``options`` are directives of redis.conf; ``env`` is added to the environment."""
+        """
+        ``port``: this one, where the caller chooses. ``options`` are directives of redis.conf;
+        ``env`` is added to the environment.
+        """
         self.binary = binary
         self.folder = Path(tempfile.mkdtemp(prefix="inturn-test-"))
         self.socket = self.folder / "redis.sock"
-        self.port = free_port() if on_port else 0
+        self.port = port or (free_port() if on_port else 0)
         self.log = self.folder / "redis.log"
         self._options = {"save": "", "appendonly": "no", **(options or {})}
         self._env = {**os.environ, "LC_ALL": "C", **(env or {})}
