@@ -8,30 +8,20 @@ event again for each listener, and it waits for a slow one without a limit.
 from __future__ import annotations
 
 import asyncio
-import random
 
 import structlog
-from aiohttp import HttpVersion11, hdrs, web
+from aiohttp import web
 from structlog.typing import FilteringBoundLogger
 
+from ingest.event_stream import begin_stream, listener_of, stream_answer
 from ingest.feed import Feed
-from ingest.frames import frame_heartbeat, retry_line
+from ingest.frames import frame_heartbeat
 from ingest.hub import Hub
-from ingest.listener import Listener, write_patiently
+from ingest.listener import Listener
 from shared.errors import InturnError, RequestRefused
 from shared.tickets import Tickets
 
 PATH = "/api/v1/events/stream"
-
-RETRY_MS = (500, 1500)
-"""A browser comes back after a time out of this range, so that not all come back at once."""
-
-_HEADERS = {
-    hdrs.CONTENT_TYPE: "text/event-stream",
-    hdrs.CACHE_CONTROL: "no-store",
-    "X-Accel-Buffering": "no",  # nginx would else gather what is to be told at once
-}
-
 
 log: FilteringBoundLogger = structlog.get_logger()
 
@@ -62,14 +52,13 @@ class EventsApi:
         self._tickets.check_clinic(clinic)
         if self._hub.is_closed or self._is_full():
             raise RequestRefused(503, "too_many_listeners", "too many streams are open here")
-        answer, transport = _answer_to(request), request.transport
-        if transport is None:
-            return answer  # the client is gone
-        listener = Listener(transport, chunked=bool(answer.chunked))
+        answer = stream_answer(request)
+        listener = listener_of(request, answer)
+        if listener is None:
+            return answer
         feed = self._hub.enter(clinic, listener)
         try:
-            await answer.prepare(request)
-            await write_patiently(listener, answer, retry_line(random.randint(*RETRY_MS)))
+            await begin_stream(request, answer, listener)
             await self._tell(feed, listener, answer, request.headers.get("Last-Event-ID") or None)
             await listener.end()
         finally:
@@ -95,15 +84,6 @@ class EventsApi:
     def _is_full(self) -> bool:
         most = self._listeners_max
         return len(self._hub) >= most and self._hub.count_living() >= most
-
-
-def _answer_to(request: web.Request) -> web.StreamResponse:
-    """One that goes on until the connection ends."""
-    answer = web.StreamResponse(headers=_HEADERS)
-    answer.force_close()
-    if request.version >= HttpVersion11:
-        answer.enable_chunked_encoding()
-    return answer
 
 
 def _clinic_of(request: web.Request) -> str:

@@ -69,7 +69,7 @@ def frame_snapshot(status: Status, event_id: str, *, gap: bool) -> Frame:
 
 def frame_heartbeat(clinic: str, *, stale: bool) -> Frame:
     """The line is alive; ``stale``: Redis does not answer, so nobody knows what has changed."""
-    return _framed(HEARTBEAT, {"type": HEARTBEAT, "clinic": clinic, "stale": stale})
+    return framed(HEARTBEAT, {"type": HEARTBEAT, "clinic": clinic, "stale": stale})
 
 
 def retry_line(retry_ms: int) -> bytes:
@@ -87,10 +87,11 @@ def _state_frame(
         "next": status.upcoming(NEXT_MAX),
         **more,
     }
-    return _framed(kind, told, b"id: %s\n" % event_id.encode())
+    return framed(kind, told, b"id: %s\n" % event_id.encode())
 
 
-def _framed(kind: str, told: dict[str, Any], id_line: bytes = b"") -> Frame:
+def framed(kind: str, told: dict[str, Any], id_line: bytes = b"") -> Frame:
+    """One event of this kind."""
     # JSON of one line: a line feed inside a text is an escape.
     plain = b"event: %s\n%sdata: %s\n\n" % (kind.encode(), id_line, _encode(told))
     return Frame(plain, b"%x\r\n%s\r\n" % (len(plain), plain))

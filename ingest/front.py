@@ -35,7 +35,7 @@ UNMATCHED = "unmatched"
 """The route of requests to paths that nobody serves: their own paths may hold secrets."""
 
 _OPEN_PATHS = frozenset(
-    {"/healthz", "/readyz", "/metrics", "/openapi.json", "/session", "/playground"}
+    {"/healthz", "/readyz", "/metrics", "/openapi.json", "/session", "/playground", "/console"}
 )
 _OPEN_PREFIXES = ("/webhooks/", "/api/v1/queue/", "/api/v1/events/", "/queue/", "/static/")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ingest.console.page import PATH as CONSOLE_PATH
 from ingest.openapi_parts import answered, operation, refused
 from ingest.openapi_schemas import INSTANCE, Schema, reference
 from ingest.pages import PATH, STATIC_PATH
@@ -38,6 +39,7 @@ def page_paths(guard: Mapping[str, Any]) -> dict[str, Any]:
     files: Schema = {content_type: {} for content_type in sorted(CONTENT_TYPES.values())}
     return {
         **{f"{PATH}{end}": _file(summary, _HTML, [clinic]) for end, summary in _PAGES.items()},
+        CONSOLE_PATH: _file("Where one sees who waits and why, and acts", _HTML, []),
         PLAYGROUND_PATH: _file("Where one sees a burst become a window, if it is on", _HTML, []),
         RULES_PATH: {
             "get": operation(

@@ -11,6 +11,7 @@ from structlog.typing import FilteringBoundLogger
 
 from ingest.app import build_app, make_runner
 from ingest.backlog import BacklogLimit
+from ingest.console.serving import serving_console
 from ingest.conversations import Conversations
 from ingest.echoes import EchoJudge
 from ingest.intake import Say
@@ -80,6 +81,7 @@ async def serve_ingest(
     async with (
         keeping(settings, redis_url, keys, metrics, check, found) as (appender, health, instead),
         serving_tickets(settings, redis_url, reads, metrics) as tickets,
+        serving_console(reads, keys) as console,
     ):
         limited = BacklogLimit(appender, settings.backlog_limit, count_backlog)
         app = build_app(
@@ -94,8 +96,9 @@ async def serve_ingest(
                 *_routes(reads, keys, settings),
                 *tickets.staff,
                 *playground.routes(),
+                *console.staff,
             ],
-            open_routes=[*tickets.open, *playground.open_routes()],
+            open_routes=[*tickets.open, *playground.open_routes(), *console.open],
         )
         shown = (metrics, *beside)
         survey = keep_surveying(surveyor, shown, SURVEY_S, tell=limited.note)
@@ -110,6 +113,7 @@ async def serve_ingest(
             on_ready(port)
             await stop.wait()
             tickets.end_streams()
+            console.end_streams()
 
 
 def _routes(reads: Pipe, keys: Keys, settings: Settings) -> list[web.RouteDef]:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from ingest.events import PATH, RETRY_MS
+from ingest.event_stream import RETRY_MS
+from ingest.events import PATH
 from ingest.frames import CONNECTED, HEARTBEAT, QUEUE_UPDATE, SNAPSHOT
 from ingest.hub import FIRST, PAGE, Times
 from shared.settings import Settings

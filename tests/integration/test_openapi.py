@@ -13,6 +13,8 @@ from aiohttp import web
 
 from ingest import events
 from ingest.app import build_app
+from ingest.console import stream as console_stream
+from ingest.console.page import page_routes
 from ingest.conversations import Conversations
 from ingest.mutes import MutesApi
 from ingest.openapi import openapi_document
@@ -68,10 +70,12 @@ def app(pipe: Pipe, keys: Keys) -> web.Application:
             *ReportApi(pipe, Settings()).routes(),
             *tickets.staff_routes(),
             *playground.routes(),
+            web.get(console_stream.PATH, answer_nothing),
         ],
         open_routes=[
             *tickets.open_routes(),
             *playground.open_routes(),
+            *page_routes(),
             web.get(events.PATH, answer_nothing),
         ],
     )

@@ -14,7 +14,8 @@ const UNNOTICED_MS = 2500;
 /**
  * Hear `names` of `url`. `onEvent` gets each event's name and data, `onLink` is told "live",
  * "reconnecting" or "offline" when that changes, `onDown` is called at each failed try:
- * one that was refused, or on which nothing was heard.
+ * one that was refused, or on which nothing was heard. Returned is the stream: `turnTo` another url,
+ * `rest` until then.
  */
 export function listen(url, names, { onEvent, onLink = () => {}, onDown = () => {} }) {
   const stream = new Stream(url, names, { onEvent, onLink, onDown });
@@ -26,6 +27,7 @@ export function listen(url, names, { onEvent, onLink = () => {}, onDown = () => 
   });
   addEventListener("pagehide", () => stream.close());
   addEventListener("pageshow", (event) => event.persisted && stream.reopen());
+  return stream;
 }
 
 class Stream {
@@ -53,7 +55,18 @@ class Stream {
 
   reopen() {
     this.failed = 0;
-    this.open();
+    if (!this.isResting) this.open();
+  }
+
+  turnTo(url) {
+    this.url = url;
+    this.isResting = false;
+    this.reopen();
+  }
+
+  rest() {
+    this.isResting = true;
+    this.close();
   }
 
   close() {

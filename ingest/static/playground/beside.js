@@ -1,7 +1,6 @@
 // Beside the conversation: how much came of how little, what shapes windows, and what happens.
 
-import { part, write } from "../common/dom.js";
-import { arrange, element, put } from "./chat.js";
+import { arrange, element, part, put, write } from "../common/dom.js";
 import { isSettled, tallyOf } from "./state.js";
 import { counted, seconds, tellStory } from "./story.js";
 

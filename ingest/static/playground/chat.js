@@ -1,7 +1,7 @@
 // The conversation as one sees it: each window a frame around its messages, its reply below.
 // Parts are made once and written to where they differ; texts become text nodes only.
 
-import { part } from "../common/dom.js";
+import { arrange, element, part, put } from "../common/dom.js";
 import { membersOf, outside, redisNow } from "./state.js";
 import { counted, reasonText, seconds } from "./story.js";
 
@@ -11,25 +11,6 @@ const made = new Map();
 function once(key, make) {
   if (!made.has(key)) made.set(key, make());
   return made.get(key);
-}
-
-export function element(tag, className, ...children) {
-  const found = document.createElement(tag);
-  if (className !== "") found.className = className;
-  found.append(...children);
-  return found;
-}
-
-export function put(found, text) {
-  if (found.textContent !== text) found.textContent = text;
-}
-
-/** Have `parent` hold these children in this order; those that are there already stay untouched. */
-export function arrange(parent, children) {
-  for (const gone of Array.from(parent.children).filter((one) => !children.includes(one))) gone.remove();
-  children.forEach((child, index) => {
-    if (parent.children[index] !== child) parent.insertBefore(child, parent.children[index] ?? null);
-  });
 }
 
 export function forgetChat() {

@@ -1,0 +1,1 @@
+"""``/console``: the page, and the stream that tells it what is going on."""

@@ -1,0 +1,140 @@
+"""
+What is going on, looked at once for all open pages of this process, and only while there are any.
+
+Each view is looked at again and again while somebody has it open: at most every half second, and
+never for more than a part of the time. Nothing is kept that a crash could lose: browsers come
+back, to any process, and are told what is there then. While Redis is away the streams stay open
+and say so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from ingest.frames import Frame, framed
+from ingest.listener import Listener
+from shared.errors import InturnError
+
+LOOK = "LOOK"
+STALE = "STALE"
+
+INTERVAL_S = 0.5
+REST = 20
+"""What a look has taken, so many times over, goes by before the next one."""
+
+INTERVAL_MAX_S = 5.0
+
+Look = Callable[[], Awaitable[dict[str, Any]]]
+"""Looks once; raises ``BrokerUnavailable`` or ``BrokerRefused``."""
+
+log: FilteringBoundLogger = structlog.get_logger()
+
+
+class View:
+    """One view, as long as somebody looks: who, and what they were told last."""
+
+    def __init__(self, name: str, look: Look) -> None:
+        self.name = name
+        self.look = look
+        self.listeners: set[Listener] = set()
+        self.last: Frame | None = None
+        self.wanted = asyncio.Event()
+        self.is_stale = False
+
+    def tell(self, frame: Frame) -> None:
+        """Everybody; nothing here waits for one who is slow."""
+        self.last = frame
+        for listener in self.listeners:
+            listener.send(frame)
+
+
+class Collector:
+    """All views of this process. ``group`` runs the looks."""
+
+    def __init__(
+        self,
+        looks: Mapping[str, Look],
+        group: asyncio.TaskGroup,
+        *,
+        interval_s: float = INTERVAL_S,
+    ) -> None:
+        self.is_closed = False
+        self.names = tuple(looks)
+        self._looks = looks
+        self._group = group
+        self._interval_s = interval_s
+        self._views: dict[str, View] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return sum(len(view.listeners) for view in self._views.values())
+
+    def enter(self, name: str, listener: Listener) -> View:
+        """Tell a listener what is there, and from now on what comes; it must ``leave``."""
+        view = self._views.get(name)
+        if view is None:
+            view = self._views[name] = View(name, self._looks[name])
+            task = self._group.create_task(self._keep_looking(view), name=f"console-{name}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        view.listeners.add(listener)
+        if view.last is not None:
+            listener.send(view.last)
+        return view
+
+    def leave(self, view: View, listener: Listener) -> None:
+        """The listener has ended; a view without one is not looked at any more."""
+        view.listeners.discard(listener)
+        if not view.listeners:
+            view.wanted.set()
+
+    def close(self) -> None:
+        """End all streams now; none begins any more."""
+        self.is_closed = True
+        for task in self._tasks:
+            task.cancel()
+        for view in self._views.values():
+            for listener in view.listeners:
+                listener.ended.set()
+
+    async def _keep_looking(self, view: View) -> None:
+        try:
+            while view.listeners:
+                began_s = time.monotonic()
+                view.tell(await self._look(view))
+                took_s = time.monotonic() - began_s
+                pause_s = min(INTERVAL_MAX_S, max(self._interval_s, took_s * REST))
+                await _wait(view.wanted, pause_s)
+        finally:
+            self._views.pop(view.name, None)
+
+    async def _look(self, view: View) -> Frame:
+        """What is there; where it cannot be told, that."""
+        try:
+            found = await view.look()
+        except InturnError as error:
+            if not view.is_stale:
+                log.warning("console.unreadable", view=view.name, error=str(error))
+        except Exception:
+            if not view.is_stale:  # what somebody else wrote there must not end the process
+                log.exception("console.unreadable", view=view.name)
+        else:
+            view.is_stale = False
+            return framed(LOOK, {"view": view.name, "stale": False, **found})
+        view.is_stale = True
+        return framed(STALE, {"view": view.name, "stale": True})
+
+
+async def _wait(event: asyncio.Event, limit_s: float) -> None:
+    """Until it is set, or the time is over."""
+    try:
+        async with asyncio.timeout(limit_s):
+            await event.wait()
+    except TimeoutError:
+        pass
