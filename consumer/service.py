@@ -8,7 +8,7 @@ from aiohttp import web
 
 from consumer.attempt import Say
 from consumer.worker import Worker
-from shared.connect import Pipe
+from shared.connect import pipe_to
 from shared.health import Health
 from shared.holdings import keep_measuring
 from shared.meta_keeper import keep_meta
@@ -37,7 +37,7 @@ async def serve_consumer(
     """
     metrics, keys = shown or ConsumerMetrics(), found.keys
     worker = Worker(settings, redis_url, keys, metrics, say=say)
-    pipe = Pipe(redis_url, timeout_ms=SURVEY_TIMEOUT_MS, name="survey")
+    pipe = pipe_to(redis_url, timeout_ms=SURVEY_TIMEOUT_MS, name="survey")
 
     async def check() -> str | None:
         await pipe.call("PING")

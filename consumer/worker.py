@@ -38,7 +38,7 @@ from consumer.sends import Sends, SendSettings, open_session
 from consumer.silence import keep_looking
 from consumer.store import PartitionStore
 from consumer.sweep import Sweeper
-from shared.connect import BLOCK_MS, BLOCK_SLACK_MS, Pipe
+from shared.connect import BLOCK_MS, BLOCK_SLACK_MS, Pipe, pipe_to
 from shared.durability import Durability, Level
 from shared.errors import BrokerRefused, BrokerUnavailable
 from shared.handlers.chosen import Handlers
@@ -85,10 +85,10 @@ class Worker:
         is_heard = say is not None or log.is_enabled_for(logging.DEBUG)
         self._on_opened = self._say_opened if is_heard else say_nothing
         lease_ms = settings.lease_ms
-        self._pipe = Pipe(redis_url, timeout_ms=COMMAND_TIMEOUT_MS, name="work")
+        self._pipe = pipe_to(redis_url, timeout_ms=COMMAND_TIMEOUT_MS, name="work")
         self._send_pipe = self._open_send_pipe(redis_url)
-        self._keeper_pipe = Pipe(redis_url, timeout_ms=round(lease_ms * TIMEOUT), name="lease")
-        self._bell_pipe = Pipe(redis_url, timeout_ms=BLOCK_MS + BLOCK_SLACK_MS, name="bell")
+        self._keeper_pipe = pipe_to(redis_url, timeout_ms=round(lease_ms * TIMEOUT), name="lease")
+        self._bell_pipe = pipe_to(redis_url, timeout_ms=BLOCK_MS + BLOCK_SLACK_MS, name="bell")
         self._membership = Membership(self._keeper_pipe, keys, self.id, lease_ms)
         self._handlers = Handlers(settings)
         self._keeper = LeaseKeeper(
@@ -111,7 +111,7 @@ class Worker:
         durability = Durability.parse(self._settings.durability)
         if durability.level is not Level.REPLICAS:
             return self._pipe
-        return Pipe(redis_url, timeout_ms=COMMAND_TIMEOUT_MS, name="send", durability=durability)
+        return pipe_to(redis_url, timeout_ms=COMMAND_TIMEOUT_MS, name="send", durability=durability)
 
     def is_ready(self) -> bool:
         """Whether it has joined, and the others take it for alive."""

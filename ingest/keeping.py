@@ -19,7 +19,7 @@ from ingest.spool.files import survey_folder
 from ingest.spool.folder import folders_of
 from ingest.spool.replayer import Replayer
 from ingest.spool.spool import Spool, now_ms
-from shared.connect import Pipe, open_pipe
+from shared.connect import Pipe, open_pipe, pipe_to
 from shared.durability import Durability
 from shared.errors import BrokerRefused
 from shared.health import HealthCheck, Instead
@@ -61,7 +61,7 @@ async def keeping_in_redis(
 ) -> AsyncIterator[Keeping]:
     """The policy ``reject``: ready is who can write as durably as is set."""
     durability = Durability.parse(settings.durability)
-    writes = Pipe(redis_url, timeout_ms=TIMEOUT_MS, name="append", durability=durability)
+    writes = pipe_to(redis_url, timeout_ms=TIMEOUT_MS, name="append", durability=durability)
     writes.on_batch = metrics.append_batch_messages.observe
     appender = RedisAppender(writes, keys, settings.dedupe_ms, metrics, limit_s=DEADLINE_S)
 
@@ -100,9 +100,9 @@ async def keeping_in_spool(
         StartRefused: the spool's folder cannot be written, or Redis is not fit.
     """
     durable = Durability.parse(settings.durability)
-    writes = Pipe(redis_url, timeout_ms=TIMEOUT_MS, name="append", durability=durable)
+    writes = pipe_to(redis_url, timeout_ms=TIMEOUT_MS, name="append", durability=durable)
     writes.on_batch = metrics.append_batch_messages.observe
-    replays = Pipe(redis_url, timeout_ms=REPLAY_TIMEOUT_MS, name="replay", durability=durable)
+    replays = pipe_to(redis_url, timeout_ms=REPLAY_TIMEOUT_MS, name="replay", durability=durable)
     redis = RedisAppender(writes, keys, settings.dedupe_ms, metrics, SPOOLED_APPEND_DEADLINE_S)
     patient = RedisAppender(replays, keys, settings.dedupe_ms, metrics, deadline_s=0)
     memory = RedisMemory(replays, keys, settings.dedupe_ms, settings.retention_ms)

@@ -20,7 +20,7 @@ from ingest.mutes import MutesApi
 from ingest.playground import Playground, is_playground_on
 from ingest.report import ReportApi
 from ingest.ticketing import serving_tickets
-from shared.connect import Pipe
+from shared.connect import Pipe, pipe_to
 from shared.holdings import keep_measuring
 from shared.keys import Keys
 from shared.meta_keeper import keep_meta
@@ -68,7 +68,7 @@ async def serve_ingest(
         found.set_result(at_once)
     keys = Keys(settings.prefix, settings.partitions)
     metrics = IngestMetrics(InstanceLabels(settings.metrics_instances))
-    reads = Pipe(redis_url, timeout_ms=READ_TIMEOUT_MS, name="status")
+    reads = pipe_to(redis_url, timeout_ms=READ_TIMEOUT_MS, name="status")
 
     async def check() -> str | None:
         return await what_is_wrong(reads, keys)

@@ -13,7 +13,7 @@ from ingest.events import EventsApi
 from ingest.hub import Hub, Times, open_hub
 from ingest.ticket_counts import TicketCounts
 from ingest.tickets import TicketsApi
-from shared.connect import Pipe
+from shared.connect import Pipe, pipe_to
 from shared.durability import Durability
 from shared.metrics import IngestMetrics
 from shared.notices import Notices
@@ -49,7 +49,7 @@ async def serving_tickets(
     A number is as durable as ``DURABILITY`` says before it is told.
     """
     durable = Durability.parse(settings.durability)
-    writes = Pipe(redis_url, timeout_ms=TIMEOUT_MS, name="tickets", durability=durable)
+    writes = pipe_to(redis_url, timeout_ms=TIMEOUT_MS, name="tickets", durability=durable)
     tickets = Tickets.for_settings(settings, writes, reads=reads)
     counts = TicketCounts(tickets, metrics, settings.metrics_instances)
     api = TicketsApi(tickets, counts)

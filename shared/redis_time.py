@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from shared.one_server import OneServer
+from shared.pipe import Pipe
 
 
-async def time_ms_at(pipe: OneServer, key: str) -> int:
+async def time_ms_at(pipe: Pipe, key: str) -> int:
     """
     The time of the server that has ``key``, in ms.
 

@@ -11,7 +11,7 @@ import pytest
 from consumer.reader import BellReader
 from consumer.worker import Worker
 from ingest.append import DEADLINE_S, TIMEOUT_MS, RedisAppender
-from shared.connect import BLOCK_MS, BLOCK_SLACK_MS, Pipe
+from shared.connect import BLOCK_MS, BLOCK_SLACK_MS, pipe_to
 from shared.durability import WAIT_MAX_MS, Durability, find_promise
 from shared.errors import BrokerRefused, BrokerUnavailable
 from shared.keys import Keys
@@ -51,7 +51,7 @@ def test_a_blocking_read_ends_before_its_connection_gives_up(redis_url: str) -> 
     assert BLOCK_SLACK_MS >= 3000
     assert worker_of(redis_url)._bell_pipe.timeout_ms >= BLOCK_MS + BLOCK_SLACK_MS
     with pytest.raises(ValueError, match="hasty"):
-        BellReader(Pipe(redis_url, timeout_ms=BLOCK_MS + BLOCK_SLACK_MS - 1, name="hasty"))
+        BellReader(pipe_to(redis_url, timeout_ms=BLOCK_MS + BLOCK_SLACK_MS - 1, name="hasty"))
 
 
 def test_heartbeats_wait_a_quarter_of_the_lease(redis_url: str) -> None:

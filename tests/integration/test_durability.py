@@ -16,6 +16,7 @@ from shared.errors import BrokerRefused, BrokerUnavailable, NotDurable, StartRef
 from shared.keys import Keys
 from shared.metrics import IngestMetrics, InstanceLabels
 from shared.model import Message
+from shared.node_pipe import NodePipe
 from shared.preflight import prepare
 from shared.redis_binary import ServerBinary
 from shared.scripts import Script, load_script
@@ -293,4 +294,5 @@ async def test_memory_costs_nothing(redis_url: str, keys: Keys) -> None:
     async with durable_pipe(redis_url, Durability()) as pipe:
         pipe.on_batch = sent.append
         await appender_of(pipe, keys).append([message()])
+        assert isinstance(pipe, NodePipe)
         assert pipe._promise is None

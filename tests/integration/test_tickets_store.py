@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.crc import key_slot
 
-from shared.connect import Pipe
+from shared.connect import Pipe, pipe_to
 from shared.durability import Durability
 from shared.errors import BrokerRefused, NotDurable, RequestRefused
 from shared.keys import ClinicKeys
@@ -349,7 +349,7 @@ async def test_a_number_that_is_not_durable_is_not_told(
     redis_url: str, pipe: Pipe, prefix: str
 ) -> None:
     """Without the replica that is asked for; entering again, and looking, find it."""
-    durable = Pipe(
+    durable = pipe_to(
         redis_url, timeout_ms=1000, name="test", durability=Durability.parse("replicas:1")
     )
     task = asyncio.create_task(durable.run(), name="durable")

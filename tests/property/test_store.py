@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from consumer.store import PartitionStore
 from ops.chaos.asking import Asks
-from shared.connect import Pipe
+from shared.connect import pipe_to
 from shared.keys import GROUP, Keys
 from shared.model import Conversation, EntryId, WorkerId
 from shared.scripts import load_script
@@ -38,7 +38,7 @@ class StoreMachine(HandoverMachine):
     def __init__(self) -> None:
         super().__init__()
         self.p = Keys(next(self.prefixes), 1).partition(0)
-        self.pipe = Pipe(self.url, timeout_ms=10_000, name="machine")
+        self.pipe = pipe_to(self.url, timeout_ms=10_000, name="machine")
         self.client = Redis.from_url(self.url, protocol=2)
         self.unfinished = Unfinished(self.pipe, self.p)
         self.run(self._connect())

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from shared.connect import Pipe
+from shared.connect import pipe_to
 from shared.errors import RequestRefused
 from shared.tickets import Event, Gap, Status, Tickets
 
@@ -68,7 +68,7 @@ class QueueMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        self.pipe = Pipe(self.url, timeout_ms=10_000, name="machine")
+        self.pipe = pipe_to(self.url, timeout_ms=10_000, name="machine")
         self.task = self.loop.create_task(self.pipe.run(), name="machine-pipe")
         self.tickets = Tickets(self.pipe, next(self.prefixes), waiting_max=WAITING_MAX)
         self.queue, self.days = Queue(), 0
