@@ -135,7 +135,7 @@ class RedisCluster:
         return [server for server in self.nodes if server.port in ports]
 
     def wait_until_whole(self, limit_s: float = FORMED_LIMIT_S) -> float:
-        """Until every node that runs sees all slots served, and all nodes well; how long it took."""
+        """Until all nodes that run see all slots served, and each other well; how long it took."""
         began_s = time.monotonic()
         wait_until(self._is_whole, "a whole cluster", limit_s)
         return time.monotonic() - began_s
