@@ -11,11 +11,14 @@ from redis.asyncio import Redis
 
 from shared.errors import StartRefused
 from shared.redis_binary import ServerBinary
+from tests.support.clients import look_into
+from tests.support.cluster import RedisCluster
 from tests.support.docker_redis import IMAGE, container_redis, why_no_docker
 from tests.support.redis_server import (
     DOCKER,
     RedisServer,
     RedisUnderTest,
+    is_cluster_tested,
     tested_binary,
     tested_choice,
 )
@@ -30,14 +33,30 @@ def pytest_sessionstart() -> None:
 
 
 def pytest_report_header() -> str:
-    """The version tested, at the top of every run."""
+    """What is tested, at the top of every run."""
     if tested_choice() == DOCKER:
         return f"tested Redis: {IMAGE} in Docker"
     try:
         binary = tested_binary()
     except (StartRefused, ValueError) as error:
         return f"tested Redis: none ({error})"
-    return f"tested Redis: {binary.version_text} ({binary.path})"
+    what = "a cluster of" if is_cluster_tested() else ""
+    return f"tested Redis: {what} {binary.version_text} ({binary.path})"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """
+    On a cluster only what uses it is run: the rest has no server or one of its own, and is run
+    where one server is tested. What is about one server is skipped, with its reason.
+    """
+    if not is_cluster_tested():
+        return
+    on_it = [item for item in items if "redis_server" in getattr(item, "fixturenames", ())]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(on_it)])
+    for item in on_it:
+        for mark in item.iter_markers("one_server"):
+            item.add_marker(pytest.mark.skip(reason=mark.args[0]))
+    items[:] = on_it
 
 
 @pytest.fixture(scope="session")
@@ -68,8 +87,9 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisUnde
         with container_redis() as container:
             yield container
         return
-    users = write_users(tmp_path_factory.mktemp("redis"))
-    with RedisServer(tested_binary(), options={"aclfile": str(users)}) as server:
+    users = {"aclfile": str(write_users(tmp_path_factory.mktemp("redis")))}
+    kind = RedisCluster if is_cluster_tested() else RedisServer
+    with kind(tested_binary(), options=users) as server:
         note_users(server.url)
         yield server
         denied = denied_commands(server.url)
@@ -91,6 +111,6 @@ def prefix() -> str:
 @pytest.fixture
 async def redis_client(redis_url: str) -> AsyncIterator[Redis]:
     """A plain client of the shared server, to look at what is in it."""
-    client = Redis.from_url(redis_url, protocol=2)
+    client = look_into(redis_url)
     yield client
     await client.aclose()

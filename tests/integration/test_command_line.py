@@ -16,6 +16,7 @@ from ops.cli import inturn
 from shared.home import FolderLock, home_folder, note_up, prepare_folder
 from shared.keys import Keys
 from shared.redis_binary import ServerBinary
+from tests.support.clients import look_now
 from tests.support.redis_server import ROOT, RedisServer
 from tests.support.redis_users import as_user
 from tests.support.undecided import bury, hold
@@ -39,7 +40,7 @@ def shell(
 @pytest.fixture
 def client(redis_url: str) -> Iterator[Redis]:
     """To look at what is in the server."""
-    with Redis.from_url(redis_url, protocol=2) as connected:
+    with look_now(redis_url) as connected:
         yield connected
 
 

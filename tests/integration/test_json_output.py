@@ -16,6 +16,7 @@ from ops.chaos.checks import Problem
 from ops.chaos.report import Row, document
 from ops.cli import inturn
 from shared.keys import Keys
+from tests.support.clients import look_now
 from tests.support.redis_users import as_user
 from tests.support.undecided import bury, hold
 
@@ -27,7 +28,7 @@ SERVICES = {"up", "ingest", "consumer"}
 @pytest.fixture
 def client(redis_url: str) -> Iterator[Redis]:
     """To put something there to be told of."""
-    with Redis.from_url(redis_url, protocol=2) as connected:
+    with look_now(redis_url) as connected:
         yield connected
 
 

@@ -18,6 +18,7 @@ from ingest.spool.payload import Spooled, encode_spooled
 from ingest.spool.record import pack_record
 from ops.cli import inturn
 from shared.keys import Keys
+from tests.support.clients import look_now
 from tests.support.redis_users import as_user
 from tests.support.spooling import INSTANCE, message
 
@@ -44,7 +45,7 @@ def shell(
 @pytest.fixture
 def client(redis_url: str) -> Iterator[Redis]:
     """To look at what is in the server."""
-    with Redis.from_url(redis_url, protocol=2) as connected:
+    with look_now(redis_url) as connected:
         yield connected
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from redis import Redis as PlainRedis
 from redis.asyncio import Redis
 
 from ops.cli import inturn
@@ -22,6 +21,7 @@ from shared.backlog_by_instance import InstanceBacklog
 from shared.errors import BrokerUnavailable
 from shared.keys import Keys
 from shared.survey import Kept, PartitionSurvey, StoreSurvey
+from tests.support.clients import look_now
 from tests.support.partition_scripts import ANN, SHOP, Scripts
 from tests.support.redis_server import ROOT
 from tests.support.redis_users import as_user
@@ -157,7 +157,7 @@ def test_on_a_terminal_it_goes_on_until_ctrl_c(
     redis_url: str, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The picture comes again and again; Ctrl-C is its end, and no error."""
-    with PlainRedis.from_url(redis_url, protocol=2) as client:
+    with look_now(redis_url) as client:
         client.hset(keys.meta, "partitions", str(keys.partitions))
     monkeypatch.setenv("INTURN_REDIS_URL", as_user(redis_url, "operator"))
     monkeypatch.setenv("INTURN_PREFIX", keys.prefix)

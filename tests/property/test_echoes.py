@@ -9,12 +9,12 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from redis import Redis
 
 from shared.keys import Keys, sent_hash
 from shared.on_human import muted_until
 from shared.scripts import load_script
 from shared.sent_ids import DOUBT_MS, SPAN_MS
+from tests.support.clients import look_now
 
 WHO = ("shop", "ann")
 KEEP_MS = MUTE_MS = 600_000
@@ -36,7 +36,7 @@ class Conversation:
     """
 
     def __init__(self, url: str) -> None:
-        self.redis = Redis.from_url(url, protocol=2)
+        self.redis = look_now(url)
         self.p = Keys(f"test-{uuid.uuid4().hex[:12]}", 1).partition(0)
         self.redis.hset(self.p.lease, mapping={"owner": "us", "epoch": "1"})
         self.redis.xadd(self.p.outbox, {"m": "x"}, id=REPLY)
@@ -81,7 +81,7 @@ class Conversation:
 
     def known(self) -> dict[bytes, bytes]:
         """What Redis knows of persons."""
-        found: dict[bytes, bytes] = self.redis.hgetall(self.p.human(*WHO))  # type: ignore[assignment]
+        found: dict[bytes, bytes] = self.redis.hgetall(self.p.human(*WHO))
         return found
 
     def _begin(self) -> None:

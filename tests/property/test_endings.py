@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from shared.keys import Keys
 from shared.trace import Trace
+from tests.support.clients import look_into
 from tests.support.journey import DEDUPE_MS, INSTANCE, USER, begin_journey
 from tests.support.pipes import running_pipe
 from tests.support.tracing import all_told, forget_journal, told, where
@@ -24,7 +25,7 @@ _NUMBERS = itertools.count()
 async def _check(url: str, prefix: str, history: list[tuple[str, int, bool]]) -> None:
     keys = Keys(prefix, 1)
     names = keys.partition(0).both_seen(INSTANCE, USER)
-    async with running_pipe(url) as pipe, Redis.from_url(url, protocol=2) as client:
+    async with running_pipe(url) as pipe, look_into(url) as client:
         journey, trace, ids = await begin_journey(pipe, keys), Trace(pipe, keys), []
         for number, (way, size, ages) in enumerate(history):
             ids += [f"{number}-{at}" for at in range(size)]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from ingest.frames import CONNECTED, HEARTBEAT
+from tests.support.clients import look_into
 from tests.support.streams import Stream, StreamServer, Told, serving_streams
 
 FACE = ("clinic", "serving", "last", "waiting", "average_service_s", "estimated_wait_s")
@@ -118,7 +119,7 @@ def test_whoever_listens_knows_what_is_so(redis_url: str, prefix: str) -> None:
     with asyncio.Runner() as runner:
         held = AsyncExitStack()
         server = runner.run(held.enter_async_context(serving_streams(redis_url, prefix)))
-        client = Redis.from_url(redis_url, protocol=2)
+        client = look_into(redis_url)
 
         @settings(
             max_examples=150,

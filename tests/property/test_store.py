@@ -11,7 +11,6 @@ from contextlib import suppress
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import invariant, run_state_machine_as_test
-from redis.asyncio import Redis
 from typing_extensions import override
 
 from consumer.store import PartitionStore
@@ -22,6 +21,7 @@ from shared.model import Conversation, EntryId, WorkerId
 from shared.scripts import load_script
 from shared.unfinished import Unfinished
 from shared.wire import encode_replay
+from tests.support.clients import look_into
 from tests.support.handover import HandoverMachine, make_message
 from tests.support.histories import dead_window
 from tests.support.partition_scripts import APPENDED, DUPLICATE, append_answer, append_call
@@ -39,7 +39,7 @@ class StoreMachine(HandoverMachine):
         super().__init__()
         self.p = Keys(next(self.prefixes), 1).partition(0)
         self.pipe = pipe_to(self.url, timeout_ms=10_000, name="machine")
-        self.client = Redis.from_url(self.url, protocol=2)
+        self.client = look_into(self.url)
         self.unfinished = Unfinished(self.pipe, self.p)
         self.run(self._connect())
 

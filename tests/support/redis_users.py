@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from redis import Redis
 
+from tests.support.clients import urls_of
 from tests.support.deploy_files import DEPLOY
 
 Role = Literal["ingest", "consumer", "operator"]
@@ -54,7 +55,9 @@ def as_user(url: str, role: Role) -> str:
 
 def denied_commands(url: str) -> Sequence[str]:
     """What these users were denied, once each: ``ingest: xdel``."""
-    with Redis.from_url(url, protocol=2, decode_responses=True) as client:
-        rows: list[dict[str, Any]] = client.acl_log(count=1000)
+    rows: list[dict[str, Any]] = []
+    for each in urls_of(url):
+        with Redis.from_url(each, protocol=2, decode_responses=True) as client:
+            rows += client.acl_log(count=1000)
     denied = {f"{row['username']}: {row['object']} ({row['context']})" for row in rows}
     return sorted(each for each in denied if each.startswith(ROLES))

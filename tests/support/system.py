@@ -20,6 +20,7 @@ import aiohttp
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from tests.support.clients import look_into
 from tests.support.contents import leftovers, replies
 from tests.support.handler_server import HandlerServer
 from tests.support.ledger import Ledger, LedgerRules, Who
@@ -118,7 +119,7 @@ async def system(
             "on_outage": "reject",
             **settings,
         }
-        redis = Redis.from_url(look_at or redis_url, protocol=2)
+        redis = look_into(look_at or redis_url)
         stack.push_async_callback(redis.aclose)
         session = await stack.enter_async_context(aiohttp.ClientSession())
 
