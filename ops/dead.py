@@ -6,7 +6,7 @@ The list shows neither what people wrote nor who they are; ``show`` shows everyt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import orjson
@@ -15,15 +15,14 @@ from ops.reach import with_store
 from ops.table import cut, describe_age, render_table
 from ops.told import Telling, as_document
 from shared.connect import Pipe
-from shared.dead_letters import DeadLetters, KeptLetter, LetterId, ReplayCode, Replayed
+from shared.dead_letters import EVERY, GONE, DeadLetters, ReplayCode, Replayed
+from shared.kept_letters import KeptLetter, LetterId
 from shared.keys import Keys
-from shared.masking import mask_text
+from shared.letter_face import letter_face
 from shared.redis_time import time_ms_at
 from shared.survey import count_kept
 
 HEAD = ("ID", "AGE", "INSTANCE", "WINDOW", "MESSAGES", "ATTEMPTS", "ERROR")
-
-GONE = "no such dead letter: it was replayed or discarded already"
 
 
 def list_letters(limit: int, *, as_json: bool) -> str:
@@ -33,7 +32,9 @@ def list_letters(limit: int, *, as_json: bool) -> str:
         letters = await DeadLetters(pipe, keys).newest(limit)
         total = (await count_kept(pipe, keys)).dead_letters
         if as_json:
-            return as_document({"total": total, "dead_letters": [_face(one) for one in letters]})
+            return as_document(
+                {"total": total, "dead_letters": [letter_face(one) for one in letters]}
+            )
         now_s = await time_ms_at(pipe, keys.meta) // 1000
         return render_list(letters, total=total, now_s=now_s)
 
@@ -55,19 +56,37 @@ def replay_letters(letter_ids: Sequence[LetterId] | None, telling: Telling) -> b
 
     async def replay(pipe: Pipe, keys: Keys) -> bool:
         letters = DeadLetters(pipe, keys)
-        chosen = await letters.ids() if letter_ids is None else sorted(set(letter_ids))
-        outcomes = []
-        for letter_id in chosen:
-            outcome = await letters.replay(letter_id)
-            outcomes.append(outcome.code)
+        codes = []
+        found = _replayed_all(letters) if letter_ids is None else _replayed(letters, letter_ids)
+        async for letter_id, outcome in found:
+            codes.append(outcome.code)
             entry = None if outcome.entry is None else str(outcome.entry)
             facts = {"outcome": outcome.code, "entry_id": entry, "obstacle": outcome.obstacle}
             telling.say(str(letter_id), describe_replay(outcome), **facts)
-        replayed = outcomes.count(ReplayCode.REPLAYED)
-        telling.end(f"replayed {replayed} of {len(chosen)}", replayed=replayed, asked=len(chosen))
-        return all(code is ReplayCode.REPLAYED for code in outcomes)
+        replayed = codes.count(ReplayCode.REPLAYED)
+        telling.end(f"replayed {replayed} of {len(codes)}", replayed=replayed, asked=len(codes))
+        return all(code is ReplayCode.REPLAYED for code in codes)
 
     return with_store(replay)
+
+
+Outcomes = AsyncIterator[tuple[LetterId, Replayed]]
+
+
+async def _replayed(letters: DeadLetters, letter_ids: Sequence[LetterId]) -> Outcomes:
+    for letter_id in sorted(set(letter_ids)):
+        yield letter_id, await letters.replay(letter_id)
+
+
+async def _replayed_all(letters: DeadLetters) -> Outcomes:
+    until, after = await letters.newest_id(), None
+    while until is not None:
+        page = await letters.replay_page(EVERY, until, after)
+        for outcome in page.outcomes:
+            yield outcome
+        if page.next is None:
+            return
+        after = page.next
 
 
 def discard_letters(letter_ids: Sequence[LetterId], telling: Telling) -> bool:
@@ -128,25 +147,5 @@ def _row(kept: KeptLetter, now_s: int) -> tuple[str, ...]:
         "-" if window is None else window.id,
         "1" if window is None else str(len(window.members)),
         str(letter.attempts),
-        _error_class(letter.error),
+        cut(kept.error_kind or ""),
     )
-
-
-def _face(kept: KeptLetter) -> dict[str, Any]:
-    """What the list tells of one; null where it cannot be read."""
-    letter = kept.letter
-    window = None if letter is None else letter.window
-    return {
-        "id": str(kept.id),
-        "at": kept.id.entry.ms,
-        "instance": None if letter is None else letter.instance,
-        "window_id": None if window is None else window.id,
-        "messages": None if window is None else len(window.members),
-        "attempts": None if letter is None else letter.attempts,
-        "error": None if letter is None else _error_class(letter.error),
-    }
-
-
-def _error_class(error: str) -> str:
-    """What kind of error: behind the colon stands what a handler said, perhaps of a person."""
-    return cut(mask_text(error.partition(":")[0]))

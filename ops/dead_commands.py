@@ -14,7 +14,7 @@ from ops.told import Telling, json_option
 
 def _parse_letter_ids(_ctx: click.Context, _param: click.Parameter, given: Any) -> Any:
     """One id, or a tuple of them; a usage error says what one looks like."""
-    from shared.dead_letters import LetterId
+    from shared.kept_letters import LetterId
 
     try:
         if isinstance(given, tuple):
@@ -44,7 +44,8 @@ def list_dead(limit: int, *, as_json: bool) -> None:
 @json_option
 def show_dead(letter_id: Any, *, as_json: bool) -> None:  # noqa: ARG001  it always is
     """Show everything that is kept of one, as JSON: also what people wrote."""
-    from ops.dead import GONE, show_letter
+    from ops.dead import show_letter
+    from shared.dead_letters import GONE
 
     text = show_letter(letter_id)
     if text is None:

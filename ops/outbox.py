@@ -19,39 +19,30 @@ from shared.connect import Pipe
 from shared.keys import Keys
 from shared.masking import mask_text
 from shared.redis_time import time_ms_at
-from shared.unsent import DiscardCode, ReplyId, ResendCode, Unsent, UnsentReply
+from shared.reply_face import reply_face
+from shared.unsent import (
+    DISCARD_SAYS,
+    RESEND_SAYS,
+    DiscardCode,
+    ReplyId,
+    ResendCode,
+    Unsent,
+    UnsentReply,
+)
 
 HEAD = ("ID", "AGE", "INSTANCE", "WINDOW", "STATE", "ATTEMPTS", "TEXTS", "WHY")
-
-GONE = "no such reply in the outbox: it was sent or discarded already"
-
-_RESEND = {
-    ResendCode.RELEASED: "to be sent",
-    ResendCode.GONE: GONE,
-    ResendCode.NOT_HELD: "waits for nobody: it is being sent, or will be by itself",
-}
-_DISCARD = {
-    DiscardCode.DISCARDED: "discarded",
-    DiscardCode.GONE: GONE,
-    DiscardCode.SENDING: "not discarded: it is being sent right now",
-}
 
 
 def list_replies(limit: int, *, every: bool, as_json: bool) -> str:
     """The newest, newest first: those that wait for a person, or ``every`` one."""
 
     async def look(pipe: Pipe, keys: Keys) -> str:
-        unsent = Unsent(pipe, keys)
-        undecided = await unsent.undecided_ids()
-        if every:
-            shown = await unsent.newest(limit)
-        else:
-            shown = await unsent.shown(undecided[: -limit - 1 : -1])
+        page = await Unsent(pipe, keys).page(limit, None, every=every)
         if as_json:
-            faces = [_face(one) for one in shown]
-            return as_document({"undecided": len(undecided), "replies": faces})
+            faces = [reply_face(one) for one in page.replies]
+            return as_document({"undecided": page.undecided, "replies": faces})
         now_s = await time_ms_at(pipe, keys.meta) // 1000
-        return render_list(shown, undecided=len(undecided), now_s=now_s)
+        return render_list(page.replies, undecided=page.undecided, now_s=now_s)
 
     return with_store(look)
 
@@ -75,7 +66,7 @@ def resend_replies(reply_ids: Sequence[ReplyId] | None, telling: Telling) -> boo
         codes = []
         for reply_id in chosen:
             codes.append(await unsent.resend(reply_id))
-            telling.say(str(reply_id), _RESEND[codes[-1]], outcome=codes[-1].name.lower())
+            telling.say(str(reply_id), RESEND_SAYS[codes[-1]], outcome=codes[-1].name.lower())
         released = codes.count(ResendCode.RELEASED)
         telling.end(f"to be sent: {released} of {len(chosen)}", released=released, asked=len(codes))
         return all(code is ResendCode.RELEASED for code in codes)
@@ -91,7 +82,7 @@ def discard_replies(reply_ids: Sequence[ReplyId], telling: Telling) -> bool:
         codes = []
         for reply_id in sorted(set(reply_ids)):
             codes.append(await unsent.discard(reply_id))
-            telling.say(str(reply_id), _DISCARD[codes[-1]], outcome=codes[-1].name.lower())
+            telling.say(str(reply_id), DISCARD_SAYS[codes[-1]], outcome=codes[-1].name.lower())
         telling.end("", discarded=codes.count(DiscardCode.DISCARDED), asked=len(codes))
         return all(code is DiscardCode.DISCARDED for code in codes)
 
@@ -113,22 +104,6 @@ def render_reply(found: UnsentReply) -> str:
     record = None if found.record is None else asdict(found.record)
     whole = {"id": str(found.id), "state": found.state.value, "sending": record, "reply": stored}
     return as_document(whole)
-
-
-def _face(found: UnsentReply) -> dict[str, Any]:
-    """What the list tells of one; null where it cannot be read."""
-    reply, record = found.reply, found.record
-    why = "" if record is None else record.held or record.error
-    return {
-        "id": str(found.id),
-        "at": found.id.entry.ms,
-        "instance": None if reply is None else reply.instance,
-        "window_id": None if reply is None else reply.window_id,
-        "state": found.state,
-        "attempts": 0 if record is None else record.attempt,
-        "texts": None if reply is None else len(reply.texts),
-        "why": mask_text(why) or None,
-    }
 
 
 def _row(found: UnsentReply, now_s: int) -> tuple[str, ...]:

@@ -45,7 +45,8 @@ def list_outbox(*, limit: int, every: bool, as_json: bool) -> None:
 @json_option
 def show_outbox(reply_id: Any, *, as_json: bool) -> None:  # noqa: ARG001  it always is
     """Show everything that is kept of one, as JSON: also its texts and its user."""
-    from ops.outbox import GONE, show_reply
+    from ops.outbox import show_reply
+    from shared.unsent import GONE
 
     text = show_reply(reply_id)
     if text is None:

@@ -1,55 +1,42 @@
 """
 Windows given up, kept whole: list them, look at one, hand it over again, throw it away.
 
-A letter stays where its conversation is, so its id is the partition and the entry's id there:
-``3:1760000000000-0``. Nothing here depends on a worker; replayed windows wait in their stream.
+Nothing here depends on a worker; replayed windows wait in their stream.
 """
 
 from __future__ import annotations
 
 import asyncio
-import heapq
-from collections import deque
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
-from shared.connect import Pipe
-from shared.errors import EntryUndecodable
+from shared.errors import BrokerRefused, BrokerUnavailable
+from shared.kept_letters import (
+    KeptLetter,
+    LetterId,
+    kept_letter,
+    newest_letter_id,
+    newest_letters,
+    oldest_letters,
+)
 from shared.keys import GROUP, Keys
 from shared.model import EntryId
-from shared.placed import PlacedId
+from shared.pipe import Pipe
 from shared.scripts import load_script
-from shared.wire import DeadLetter, decode_dead_letter, encode_replay
+from shared.wire import encode_replay
 
-PAGE_LETTERS = 8
-"""How many letters of a partition are fetched at once: each may hold media of megabytes."""
+GONE = "no such dead letter: it was replayed or discarded already"
 
+LOOKED_AT_MAX = 500
+"""Letters that one call for a page of them looks at, whether or not they are those meant."""
 
-class LetterId(PlacedId):
-    """Where a dead letter is."""
+GROUPED_MAX = 5000
+"""Letters that are counted by instance and kind of error, the newest."""
 
-    __slots__ = ()
-    what = "a dead letter"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptLetter:
-    """A dead letter and its id. ``letter`` is None when it cannot be read itself."""
-
-    id: LetterId
-    letter: DeadLetter | None
-    raw: bytes
-
-    @property
-    def obstacle(self) -> str | None:
-        """Why it cannot be handed over again, or None."""
-        if self.letter is None:
-            return "the dead letter itself cannot be read"
-        if self.letter.window is None:
-            return "it is an entry that could not be decoded, so there is no window to hand over"
-        return None
+LOOKING_S = 2.0
+"""And so long may either take: a person waits for the answer."""
 
 
 class ReplayCode(StrEnum):
@@ -73,6 +60,47 @@ class Replayed:
     obstacle: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meant:
+    """Which letters are meant; None: whatever it is. ``error`` is a kind, as the list tells it."""
+
+    instance: str | None = None
+    error: str | None = None
+
+    def covers(self, kept: KeptLetter) -> bool:
+        """Whether this is one of them; what cannot be read is of no instance and no error."""
+        instance = None if kept.letter is None else kept.letter.instance
+        return self.instance in (None, instance) and self.error in (None, kept.error_kind)
+
+
+EVERY = Meant()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LettersPage:
+    """Some letters; ``next``: where the look goes on, None: at the end."""
+
+    letters: tuple[KeptLetter, ...]
+    next: LetterId | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LetterGroups:
+    """How many there are by instance and kind of error, the most first; ``looked_at``: of these."""
+
+    counts: tuple[tuple[Meant, int], ...]
+    looked_at: int
+    is_whole: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayPage:
+    """What became of some letters; ``next``: where the replay goes on, None: it is done."""
+
+    outcomes: tuple[tuple[LetterId, Replayed], ...]
+    next: LetterId | None
+
+
 class DeadLetters:
     """
     The dead letters of all partitions.
@@ -89,28 +117,71 @@ class DeadLetters:
         """The newest ``limit`` letters of all partitions, newest first."""
         letters: list[KeptLetter] = []
         if limit > 0:
-            async for letter in self.newest_first():
+            async for letter in newest_letters(self._pipe, self._keys):
                 letters.append(letter)
                 if len(letters) == limit:
                     break
         return letters
 
-    async def newest_first(self) -> AsyncIterator[KeptLetter]:
-        """Every letter, page by page; one that comes meanwhile may be missed."""
-        pages = [_Pages(self._pipe, self._keys, n) for n in range(self._keys.partitions)]
-        await asyncio.gather(*(page.fill() for page in pages))
-        heap = [(_newest(page.letters[0].id), page) for page in pages if page.letters]
-        heapq.heapify(heap)
-        while heap:
-            _, page = heapq.heappop(heap)
-            yield page.letters.popleft()
-            await page.fill()
-            if page.letters:
-                heapq.heappush(heap, (_newest(page.letters[0].id), page))
+    async def page(self, meant: Meant, before: LetterId | None, limit: int) -> LettersPage:
+        """The newest ``limit`` of those meant before ``before``; fewer if they lie far apart."""
+        found: list[KeptLetter] = []
+        last, is_enough = before, _bound(LOOKED_AT_MAX)
+        async for kept in newest_letters(self._pipe, self._keys, before):
+            if len(found) == limit or is_enough():
+                return LettersPage(letters=tuple(found), next=last)
+            last = kept.id
+            if meant.covers(kept):
+                found.append(kept)
+        return LettersPage(letters=tuple(found), next=None)
 
-    async def ids(self) -> list[LetterId]:
-        """The ids of all letters that there are now, oldest first: the order of a replay."""
-        return sorted([letter.id async for letter in self.newest_first()])
+    async def groups(self) -> LetterGroups:
+        """What was given up, and why, by number; what cannot be read is counted in none."""
+        counts: Counter[Meant] = Counter()
+        looked_at, is_enough = 0, _bound(GROUPED_MAX)
+        is_whole = True
+        async for kept in newest_letters(self._pipe, self._keys):
+            if is_enough():
+                is_whole = False
+                break
+            looked_at += 1
+            if kept.letter is not None:
+                counts[Meant(instance=kept.letter.instance, error=kept.error_kind)] += 1
+        found = tuple(counts.most_common())
+        return LetterGroups(counts=found, looked_at=looked_at, is_whole=is_whole)
+
+    async def newest_id(self) -> LetterId | None:
+        """What bounds a replay of all that there are now; None: there are none."""
+        return await newest_letter_id(self._pipe, self._keys)
+
+    async def replay_page(
+        self, meant: Meant, until: LetterId, after: LetterId | None = None
+    ) -> ReplayPage:
+        """
+        Replay some of those meant that came after ``after`` and not after ``until``, oldest first.
+
+        Call it with ``next`` until that is None. Whoever begins again, or does it beside another,
+        hands nothing over twice: a letter goes with its replay. What is given up anew meanwhile
+        is newer than ``until`` and stays. A failure behind what is done ends the page there.
+
+        Raises:
+            BrokerUnavailable, BrokerRefused: nothing of this page was told to be done; go on
+                from the same ``after``.
+        """
+        outcomes: list[tuple[LetterId, Replayed]] = []
+        last, is_enough = after, _bound(LOOKED_AT_MAX)
+        try:
+            async for kept in oldest_letters(self._pipe, self._keys, after, until):
+                if is_enough():
+                    return ReplayPage(outcomes=tuple(outcomes), next=last)
+                if meant.covers(kept):
+                    outcomes.append((kept.id, await self._hand_over(kept)))
+                last = kept.id
+        except (BrokerUnavailable, BrokerRefused):
+            if last == after:
+                raise
+            return ReplayPage(outcomes=tuple(outcomes), next=last)
+        return ReplayPage(outcomes=tuple(outcomes), next=None)
 
     async def show(self, letter_id: LetterId) -> KeptLetter | None:
         """One letter whole; None when it is not there (any more)."""
@@ -119,7 +190,7 @@ class DeadLetters:
         dead = self._keys.partition(letter_id.partition).dead
         at = str(letter_id.entry)
         rows = await self._pipe.call("XRANGE", dead, at, at)
-        return _kept_letter(letter_id.partition, rows[0]) if rows else None
+        return kept_letter(letter_id.partition, rows[0]) if rows else None
 
     async def replay(self, letter_id: LetterId) -> Replayed:
         """
@@ -129,17 +200,25 @@ class DeadLetters:
         one user keep their order if they are replayed oldest first.
         """
         kept = await self.show(letter_id)
-        if kept is None:
-            return Replayed(code=ReplayCode.GONE)
+        return Replayed(code=ReplayCode.GONE) if kept is None else await self._hand_over(kept)
+
+    async def discard(self, letter_id: LetterId) -> bool:
+        """Delete a letter for ever. False: it is not there (any more)."""
+        if letter_id.partition >= self._keys.partitions:
+            return False
+        dead = self._keys.partition(letter_id.partition).dead
+        return bool(await self._pipe.call("XDEL", dead, str(letter_id.entry)))
+
+    async def _hand_over(self, kept: KeptLetter) -> Replayed:
         window = kept.letter.window if kept.letter is not None else None
         if window is None:
             return Replayed(code=ReplayCode.IMPOSSIBLE, obstacle=kept.obstacle)
-        p = self._keys.partition(letter_id.partition)
+        p = self._keys.partition(kept.id.partition)
         entry = await self._pipe.script(
             load_script("replay"),
             (p.dead, p.stream(window.instance), p.streams, p.ready, p.bell),
             (
-                str(letter_id.entry),
+                str(kept.id.entry),
                 window.instance,
                 encode_replay(window),
                 GROUP,
@@ -149,48 +228,15 @@ class DeadLetters:
             return Replayed(code=ReplayCode.GONE)
         return Replayed(code=ReplayCode.REPLAYED, entry=EntryId.parse(entry))
 
-    async def discard(self, letter_id: LetterId) -> bool:
-        """Delete a letter for ever. False: it is not there (any more)."""
-        if letter_id.partition >= self._keys.partitions:
-            return False
-        dead = self._keys.partition(letter_id.partition).dead
-        return bool(await self._pipe.call("XDEL", dead, str(letter_id.entry)))
 
+def _bound(letters: int) -> Callable[[], bool]:
+    """Says whether one call has looked at enough; asked before each letter, never at the first."""
+    loop = asyncio.get_running_loop()
+    end_s, looked_at = loop.time() + LOOKING_S, 0
 
-class _Pages:
-    """One partition's letters, newest first; a page is fetched when the last one is used up."""
+    def is_enough() -> bool:
+        nonlocal looked_at
+        looked_at += 1
+        return looked_at > letters or (looked_at > 1 and loop.time() > end_s)
 
-    def __init__(self, pipe: Pipe, keys: Keys, partition: int) -> None:
-        self.letters: deque[KeptLetter] = deque()
-        self._pipe = pipe
-        self._dead = keys.partition(partition).dead
-        self._partition = partition
-        self._before = "+"
-
-    def __lt__(self, other: _Pages) -> bool:
-        return self._partition < other._partition
-
-    async def fill(self) -> None:
-        """Have a letter in hand if there is one."""
-        if self.letters or not self._before:
-            return
-        command = ("XREVRANGE", self._dead, self._before, "-", "COUNT", PAGE_LETTERS)
-        rows = await self._pipe.call(*command)
-        self.letters.extend(_kept_letter(self._partition, row) for row in rows)
-        is_last = len(rows) < PAGE_LETTERS
-        self._before = "" if is_last else f"({self.letters[-1].id.entry}"
-
-
-def _newest(letter_id: LetterId) -> tuple[int, int]:
-    """For a heap whose smallest is to be the newest."""
-    return (-letter_id.entry.ms, -letter_id.entry.seq)
-
-
-def _kept_letter(partition: int, row: list[Any]) -> KeptLetter:
-    entry_id, values = row
-    raw: bytes = values[1] if len(values) == 2 else b" ".join(values)
-    try:
-        letter = decode_dead_letter(raw)
-    except EntryUndecodable:
-        letter = None
-    return KeptLetter(id=LetterId(EntryId.parse(entry_id), partition), letter=letter, raw=raw)
+    return is_enough

@@ -9,15 +9,16 @@ partition's owner hears of a decision by its bell, or looks by itself within sec
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from types import MappingProxyType
 from typing import Any
 
-from shared.connect import Pipe
 from shared.errors import EntryUndecodable
 from shared.keys import Keys, conversation_hash
 from shared.model import EntryId
+from shared.pipe import Pipe
 from shared.placed import PlacedId
 from shared.record import DAMAGE, SendRecord, decode_send_record
 from shared.scripts import load_script
@@ -26,6 +27,10 @@ from shared.wire import OutboxReply, decode_reply
 
 SCAN_COUNT = 500
 """Records of one step through a partition's sends: Redis answers nobody else while it is made."""
+
+
+RESENT_AT_ONCE = 200
+"""Replies of one call that has all of them sent: who waits for the answer shows it to a person."""
 
 
 class ReplyId(PlacedId):
@@ -49,6 +54,42 @@ class DiscardCode(IntEnum):
     DISCARDED = 0
     GONE = 1
     SENDING = 2
+
+
+GONE = "no such reply in the outbox: it was sent or discarded already"
+
+RESEND_SAYS: Mapping[ResendCode, str] = MappingProxyType(
+    {
+        ResendCode.RELEASED: "to be sent",
+        ResendCode.GONE: GONE,
+        ResendCode.NOT_HELD: "waits for nobody: it is being sent, or will be by itself",
+    }
+)
+DISCARD_SAYS: Mapping[DiscardCode, str] = MappingProxyType(
+    {
+        DiscardCode.DISCARDED: "discarded",
+        DiscardCode.GONE: GONE,
+        DiscardCode.SENDING: "not discarded: it is being sent right now",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepliesPage:
+    """Some replies; ``next``: where the look goes on, None: at the end."""
+
+    replies: tuple[UnsentReply, ...]
+    next: ReplyId | None
+    undecided: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResendPage:
+    """What became of some; ``next``: where it goes on, None: it is done."""
+
+    codes: tuple[ResendCode, ...]
+    next: ReplyId | None
+    until: ReplyId | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,16 +128,47 @@ class Unsent:
         found = await asyncio.gather(*(self._held_in(number) for number in numbers))
         return sorted(reply_id for ids in found for reply_id in ids)
 
-    async def newest(self, limit: int) -> list[UnsentReply]:
-        """The newest ``limit`` of all replies that have not left, newest first."""
-        outboxes = [self._keys.partition(n).outbox for n in range(self._keys.partitions)]
-        command = ("XREVRANGE", "+", "-", "COUNT", limit)
-        pages = await asyncio.gather(
-            *(self._pipe.call(command[0], outbox, *command[1:]) for outbox in outboxes)
-        )
+    async def newest(self, limit: int, before: ReplyId | None = None) -> list[UnsentReply]:
+        """The newest ``limit`` that have not left, of those before ``before``, newest first."""
+        numbers = range(self._keys.partitions)
+        pages = await asyncio.gather(*(self._newest_in(n, limit, before) for n in numbers))
         rows = [(_placed(row[0], n), row[1]) for n, page in enumerate(pages) for row in page]
         newest = sorted(rows, reverse=True)[:limit]
         return list(await asyncio.gather(*(self._with_record(*row) for row in newest)))
+
+    async def page(self, limit: int, before: ReplyId | None, *, every: bool) -> RepliesPage:
+        """The newest ``limit`` before ``before`` that wait for a person, or of ``every`` one."""
+        undecided = await self.undecided_ids()
+        if every:
+            found = await self.newest(limit + 1, before)
+            ids = [reply.id for reply in found]
+        else:
+            ids = [one for one in reversed(undecided) if before is None or one < before]
+            found = await self.shown(ids[:limit])
+        return RepliesPage(
+            replies=tuple(found[:limit]),
+            next=ids[limit - 1] if len(ids) > limit else None,
+            undecided=len(undecided),
+        )
+
+    async def resend_page(self, until: ReplyId | None, after: ReplyId | None) -> ResendPage:
+        """
+        Have some of those sent that wait for a person, oldest first, none newer than ``until``.
+
+        None bounds it by the newest that waits now. Call it with ``next`` until that is None: what
+        is held anew meanwhile keeps its id and is not met a second time.
+        """
+        undecided = await self.undecided_ids()
+        until = until or (undecided[-1] if undecided else None)
+        meant = [
+            one
+            for one in undecided
+            if until is not None and one <= until and (after is None or one > after)
+        ]
+        codes = [await self.resend(reply_id) for reply_id in meant[:RESENT_AT_ONCE]]
+        is_done = len(meant) <= RESENT_AT_ONCE
+        following = None if is_done else meant[RESENT_AT_ONCE - 1]
+        return ResendPage(codes=tuple(codes), next=following, until=until)
 
     async def show(self, reply_id: ReplyId) -> UnsentReply | None:
         """One reply whole; None when it is not in the outbox (any more)."""
@@ -138,6 +210,14 @@ class Unsent:
         keys = (p.sending, p.outbox, p.journal, p.bell, *p.both_seen_of(who))
         args = (str(reply_id.entry), window, who, first_hash)
         return DiscardCode(await self._pipe.script(load_script("discard"), keys, args))
+
+    async def _newest_in(self, number: int, limit: int, before: ReplyId | None) -> list[Any]:
+        begin = "+"
+        if before is not None:
+            begin = str(before.entry) if number < before.partition else f"({before.entry}"
+        outbox = self._keys.partition(number).outbox
+        rows: list[Any] = await self._pipe.call("XREVRANGE", outbox, begin, "-", "COUNT", limit)
+        return rows
 
     async def _held_in(self, number: int) -> list[ReplyId]:
         sending, cursor = self._keys.partition(number).sending, b"0"

@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from shared.dead_letters import LetterId
 from shared.endings import REPLY_ENDS
+from shared.kept_letters import LetterId
 from shared.model import EntryId, window_id
 from shared.record import Failure
 from shared.trace.evidence import Evidence, JournalRow

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from shared.dead_letters import LetterId
+from shared.kept_letters import LetterId
 from shared.model import EntryId, WindowId
 from shared.record import SendRecord
 

@@ -18,7 +18,8 @@ from consumer.outbox import OutboxStore, SendCode
 from consumer.store import PartitionStore
 from ingest.append import RedisAppender
 from shared.connect import Pipe
-from shared.dead_letters import DeadLetters, LetterId
+from shared.dead_letters import DeadLetters
+from shared.kept_letters import LetterId
 from shared.keys import Keys
 from shared.metrics import IngestMetrics, InstanceLabels
 from shared.model import ClosedBy, Entry, EntryId, Message, Token, Window, WorkerId
