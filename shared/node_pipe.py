@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hiredis import pack_command
@@ -99,9 +99,9 @@ class NodePipe(Pipe):
         """There is one server."""
         return await self.call(*command)
 
-    async def call_everywhere(self, *command: Any) -> list[Any]:
+    async def servers(self) -> Mapping[str, Pipe]:
         """There is one server."""
-        return [await self.call(*command)]
+        return {"": self}
 
     def together(self, keys: Sequence[str]) -> list[Sequence[str]]:
         """Here one command may name all of them."""

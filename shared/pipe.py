@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from shared.command import Command
@@ -85,6 +85,17 @@ class Pipe(ABC):
         """
 
     @abstractmethod
+    async def servers(self) -> Mapping[str, Pipe]:
+        """
+        The way to every server that takes writes, to ask what is its own: by host and port.
+
+        One that is alone has no name here. In a cluster these are known by its word: nobody says
+        that each of them answers.
+
+        Raises:
+            BrokerUnavailable, BrokerRefused: nobody tells which there are.
+        """
+
     async def call_everywhere(self, *command: Any) -> list[Any]:
         """
         ``call`` what names no key on every server that takes writes; the answer of each.
@@ -92,6 +103,8 @@ class Pipe(ABC):
         Raises:
             what ``call`` raises, of the first that fails.
         """
+        servers = await self.servers()
+        return await asyncio.gather(*(server.call(*command) for server in servers.values()))
 
     @abstractmethod
     def together(self, keys: Sequence[str]) -> list[Sequence[str]]:
