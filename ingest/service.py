@@ -14,6 +14,7 @@ from ingest.backlog import BacklogLimit
 from ingest.console.serving import serving_console
 from ingest.conversations import Conversations
 from ingest.echoes import EchoJudge
+from ingest.instances import InstancesApi
 from ingest.intake import Say
 from ingest.keeping import keeping, what_is_wrong
 from ingest.mutes import MutesApi
@@ -122,6 +123,7 @@ def _routes(reads: Pipe, keys: Keys, settings: Settings) -> list[web.RouteDef]:
         *Conversations(reads, keys, settings).routes(),
         *MutesApi(reads, keys).routes(),
         *ReportApi(reads, settings).routes(),
+        *InstancesApi(reads, keys, settings).routes(),
     ]
 
 

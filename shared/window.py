@@ -12,7 +12,8 @@ same entries twice gives the same windows, after any crash, on any worker.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from msgspec import Struct
@@ -21,6 +22,7 @@ from msgspec.structs import replace
 from shared.model import ClosedBy, Entry, Message, Window, window_id
 from shared.patterns import Patterns, compile_patterns, said_by
 from shared.settings import Settings
+from shared.steering import NOT_STEERED, NUMBERS, Set, Steering, connection_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,20 +55,43 @@ RulesOf = Callable[[str, str | None], Rules]
 """The rules of an instance, whose messages came through a connection if nobody names it."""
 
 
-def rules_for(settings: Settings, instance: str, connection: str | None = None) -> Rules:
-    """The general settings, with the instance's own over them, or its connection's."""
+def rules_for(
+    settings: Settings,
+    instance: str,
+    connection: str | None = None,
+    steering: Steering = NOT_STEERED,
+) -> Rules:
+    """
+    The general settings, with the instance's own over them, or its connection's, and over all of
+    them what is set at run time.
+    """
     own = settings.instance(instance, connection)
-    max_wait_ms = own.max_wait_ms or settings.max_wait_ms
-    quiet_ms = settings.quiet_ms if own.quiet_ms is None else own.quiet_ms
-    return Rules(
-        max_wait_ms=max_wait_ms,
+    rules = Rules(
+        max_wait_ms=own.max_wait_ms or settings.max_wait_ms,
         max_messages=own.max_messages or settings.max_messages,
-        quiet_ms=min(quiet_ms, max_wait_ms),
+        quiet_ms=settings.quiet_ms if own.quiet_ms is None else own.quiet_ms,
         grace_ms=settings.grace_ms,
         pass_through=(own.mode or settings.mode) == "pass_through",
         bypass=compile_patterns(settings.bypass if own.bypass is None else own.bypass),
         flush=compile_patterns(settings.flush if own.flush is None else own.flush),
     )
+    steered = steering.of(instance, connection_of(settings, instance, connection))
+    return _within_the_wait(_steered(rules, steered) if steered else rules)
+
+
+def _steered(rules: Rules, steered: Mapping[str, Set]) -> Rules:
+    """The rules with what is set at run time; a pause shapes no window."""
+    given = {name: steered[name].value for name in NUMBERS if name in steered}
+    if (mode := steered.get("mode")) is not None:
+        given["pass_through"] = mode.value == "pass_through"
+    return dataclasses.replace(rules, **given)  # type: ignore[arg-type]
+
+
+def _within_the_wait(rules: Rules) -> Rules:
+    """Values that were set at different places may contradict one another."""
+    if rules.quiet_ms <= rules.max_wait_ms:
+        return rules
+    return dataclasses.replace(rules, quiet_ms=rules.max_wait_ms)
 
 
 def match_entries(instance: str, entries: Sequence[Entry], rules_of: RulesOf) -> Sequence[Entry]:

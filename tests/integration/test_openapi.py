@@ -16,6 +16,7 @@ from ingest.app import build_app
 from ingest.console import stream as console_stream
 from ingest.console.page import page_routes
 from ingest.conversations import Conversations
+from ingest.instances import InstancesApi
 from ingest.mutes import MutesApi
 from ingest.openapi import openapi_document
 from ingest.playground import Playground
@@ -68,6 +69,7 @@ def app(pipe: Pipe, keys: Keys) -> web.Application:
             *Conversations(pipe, keys, Settings()).routes(),
             *MutesApi(pipe, keys).routes(),
             *ReportApi(pipe, Settings()).routes(),
+            *InstancesApi(pipe, keys, Settings()).routes(),
             *tickets.staff_routes(),
             *playground.routes(),
             web.get(console_stream.PATH, answer_nothing),
