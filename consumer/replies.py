@@ -127,10 +127,11 @@ class Outbox:
         return min(wake_s, now_s + FOREIGN_CHECK_S) if self.foreign else wake_s
 
 
-def count_undecided(outboxes: Iterable[Outbox], metrics: ConsumerMetrics) -> None:
-    """Show how many replies wait for a person."""
+def count_undecided(outboxes: Iterable[Outbox], metrics: ConsumerMetrics) -> int:
+    """Show how many replies wait for a person; all of them."""
     found: Counter[bool] = Counter()
     for outbox in outboxes:
         found.update(item.has_failed for item in outbox.held.values())
     for state, has_failed in (("held", False), ("failed", True)):
         metrics.replies_undecided.labels(state=state).set(found[has_failed])
+    return found.total()

@@ -31,13 +31,13 @@ from consumer.owner import Owner
 from consumer.partition import Partition
 from consumer.reader import BellReader
 from consumer.reclaimer import Reclaimer
-from consumer.replies import count_undecided
 from consumer.retry import retry_rules
 from consumer.sender import PartitionSender
 from consumer.sends import Sends, SendSettings, open_session
 from consumer.silence import keep_looking
 from consumer.store import PartitionStore
 from consumer.sweep import Sweeper
+from consumer.telling import Teller, count_doing
 from shared.connect import BLOCK_MS, BLOCK_SLACK_MS, Pipe, pipe_to
 from shared.durability import Durability, Level
 from shared.errors import BrokerRefused, BrokerUnavailable
@@ -210,7 +210,11 @@ class Worker:
         looks = keep_looking(self._pipe, self._keys, self._keeper.partitions)
         inner.create_task(looks, name="silence")
         inner.create_task(reclaimer.run(), name="reclaimer")
-        inner.create_task(self._gauge(), name="gauges")
+        look = partial(
+            count_doing, self._keeper.partitions, self._dispatcher, self._settings, self._metrics
+        )
+        teller = Teller(self._pipe, self._keys.worker(self.id), self._membership, look)
+        inner.create_task(teller.run(), name="telling")
         log.info("worker.started", worker=self.id)
 
     def _owner_of(self, number: int) -> Owner | None:
@@ -263,13 +267,6 @@ class Worker:
                     self._keeper.nudge()
                 elif (owned := self._keeper.partitions.get(bells[bell])) is not None:
                     owned.ring(instance)
-
-    async def _gauge(self) -> None:
-        while True:
-            partitions = self._keeper.partitions.values()
-            self._metrics.open_windows.set(sum(len(p.memory.open) for p in partitions))
-            count_undecided([p.sender.outbox for p in partitions], self._metrics)
-            await asyncio.sleep(1.0)
 
     async def _drain(self) -> None:
         log.info("worker.draining", worker=self.id, running=len(self._dispatcher.running))

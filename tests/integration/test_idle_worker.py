@@ -19,6 +19,8 @@ async def test_an_audit_of_nothing_asks_no_partition(
         shop.worker() as worker,
     ):
         await worker.owns(4)
+        key = shop.keys.worker(worker.worker.id)
+        await eventually(lambda: shop.redis.hexists(key, "doing"), "what it has in hand, told")
         before = await calls(redis_client)
 
         async def has_audited() -> bool:

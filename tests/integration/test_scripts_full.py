@@ -311,6 +311,8 @@ async def test_workers_stay_alive_join_and_drain(scripts: Scripts, prefix: str) 
     assert await scripts.run("beat", (key,), LEASE_MS, "up", "host") == 1
     assert await scripts.run("beat", (key,), LEASE_MS, "draining", "host") == 1
     assert await scripts.run("look", (key,), LEASE_MS) == b"draining"
+    assert await scripts.run("tell", (key,), b"{}") == 1
+    assert await scripts.client.hget(key, "doing") == b"{}"
     assert await scripts.run("beat", (new_key,), LEASE_MS, "up", "host") == 0
     assert 0 < await scripts.client.pttl(new_key) <= LEASE_MS
     assert await scripts.run("enlist", (f"{prefix}:workers",), US) == 1

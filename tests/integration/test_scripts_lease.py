@@ -148,6 +148,19 @@ async def test_look_tells_the_state_and_clips_the_ttl(scripts: Scripts, prefix: 
     assert await scripts.client.pttl(key) <= 5000
 
 
+async def test_tell_neither_makes_a_worker_key_nor_lengthens_its_life(
+    scripts: Scripts, prefix: str
+) -> None:
+    """What a worker says of itself is no sign of life: only beats are."""
+    key = f"{prefix}:worker:us"
+    assert await scripts.run("tell", (key,), b"{}") == 0
+    assert not await scripts.client.exists(key)
+    await scripts.run("beat", (key,), 5000, "up", "host-1")
+    assert await scripts.run("tell", (key,), b'{"open":1}') == 1
+    assert await scripts.client.hget(key, "doing") == b'{"open":1}'
+    assert 0 < await scripts.client.pttl(key) <= 5000
+
+
 async def test_enlist_adds_a_worker_once(scripts: Scripts, prefix: str) -> None:
     """The list names every worker that may be alive."""
     key = f"{prefix}:workers"
