@@ -38,7 +38,8 @@ class State(Struct, eq=False, gc=False):
     One conversation. ``entries`` are those that no record holds, in stream order.
 
     ``cut`` is that of their first window, from when it is open until it starts; ``closed_by`` says
-    why it is closed. ``window_bytes`` is what a window that may start takes in the stream.
+    why it is closed. ``window_bytes`` is what a window that may start takes in the stream. ``told``
+    of them a person who watches was told.
     """
 
     key: Conversation
@@ -54,6 +55,7 @@ class State(Struct, eq=False, gc=False):
     orphaned: bool = False
     queued_behind: bool = False
     window_bytes: int = 0
+    told: int = 0
 
     @property
     def instance(self) -> str:
@@ -65,6 +67,11 @@ class State(Struct, eq=False, gc=False):
         """What the messages of its first window came through."""
         entries = self.entries if self.window is None else self.window.entries
         return entries[0].message.connection
+
+    def ids(self) -> set[EntryId]:
+        """Of every entry that some window of its holds."""
+        in_hand = self.record.ids if self.record is not None else ()
+        return {*in_hand, *(entry.id for entry in self.entries)}
 
     def place(self, entry: Entry) -> int | None:
         """Where in ``entries`` it belongs; None: it is known already, there or in the record."""

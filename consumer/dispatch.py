@@ -55,7 +55,7 @@ class Dispatcher:
         self._worker = worker
         self._settings = settings
         self._membership = membership
-        self._settler = Settler(tasks, settings.retention_ms, metrics, owner_of, self._settled)
+        self._settler = Settler(tasks, settings, metrics, owner_of, self._settled)
         self._mutes = Mutes(tasks, settings.mute_ms_of, self._call, self._settler.settle)
         self._attempts = Attempts(settings, metrics, membership, self._mutes.decided, courtesy)
         self._metrics = metrics

@@ -8,14 +8,15 @@ throws the whole memory away and builds a new one from the stream.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from consumer.bodies import HELD_BYTES, cost_bytes, entry_cost_bytes, strip
 from consumer.conversation import Phase, State, StreamMemory, window_of
+from consumer.narrator import Narrator
 from consumer.places import Places
 from consumer.startable import Startable
 from consumer.timers import Timers
-from shared.model import ClosedBy, Conversation, Entry, EntryId, Window
+from shared.model import ClosedBy, Conversation, Entry, Window
 from shared.record import Record
 from shared.window import RulesOf, extend_cut, first_cut, match_entries
 
@@ -35,7 +36,7 @@ class Memory:
         self.unread: set[str] = set()
         self.foreign: dict[Conversation, State] = {}
         self.open: dict[Conversation, State] = {}
-        self.on_opened: Callable[[Entry], None] = say_nothing
+        self._narrator: Narrator | None = None
         self._rules_of = rules_of
         self._startable: Startable[State] = Startable()
         self._timers = Timers()
@@ -72,7 +73,7 @@ class Memory:
         stream, watermark_ms = self.stream(instance), self.watermark_ms(instance)
         are_newest = entries[0].id > stream.newest
         stream.newest = max(stream.newest, entries[-1].id)
-        states, gathers = self.states, Phase.OPEN
+        states, gathers, narrator = self.states, Phase.OPEN, self._narrator
         for entry in match_entries(instance, entries, self._rules_of):
             conversation = (instance, entry.message.user)
             state = states.get(conversation)
@@ -94,12 +95,12 @@ class Memory:
             held.insert(at, entry if fits else strip(entry, held[at - 1] if at else None))
             state.read_at_s.insert(at, now_s)
             stream.held += 1
-            if len(held) == 1:
-                self.on_opened(entry)
             if state.phase is gathers:
                 stream.open += 1
                 if state.record is None and self._changes(state, entry):
                     self._look(state, watermark_ms)
+            if narrator is not None:
+                narrator.learned(state, at)
 
     def attach(self, conversation: Conversation, members: Iterable[Entry]) -> bool:
         """
@@ -127,6 +128,12 @@ class Memory:
         if self._timers.is_fallback_due(peeked_s):
             for state in list(self.open.values()):
                 self._close_by_local_clock(state)
+
+    def narrate(self, narrator: Narrator | None) -> None:
+        """Tell somebody what is learned from now on."""
+        self._narrator = narrator
+        if narrator is not None:
+            narrator.follow(self.states.values())
 
     # Starting
 
@@ -170,14 +177,15 @@ class Memory:
 
         ``window`` is what ``window_to_start`` gave; what was fetched for it is not kept here.
         """
-        if state.window is None:
+        is_new = state.window is None
+        if is_new:
             size = len(window.entries)
             del state.entries[:size]
             del state.read_at_s[:size]
-            if state.entries:
-                self.on_opened(state.entries[0])
         state.window, state.record = window, record
         state.cut = state.closed_by = state.due_ms = state.rules = None
+        if is_new and self._narrator is not None:
+            self._narrator.started(state)
         state.orphaned = False
         self.set_phase(state, Phase.RUNNING)
 
@@ -225,15 +233,6 @@ class Memory:
         del self.states[state.key]
         if not stream.held and not stream.busy:
             del self.streams[instance]
-
-    def knows(self, entry_ids: Iterable[EntryId], instance: str) -> set[EntryId]:
-        """Those of ``entry_ids`` that some window in memory holds."""
-        held: set[EntryId] = set()
-        for state in self.states.values():
-            if state.key[0] == instance:
-                held.update(entry.id for entry in state.entries)
-                held.update(state.record.ids if state.record else ())
-        return held.intersection(entry_ids)
 
     def next_wake_s(self, now_s: float, idle_s: float) -> float:
         """When (monotonic seconds) the loop must turn again though nothing rings."""
@@ -293,7 +292,3 @@ class Memory:
         if self._drained_s >= state.read_at_s[0] + (rules.max_wait_ms + rules.grace_ms) / 1000:
             state.closed_by = ClosedBy.CLOCK
             self._queue(state)
-
-
-def say_nothing(_entry: Entry) -> None:
-    """Nobody hears; or a memory is being rebuilt, and these windows were opened before."""

@@ -22,13 +22,14 @@ from consumer.dispatch import Dispatcher
 from consumer.lease import Lease
 from consumer.membership import Membership
 from consumer.memory import Memory
+from consumer.narrator import Narrator
 from consumer.reader import Reader
 from consumer.sender import PartitionSender
 from consumer.store import PartitionStore
 from consumer.takeover import judge, rebuild_memory
 from shared.errors import BrokerRefused, BrokerUnavailable, Fenced
 from shared.metrics import ConsumerMetrics
-from shared.model import Conversation, Entry, WorkerId
+from shared.model import Conversation, WorkerId
 from shared.window import RulesOf
 
 IDLE_S = 600.0
@@ -60,7 +61,7 @@ class Partition:
         rules_of: RulesOf,
         acquire: Callable[[int], Awaitable[Lease | None]],
         on_lost: Callable[[Partition], None],
-        on_opened: Callable[[Entry], None],
+        narrator: Narrator | None,
     ) -> None:
         self.number = lease.partition
         self.lease = lease
@@ -78,7 +79,7 @@ class Partition:
         self._rules_of = rules_of
         self._acquire = acquire
         self.on_lost = on_lost
-        self._on_opened = on_opened
+        self._narrator = narrator
         self._reader = self._new_reader()
         self._alarm = Alarm()
         self._must_read = True
@@ -196,10 +197,11 @@ class Partition:
         for state in list(memory.states.values()):
             if state.window is not None:
                 self._judge(memory, state, set(live), now)
-        memory.on_opened = self._on_opened
+        memory.narrate(self._narrator)
         self.memory, self._reader = memory, self._new_reader(memory)
         self.loaded, self._must_read = True, True
-        self._metrics.takeovers_total.labels(reason=_label(reason)).inc()
+        label = reason if reason in ("acquired", "disconnected") else "repair"
+        self._metrics.takeovers_total.labels(reason=label).inc()
         self._metrics.takeover_seconds.observe(time.perf_counter() - began)
         log.debug("partition.loaded", partition=self.number, epoch=self.epoch)
 
@@ -294,7 +296,3 @@ class Partition:
 
     def _new_reader(self, memory: Memory | None = None) -> Reader:
         return Reader(self.store, memory or self.memory, self._read_ahead, self._metrics)
-
-
-def _label(reason: str) -> str:
-    return reason if reason in ("acquired", "disconnected") else "repair"

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 
 from consumer.dispatch import Dispatcher
+from consumer.memory import Memory
 from consumer.partition import Partition
 from shared.connect import Pipe
 from shared.errors import BrokerRefused, BrokerUnavailable
@@ -160,7 +161,7 @@ class Reclaimer:
         if pending == partition.memory.stream(instance).held:
             return {}
         ids = await store.pending_ids(instance, PENDING_COUNT)
-        unknown = set(ids) - partition.memory.knows(ids, instance)
+        unknown = set(ids) - _held_ids(partition.memory, instance)
         now_s = time.monotonic()
         seen = {
             key: self._strangers.get(key, now_s)
@@ -177,3 +178,9 @@ class Reclaimer:
         self._metrics.audits_failed_total.labels(reason=reason.replace(" ", "_")).inc()
         log.error("audit.failed", partition=partition.number, reason=reason, count=count)
         partition.restart(f"audit: {reason}")
+
+
+def _held_ids(memory: Memory, instance: str) -> set[EntryId]:
+    """Entries of an instance that some window in memory holds."""
+    states = (state for state in memory.states.values() if state.instance == instance)
+    return {entry_id for state in states for entry_id in state.ids()}

@@ -17,7 +17,7 @@ import structlog
 from msgspec.structs import replace
 
 from consumer.answers import FinishAnswer, FinishCode, FinishRequest
-from consumer.attempt import Running, Say
+from consumer.attempt import DispatchSettings, Running
 from consumer.conversation import Phase, State
 from consumer.finisher import Finisher
 from consumer.mute import MUTED, WITH_HUMAN
@@ -48,17 +48,17 @@ class Settler:
     def __init__(
         self,
         tasks: asyncio.TaskGroup,
-        retention_ms: int,
+        settings: DispatchSettings,
         metrics: ConsumerMetrics,
         owner_of: Callable[[int], Owner | None],
         settled: Callable[[Running], None],
     ) -> None:
         self._tasks = tasks
-        self._finisher = Finisher(tasks, retention_ms)
+        self._finisher = Finisher(tasks, settings.retention_ms)
         self._metrics = metrics
         self._owner_of = owner_of
         self._settled = settled
-        self._say_finished: Say = log.debug
+        self._say = settings.say
 
     def settle(self, running: Running, decision: Decision) -> None:
         """Write the decision, for as long as the process lives, and tell the memory."""
@@ -151,7 +151,7 @@ class Settler:
                 outcome=outcome,
             )
         else:
-            self._say_finished("window.finished", window=window.id, outcome=outcome)
+            self._say("window.finished", window=window.id, outcome=outcome)
 
     async def _postpone(self, running: Running, decision: Postpone) -> None:
         while True:

@@ -25,7 +25,7 @@ from consumer.dispatch import Dispatcher
 from consumer.keeper import LeaseKeeper
 from consumer.lease import TIMEOUT, Lease
 from consumer.membership import Membership, WorkerState, new_worker_id
-from consumer.memory import say_nothing
+from consumer.narrator import Narrator
 from consumer.outbox import OutboxStore
 from consumer.owner import Owner
 from consumer.partition import Partition
@@ -44,7 +44,6 @@ from shared.errors import BrokerRefused, BrokerUnavailable
 from shared.handlers.chosen import Handlers
 from shared.keys import Keys
 from shared.metrics import ConsumerMetrics
-from shared.model import Entry
 from shared.on_human import mute_ms_of, mutes_anywhere
 from shared.settings import Settings
 from shared.window import rules_for
@@ -82,8 +81,6 @@ class Worker:
         self._keys = keys
         self._metrics = metrics
         self._say: Say = say or log.debug
-        is_heard = say is not None or log.is_enabled_for(logging.DEBUG)
-        self._on_opened = self._say_opened if is_heard else say_nothing
         lease_ms = settings.lease_ms
         self._pipe = pipe_to(redis_url, timeout_ms=COMMAND_TIMEOUT_MS, name="work")
         self._send_pipe = self._open_send_pipe(redis_url)
@@ -96,6 +93,8 @@ class Worker:
         )
         self._bells = BellReader(self._bell_pipe)
         self._rules_of = lru_cache(maxsize=RULES_CACHED)(partial(rules_for, settings))
+        is_heard = say is not None or log.is_enabled_for(logging.DEBUG)
+        self._narrator = Narrator(self._say, self._rules_of) if is_heard else None
         self._store_of: Callable[[int], PartitionStore] = lambda number: PartitionStore(
             self._pipe, keys.partition(number), self.id
         )
@@ -235,7 +234,7 @@ class Worker:
             rules_of=self._rules_of,
             acquire=self._keeper.acquire,
             on_lost=self._lost,
-            on_opened=self._on_opened,
+            narrator=self._narrator,
         )
         self._inner.create_task(partition.run(), name=f"partition-{lease.partition}")
         return partition
@@ -243,12 +242,6 @@ class Worker:
     def _lost(self, partition: Partition) -> None:
         self._keeper.forget(partition)
         self._sweeper.begin(partition.number, partition.epoch)
-
-    def _say_opened(self, entry: Entry) -> None:
-        message = entry.message
-        self._say(
-            "window.opened", entry=str(entry.id), instance=message.instance, user=message.user
-        )
 
     async def _listen(self) -> None:
         """Hear the bells of what is ours, and the deployment's."""

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.model import ClosedBy, Entry, Message, Window, window_id
+from shared.model import ClosedBy, Entry, Message, Window, WindowId, window_id
 from shared.patterns import Patterns, compile_patterns, said_by
 from shared.settings import Settings
 from shared.steering import NOT_STEERED, NUMBERS, Set, Steering, connection_of
@@ -201,14 +201,20 @@ def freeze(members: Sequence[Entry], closed_by: ClosedBy, closed_at: int) -> Win
     A replayed window keeps the id it had; everything else follows from its first entry.
     """
     first = members[0]
-    instance, user = first.message.instance, first.message.user
     replayed = first.replayed
     return Window(
-        id=replayed.id if replayed else window_id(instance, user, first.id),
-        instance=instance,
-        user=user,
+        id=id_of(first),
+        instance=first.message.instance,
+        user=first.message.user,
         entries=tuple(members),
         closed_by=closed_by,
         opened_at=replayed.opened_at if replayed else first.id.ms,
         closed_at=closed_at,
     )
+
+
+def id_of(first: Entry) -> WindowId:
+    """The id of the window that begins with this entry, known before it closes."""
+    if first.replayed is not None:
+        return first.replayed.id
+    return window_id(first.message.instance, first.message.user, first.id)

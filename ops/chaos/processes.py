@@ -33,12 +33,22 @@ START_S = 20.0
 """Importing alone takes a second of a busy machine."""
 
 
+_held: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """A loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """
+    A loopback port for a server that is about to start: nobody else gets it while we live.
+
+    A socket of ours stays bound to it and does not listen, so that the system gives the port to
+    nobody who asks for any. Servers set SO_REUSEADDR, and may listen there all the same.
+    """
+    holder = socket.socket()
+    holder.bind(("127.0.0.1", 0))
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    _held.append(holder)
+    port: int = holder.getsockname()[1]
+    return port
 
 
 def environment(**settings: Any) -> dict[str, str]:

@@ -1,16 +1,18 @@
-"""What the tests in a browser share: one browser and one service, for all of them in a process."""
+"""What tests share: folders for ``inturn up``; one browser and one service in a process."""
 
 from __future__ import annotations
 
 import os
 import uuid
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import aiohttp
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 
+from shared.redis_binary import ServerBinary
 from tests.support.browser import TOKEN, Clinic, Visitors, find_chromium, running_chromium
 from tests.support.handler_server import HandlerServer
 from tests.support.playground import MAX_WAIT_MS, Playground, answer_by_text
@@ -22,6 +24,23 @@ DEADLINE_MS = 10_000
 
 shared = pytest_asyncio.fixture(scope="session", loop_scope="session")
 own = pytest_asyncio.fixture(loop_scope="session")
+
+
+@pytest.fixture
+def redis_folder(redis_binary: ServerBinary, tmp_path: Path) -> Path:
+    """A folder with the server under test as ``redis-server``."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "redis-server").symlink_to(redis_binary.path.absolute())
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where ``up`` runs."""
+    made = tmp_path / "here"
+    made.mkdir()
+    return made
 
 
 @shared

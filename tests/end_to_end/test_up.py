@@ -5,17 +5,14 @@ from __future__ import annotations
 import socket
 import time
 from pathlib import Path
-from typing import Any
 
 import aiohttp
-import pytest
 from redis.asyncio import Redis
-from yarl import URL
 
 from shared.home import FOLDER_NAME, find_running
-from shared.redis_binary import ServerBinary
 from tests.support.command import UpCommand
-from tests.support.evolution_payloads import INSTANCE, PHONE, key, text_item, webhook
+from tests.support.evolution_channel import config_for, post_texts
+from tests.support.evolution_payloads import INSTANCE, PHONE
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer
 from tests.support.waiting import eventually
 
@@ -23,41 +20,6 @@ SENT = Answer.json({"key": {"id": "3EB0SENT"}}, status=201)
 TOKEN = "planted-token"
 IDLE_END_S = 3.0
 """The goal is one second; a test's limit is three times the goal."""
-
-
-@pytest.fixture
-def redis_folder(redis_binary: ServerBinary, tmp_path: Path) -> Path:
-    """A folder with the server under test as ``redis-server``."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    (folder / "redis-server").symlink_to(redis_binary.path.absolute())
-    return folder
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Where ``up`` runs."""
-    made = tmp_path / "here"
-    made.mkdir()
-    return made
-
-
-def config_for(folder: Path, evolution: HandlerServer) -> str:
-    """A configuration file that gives the payloads' instance a channel; its path."""
-    path = folder / "inturn.toml"
-    base_url = URL(evolution.url).origin()
-    path.write_text(f'[instances."{INSTANCE}"]\nbase_url = "{base_url}"\ntoken = "{TOKEN}"\n')
-    return str(path)
-
-
-async def post_texts(url: str, *texts: str, user: str = PHONE) -> None:
-    """One Evolution webhook per text, one after the other, each answered 200."""
-    async with aiohttp.ClientSession() as session:
-        for number, text in enumerate(texts):
-            whose = key(remoteJid=f"{user}@s.whatsapp.net", id=f"ID-{user}-{number}-{text}")
-            item: Any = text_item(text, of=whose, messageTimestamp=int(time.time()))
-            async with session.post(f"{url}/webhooks/evolution", json=webhook(item)) as answer:
-                assert answer.status == 200, await answer.text()
 
 
 def sends_to(evolution: HandlerServer) -> list[HandlerCall]:
@@ -76,7 +38,7 @@ async def test_three_webhooks_are_one_call_and_one_reply(folder: Path, redis_fol
             {
                 "handler": handler.url,
                 "max_wait_ms": 1500,
-                "config": config_for(folder, evolution),
+                "config": config_for(folder, evolution.url, TOKEN),
             },
         ) as up,
     ):
@@ -94,9 +56,11 @@ async def test_three_webhooks_are_one_call_and_one_reply(folder: Path, redis_fol
         await eventually(lambda: up.events("reply.sent"), "the reply in the log")
         accepted = up.events("message.accepted")
         (opened,) = up.events("window.opened")
+        joined = up.events("window.joined")
         (closed,) = up.events("window.closed")
         assert len(accepted) == 3
         assert opened["entry"] == accepted[0]["entry"] == call.json["messages"][0]["entry_id"]
+        assert [line["entry"] for line in joined] == [line["entry"] for line in accepted[1:]]
         assert (closed["reason"], closed["count"]) == ("max_wait", 3)
         assert closed["window"] == up.events("reply.sent")[0]["window"] == call.json["window_id"]
         up.press_ctrl_c()

@@ -69,8 +69,11 @@ class UpCommand:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """The log lines of one event."""
-        lines = (json.loads(line) for line in self.output.splitlines() if line.startswith("{"))
-        return [line for line in lines if line["event"] == name]
+        return [line for line in self.lines() if line["event"] == name]
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The log so far."""
+        return [json.loads(line) for line in self.output.splitlines() if line.startswith("{")]
 
     async def serving(self) -> None:
         """Wait until it says where it listens and its worker owns the partitions."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,6 +11,7 @@ from shared.handlers.factory import handler_for
 from shared.handlers.http_options import HttpOptions
 from shared.model import Result
 from tests.support.handler_server import Answer, HandlerServer
+from tests.support.redis_server import free_port
 from tests.support.windows import make_call
 
 
@@ -55,7 +55,4 @@ async def raw_endpoint(answer: bytes) -> AsyncIterator[str]:
 
 def unused_port() -> int:
     """A port of loopback on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return free_port()

@@ -15,7 +15,7 @@ PAGE = (ROOT / "docs" / "logs.md").read_text()
 EVENT = re.compile(r"[a-z_]+\.[a-z_]+")
 LEVELS = {"debug": "debug", "info": "info", "warning": "warning", "error": "error"}
 LEVELS |= {"exception": "error"}
-SAYS = ("say", "_say", "_say_finished")
+SAYS = ("say", "_say")
 """What tells of single messages: at debug in services, at info in ``up``."""
 
 

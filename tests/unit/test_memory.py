@@ -279,5 +279,4 @@ def test_knows_what_is_open_and_what_is_in_hand() -> None:
     start_one(memory)
     memory.learn(make_entry(3), 100.0)
     asked = [make_entry(at_ms).id for at_ms in range(6)]
-    assert memory.knows(asked, "shop") == set(asked[:4])
-    assert memory.knows(asked, "clinic") == set()
+    assert memory.states[ANN].ids() == set(asked[:4])
