@@ -49,9 +49,10 @@ class Teller:
             await asyncio.sleep(INTERVAL_S)
 
     async def tell(self) -> None:
-        """Look, and tell what is new."""
-        news = self._look(), self._membership.joins
-        if news == self._told:
+        """Look, and tell what is new; before the first beat there is no key to tell it in."""
+        joins = self._membership.joins
+        news = self._look(), joins
+        if joins == 0 or news == self._told:
             return
         try:
             is_told = await self._pipe.script(
