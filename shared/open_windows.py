@@ -9,11 +9,12 @@ otherwise. Nothing is written.
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import heapq
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
 
 from shared.backlog_by_instance import filled_streams
 from shared.connect import Pipe
@@ -24,7 +25,7 @@ from shared.record import DAMAGE, Record, decode_record
 from shared.redis_time import time_ms_at
 from shared.settings import Settings
 from shared.trace.whereabouts import WindowState
-from shared.window import first_cut, match_entries, rules_for
+from shared.window import Cut, RulesOf, first_cut, match_entries, rules_for
 from shared.wire import decode_entry
 
 PAGE = 100
@@ -32,7 +33,14 @@ ENTRIES_PER_STREAM = 1000
 BYTES_PER_STREAM = 4 * 1024 * 1024
 """Of one stream its oldest entries are looked at, up to the one or the other."""
 
-STREAMS_AT_ONCE = 4
+ENTRIES_MIN = 8
+"""Of each stream so many are looked at, whatever ``Bounds`` say of all together."""
+
+PAGE_BYTES = 1024 * 1024
+"""A page after the first is as long as promises to be no larger than this."""
+
+STREAMS_AT_ONCE = 16
+RULES_CACHED = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,17 +70,44 @@ class OpenWindow:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenWindows:
     """
-    At ``now_ms`` of Redis's clock, oldest first.
+    At ``now_ms`` of Redis's clock, oldest first; ``users`` says whose each window is.
 
-    ``is_whole``: no stream held more entries than are looked at.
+    ``counts``: of how many windows in each state these are the oldest. ``is_whole``: no stream held
+    more entries than are looked at.
     """
 
     now_ms: int
     windows: Sequence[OpenWindow]
+    users: Sequence[str]
+    counts: Mapping[WindowState, int]
     is_whole: bool
 
 
-async def open_windows(pipe: Pipe, keys: Keys, settings: Settings) -> OpenWindows:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """
+    What is looked at, and how much of it is told: ``instance`` alone, the oldest ``windows``, and
+    not more than ``entries`` in all. None: no such bound.
+    """
+
+    instance: str | None = None
+    windows: int | None = None
+    entries: int | None = None
+
+
+class _Found(NamedTuple):
+    """A window before it is told: to tell it costs more than to find it."""
+
+    opened_at: int
+    behind: bool
+    who: Conversation
+    state: WindowState
+    tell: Callable[[], OpenWindow]
+
+
+async def open_windows(
+    pipe: Pipe, keys: Keys, settings: Settings, bounds: Bounds | None = None
+) -> OpenWindows:
     """
     Look at every partition.
 
@@ -80,44 +115,83 @@ async def open_windows(pipe: Pipe, keys: Keys, settings: Settings) -> OpenWindow
         BrokerUnavailable: no answer.
         BrokerRefused: Redis refused to tell.
     """
-    found: list[OpenWindow] = []
+    bounds = bounds or Bounds()
+    parts = [keys.partition(number) for number in range(keys.partitions)]
+    looks = await asyncio.gather(*(_look(pipe, part, bounds.instance) for part in parts))
+    streams = [(look, name) for look in looks for name in look.instances]
+    most = ENTRIES_PER_STREAM
+    if bounds.entries is not None:
+        most = min(most, max(ENTRIES_MIN, bounds.entries // max(1, len(streams))))
+    rules_of = lru_cache(maxsize=RULES_CACHED)(partial(rules_for, settings))
+    found = [each for look in looks for each in look.in_hand()]
     is_whole = True
-    now_ms = 0
-    for number in range(keys.partitions):
-        part = keys.partition(number)
-        records = await _records(pipe, part)
-        instances = await filled_streams(pipe, part)
-        now_ms = await time_ms_at(pipe, part.running)
-        found += [_in_hand(number, who, record) for who, record in records.items()]
-        for at in range(0, len(instances), STREAMS_AT_ONCE):
-            chunk = instances[at : at + STREAMS_AT_ONCE]
-            streams = await asyncio.gather(*(_entries(pipe, part, one) for one in chunk))
-            for instance, (entries, ended) in zip(chunk, streams, strict=True):
-                is_whole = is_whole and ended
-                matched = match_entries(instance, entries, partial(rules_for, settings))
-                found += _not_begun(number, matched, records, settings, now_ms)
-    found.sort(key=lambda window: (window.opened_at, window.behind, window.window_id))
-    return OpenWindows(now_ms=now_ms, windows=found, is_whole=is_whole)
+    for at in range(0, len(streams), STREAMS_AT_ONCE):
+        chunk = streams[at : at + STREAMS_AT_ONCE]
+        read = await asyncio.gather(
+            *(_entries(pipe, look.part, name, most) for look, name in chunk)
+        )
+        for (look, name), (entries, ended) in zip(chunk, read, strict=True):
+            is_whole = is_whole and ended
+            found += _not_begun(look, match_entries(name, entries, rules_of), rules_of)
+    oldest = heapq.nsmallest(bounds.windows or len(found), found)
+    return OpenWindows(
+        now_ms=max(look.now_ms for look in looks),
+        windows=[one.tell() for one in oldest],
+        users=[one.who[1] for one in oldest],
+        counts=Counter(one.state for one in found),
+        is_whole=is_whole,
+    )
 
 
-async def _records(pipe: Pipe, part: PartitionKeys) -> dict[Conversation, Record]:
-    """The records of windows in hand, but for those that somebody else wrote."""
-    flat = await pipe.call("HGETALL", part.running)
-    records: dict[Conversation, Record] = {}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """What a partition has in hand, and the instances with entries in it, at ``now_ms``."""
+
+    part: PartitionKeys
+    now_ms: int
+    records: Mapping[Conversation, Record]
+    instances: Sequence[str]
+
+    def in_hand(self) -> Iterator[_Found]:
+        """Its windows that have begun."""
+        for who, record in self.records.items():
+            tell = partial(_in_hand, self.part.number, who, record)
+            yield _Found(record.opened_at, False, who, _state_of(record), tell)
+
+
+async def _look(pipe: Pipe, part: PartitionKeys, only: str | None) -> _Look:
+    flat, instances, now_ms = await asyncio.gather(
+        pipe.call("HGETALL", part.running),
+        filled_streams(pipe, part),
+        time_ms_at(pipe, part.running),
+    )
+    return _Look(
+        part=part,
+        now_ms=now_ms,
+        records={who: record for who, record in _decoded_records(flat) if only in (None, who[0])},
+        instances=[name for name in instances if only in (None, name)],
+    )
+
+
+def _decoded_records(flat: Sequence[bytes]) -> Iterator[tuple[Conversation, Record]]:
+    """Those of windows in hand, but for those that somebody else wrote."""
     for field, value in zip(flat[::2], flat[1::2], strict=True):
         try:
-            records[conversation_of_field(field)] = decode_record(value)
+            yield conversation_of_field(field), decode_record(value)
         except DAMAGE:
             continue
-    return records
 
 
-async def _entries(pipe: Pipe, part: PartitionKeys, instance: str) -> tuple[list[Entry], bool]:
+async def _entries(
+    pipe: Pipe, part: PartitionKeys, instance: str, most: int
+) -> tuple[list[Entry], bool]:
     """The oldest entries of a stream, and whether these are all."""
     found: list[Entry] = []
     start, rows_seen, bytes_seen = "-", 0, 0
-    while rows_seen < ENTRIES_PER_STREAM and bytes_seen < BYTES_PER_STREAM:
-        count = 8 if start == "-" else PAGE
+    while rows_seen < most and bytes_seen < BYTES_PER_STREAM:
+        count = ENTRIES_MIN
+        if rows_seen:
+            count = min(PAGE, max(ENTRIES_MIN, PAGE_BYTES * rows_seen // max(1, bytes_seen)))
         rows: list[Any] = await pipe.call(
             "XRANGE", part.stream(instance), start, "+", "COUNT", count
         )
@@ -138,12 +212,16 @@ def _decoded(instance: str, rows: Sequence[Any]) -> Iterator[Entry]:
             continue  # its owner makes a dead letter of it
 
 
+def _state_of(record: Record) -> WindowState:
+    return WindowState.RUNNING if record.worker else WindowState.RETRYING
+
+
 def _in_hand(partition: int, who: Conversation, record: Record) -> OpenWindow:
     return OpenWindow(
         window_id=record.window_id,
         instance=who[0],
         partition=partition,
-        state=WindowState.RUNNING if record.worker else WindowState.RETRYING,
+        state=_state_of(record),
         messages=len(record.ids),
         opened_at=record.opened_at,
         due_at=None if record.worker else record.retry_at,
@@ -154,36 +232,35 @@ def _in_hand(partition: int, who: Conversation, record: Record) -> OpenWindow:
     )
 
 
-def _not_begun(
-    partition: int,
-    entries: Sequence[Entry],
-    records: Mapping[Conversation, Record],
-    settings: Settings,
-    now_ms: int,
-) -> Iterator[OpenWindow]:
+def _not_begun(look: _Look, entries: Sequence[Entry], rules_of: RulesOf) -> Iterator[_Found]:
     """The next window of each user of a stream, whose entries these are, matched."""
     by_user: dict[Conversation, list[Entry]] = defaultdict(list)
     for entry in entries:
         who = (entry.message.instance, entry.message.user)
-        taken: Collection[EntryId] = records[who].ids if who in records else ()
+        record = look.records.get(who)
+        taken: Collection[EntryId] = () if record is None else record.ids
         if entry.id not in taken:
             by_user[who].append(entry)
     for who, own in by_user.items():
-        yield _next(partition, who, own, settings, now_ms, behind=who in records)
+        first, behind = own[0], who in look.records
+        cut = first_cut(own, rules_of(who[0], first.message.connection))
+        opened_at = first.id.ms if first.replayed is None else first.replayed.opened_at
+        closed_by = cut.closes_at(look.now_ms)
+        state = WindowState.OPEN if closed_by is None else WindowState.CLOSED
+        tell = partial(_next, look.part.number, who, own, cut, closed_by, behind=behind)
+        yield _Found(opened_at, behind, who, state, tell)
 
 
 def _next(
     partition: int,
     who: Conversation,
     entries: Sequence[Entry],
-    settings: Settings,
-    now_ms: int,
+    cut: Cut,
+    closed_by: ClosedBy | None,
     *,
     behind: bool,
 ) -> OpenWindow:
-    first = entries[0]
-    cut = first_cut(entries, rules_for(settings, who[0], first.message.connection))
-    replayed, closed_by = first.replayed, cut.closes_at(now_ms)
+    first, replayed = entries[0], entries[0].replayed
     size = len(entries) if cut.size is None else cut.size
     return OpenWindow(
         window_id=window_id(*who, first.id) if replayed is None else replayed.id,

@@ -14,7 +14,11 @@ from ops.cli import inturn
 from ops.instances import NOTHING as NO_INSTANCES
 from ops.windows import NOTHING as NO_WINDOWS
 from shared import open_windows as module
+from shared.connect import Pipe
 from shared.keys import Keys
+from shared.open_windows import Bounds, OpenWindows, open_windows
+from shared.settings import Settings
+from shared.trace.whereabouts import WindowState
 from tests.support.partition_scripts import ANN, SHOP, T1, Scripts
 from tests.support.redis_users import as_user
 
@@ -167,3 +171,32 @@ async def test_instances_with_their_settings_and_backlog(
     assert "hunter2" not in text
     assert "2 instances, 2 messages are not finished" in text
     assert "1 of them were read by a worker that lives no more" in text
+
+
+async def test_the_oldest_are_told_of_all_that_are_counted(
+    pipe: Pipe, keys: Keys, scripts: Scripts
+) -> None:
+    """Of one instance or of all; each with whose it is, which no command prints."""
+    for name in "ABC":
+        await scripts.append(name, user=f"user-{name}")
+    await scripts.append("D", user="user-D", instance="clinic")
+
+    async def look(**bounds: Any) -> OpenWindows:
+        return await open_windows(pipe, keys, Settings(max_wait_ms=3_600_000), Bounds(**bounds))
+
+    oldest, one = await look(windows=2), await look(instance="clinic", windows=2)
+    assert (oldest.users, oldest.counts) == (["user-A", "user-B"], {WindowState.OPEN: 4})
+    assert (one.users, one.counts) == (["user-D"], {WindowState.OPEN: 1})
+    assert [window.instance for window in one.windows] == ["clinic"]
+
+
+async def test_so_much_is_looked_at_in_all_and_no_more(
+    pipe: Pipe, keys: Keys, scripts: Scripts
+) -> None:
+    """A page that is looked at each second costs no more when more waits."""
+    for number in range(20):
+        await scripts.append(f"M{number}", user=f"user-{number}")
+    part = await open_windows(pipe, keys, Settings(), Bounds(entries=1))
+    whole = await open_windows(pipe, keys, Settings(), Bounds(entries=1000))
+    assert (part.is_whole, sum(part.counts.values())) == (False, 8)
+    assert (whole.is_whole, sum(whole.counts.values())) == (True, 20)
