@@ -1,8 +1,7 @@
 """
-What the owner of a partition waits on, and how it reads.
+How the owner of a partition reads.
 
-Waiting is one plain XREAD BLOCK over bells: nothing it returns can be lost, because a bell says
-only "look again". Reading is a peek (the time, then what is unread) and fenced reads of what it
+Reading is a peek (the time, then what is unread) and fenced reads of what it
 named, which peek in the same script; afterwards every entry older than the watermark has been read.
 """
 
@@ -10,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import Any
 
 import structlog
 
@@ -18,7 +16,6 @@ from consumer.answers import Peek, ReadCode, StreamRead
 from consumer.memory import Memory
 from consumer.store import PAGE_BYTES, PartitionStore
 from shared import wire
-from shared.connect import BLOCK_MS, Pipe
 from shared.errors import EntryUndecodable
 from shared.metrics import ConsumerMetrics
 from shared.model import Entry
@@ -42,57 +39,7 @@ LOOK_S = 0.03
 ROUNDS = 20
 """Reads of one turn; a flood goes on in the next turn, after what is due was started."""
 
-_INSTANCE = b"instance"
-"""The field of a ring that says whose stream became ready; other rings have none."""
-
 log = structlog.get_logger()
-
-
-class BellReader:
-    """
-    Blocks on the bells of some partitions and of the deployment, from the last ids seen.
-
-    After a reconnect the ids are asked for again: a server that lost writes, or another one, may
-    ring under ids below those that were seen.
-    """
-
-    def __init__(self, pipe: Pipe) -> None:
-        """
-        Raises:
-            ValueError: the pipe would give up before ``BLOCK_MS`` are over.
-        """
-        pipe.require_block(BLOCK_MS)
-        self._pipe = pipe
-        self._seen: dict[str, bytes] = {}
-
-    def forget(self) -> None:
-        """The connection was lost: every bell counts as rung when Redis answers again."""
-        self._seen.clear()
-
-    async def wait(self, bells: list[str]) -> dict[str, str | None]:
-        """
-        The bells that have rung since they were last returned, or none after ``BLOCK_MS``; and
-        the instance whose stream became ready, where the last ring of a bell says so.
-
-        A bell that is new here counts as rung, so that nothing before is missed.
-        """
-        self._seen = {bell: self._seen[bell] for bell in bells if bell in self._seen}
-        fresh = [bell for bell in bells if bell not in self._seen]
-        if fresh:
-            for bell in fresh:
-                self._seen[bell] = await self._last_id(bell)
-            return dict.fromkeys(fresh)
-        ids = [self._seen[bell] for bell in bells]
-        found = await self._pipe.call("XREAD", "BLOCK", BLOCK_MS, "STREAMS", *bells, *ids)
-        rung: dict[str, str | None] = {}
-        for key, entries in found or ():
-            bell, (self._seen[bell], ring) = key.decode(), entries[-1]
-            rung[bell] = ring[1].decode(errors="replace") if ring[0] == _INSTANCE else None
-        return rung
-
-    async def _last_id(self, bell: str) -> bytes:
-        last: list[Any] = await self._pipe.call("XREVRANGE", bell, "+", "-", "COUNT", 1)
-        return last[0][0] if last else b"0-0"
 
 
 class Reader:

@@ -40,7 +40,7 @@ async def serve_consumer(
     pipe = pipe_to(redis_url, timeout_ms=SURVEY_TIMEOUT_MS, name="survey")
 
     async def check() -> str | None:
-        await pipe.call("PING")
+        await pipe.call_everywhere("PING")
         return None if worker.is_ready() else "the worker has not joined yet"
 
     app = web.Application()

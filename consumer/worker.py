@@ -18,6 +18,7 @@ import aiohttp
 import structlog
 
 from consumer.attempt import DispatchSettings, Say
+from consumer.bells import bells_on
 from consumer.bodies import HELD_BYTES
 from consumer.channels import channel_of
 from consumer.courtesy import Courtesy
@@ -29,7 +30,6 @@ from consumer.narrator import Narrator
 from consumer.outbox import OutboxStore
 from consumer.owner import Owner
 from consumer.partition import Partition
-from consumer.reader import BellReader
 from consumer.reclaimer import Reclaimer
 from consumer.retry import retry_rules
 from consumer.sender import PartitionSender
@@ -38,7 +38,7 @@ from consumer.silence import keep_looking
 from consumer.store import PartitionStore
 from consumer.sweep import Sweeper
 from consumer.telling import Teller, count_doing
-from shared.connect import BLOCK_MS, BLOCK_SLACK_MS, Pipe, pipe_to
+from shared.connect import Pipe, blocking_pipe_to, pipe_to
 from shared.durability import Durability, Level
 from shared.errors import BrokerRefused, BrokerUnavailable
 from shared.handlers.chosen import Handlers
@@ -85,13 +85,12 @@ class Worker:
         self._pipe = pipe_to(redis_url, timeout_ms=COMMAND_TIMEOUT_MS, name="work")
         self._send_pipe = self._open_send_pipe(redis_url)
         self._keeper_pipe = pipe_to(redis_url, timeout_ms=round(lease_ms * TIMEOUT), name="lease")
-        self._bell_pipe = pipe_to(redis_url, timeout_ms=BLOCK_MS + BLOCK_SLACK_MS, name="bell")
+        self._bell_pipe = blocking_pipe_to(redis_url, name="bell")
         self._membership = Membership(self._keeper_pipe, keys, self.id, lease_ms)
         self._handlers = Handlers(settings)
         self._keeper = LeaseKeeper(
             self._keeper_pipe, keys, self._membership, lease_ms, metrics, self._own
         )
-        self._bells = BellReader(self._bell_pipe)
         self._rules_of = lru_cache(maxsize=RULES_CACHED)(partial(rules_for, settings))
         is_heard = say is not None or log.is_enabled_for(logging.DEBUG)
         self._narrator = Narrator(self._say, self._rules_of) if is_heard else None
@@ -153,6 +152,7 @@ class Worker:
     def _wire(self, inner: asyncio.TaskGroup, session: aiohttp.ClientSession) -> None:
         settings, metrics = self._settings, self._metrics
         self._inner = inner
+        self._bells = bells_on(self._bell_pipe, inner)
         mute_ms = lru_cache(maxsize=RULES_CACHED)(partial(mute_ms_of, settings))
         dispatching = DispatchSettings(
             slots=settings.handler_concurrency,
@@ -247,14 +247,7 @@ class Worker:
         """Hear the bells of what is ours, and the deployment's."""
         while True:
             bells = {self._keys.partition(n).bell: n for n in self._keeper.partitions}
-            try:
-                rung = await self._bells.wait([self._keys.bell, *bells])
-            except (BrokerUnavailable, BrokerRefused):
-                self._bells.forget()
-                for partition in self._keeper.partitions.values():
-                    partition.ring()
-                await asyncio.sleep(0.2)
-                continue
+            rung = await self._bells.wait([self._keys.bell, *bells])
             for bell, instance in rung.items():
                 if bell == self._keys.bell:
                     self._keeper.nudge()

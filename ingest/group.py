@@ -87,6 +87,11 @@ class Group:
         self._size_bytes = 0
         self._by_text = False
 
+    @property
+    def key(self) -> str:
+        """One of its partition's."""
+        return self._partition.ready
+
     def is_full(self) -> bool:
         """Whether the next turn begins another group."""
         return self.count >= MESSAGES_MAX or self._size_bytes >= BYTES_MAX

@@ -14,7 +14,14 @@ Redis's own words are a ``BrokerRefused`` whose ``code`` is the first of them, n
     NOREPLICAS   fewer than its own settings ask  the same
     BUSY         a slow script runs               an outage: try again, with backoff
     MAXCLIENTS   it takes no connection more      an outage: connect again, with backoff
-    CLUSTERDOWN, TRYAGAIN  slots without a node   an outage: try again, with backoff
+    MOVED        another node has the slot        the pipe sends it there, and asks who has which
+    ASK          another node is getting the slot the pipe sends it there this once, with ASKING
+    TRYAGAIN     the slot's keys are on their way the pipe sends it again, with backoff; these
+                 three are an outage only when they do not end while an answer is waited for
+    CLUSTERDOWN  a slot without a node            an outage: try again, with backoff; the pipe
+                                                  asks who has which slot
+    CROSSSLOT    keys of several slots            this call alone has failed: a mistake of ours
+    NOCLUSTER    (our word) no node of a cluster  exit 2 at the start
     NOSCRIPT     does not know a script           the pipe sends the script's text, once
     NOGROUP      a stream without its group       made again at ``0`` by the script that reads
     NOAUTH, WRONGPASS  user or password is wrong  exit 2 at the start; later an outage
@@ -44,15 +51,20 @@ from shared.errors import BrokerRefused, BrokerUnavailable
 MAX_CLIENTS = "MAXCLIENTS"
 """Our word: Redis says ``ERR max number of clients reached``."""
 
+NO_CLUSTER = "NOCLUSTER"
+"""Our word for a server that is asked for slots and has cluster support disabled."""
+
+MISPLACED = frozenset({"MOVED", "ASK", "TRYAGAIN"})
+"""Not executed, for the slot is elsewhere or on its way."""
+
 NOT_LET_IN = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
 
 NOT_A_PRIMARY = frozenset({"READONLY", "MASTERDOWN"})
 """Said by a server that is not the primary any more: whoever connects anew may find that one."""
 
 OUTAGES = (
-    frozenset(
-        {"OOM", "MISCONF", "LOADING", "NOREPLICAS", "BUSY", "CLUSTERDOWN", "TRYAGAIN", MAX_CLIENTS}
-    )
+    frozenset({"OOM", "MISCONF", "LOADING", "NOREPLICAS", "BUSY", "CLUSTERDOWN", MAX_CLIENTS})
+    | MISPLACED
     | NOT_A_PRIMARY
     | NOT_LET_IN
 )
@@ -66,7 +78,7 @@ _CODES: dict[type[Exception], str] = {
     OutOfMemoryError: "OOM",
     ReadOnlyError: "READONLY",
 }
-_CUT_OFF = frozenset({"NOAUTH", "CLUSTERDOWN", "TRYAGAIN"})
+_CUT_OFF = frozenset({"NOAUTH", "CLUSTERDOWN", "CROSSSLOT"}) | MISPLACED
 _SCRIPT_ERROR = re.compile(r"-([A-Z]{2,})\b")
 _LEADING_CODE = re.compile(r"^([A-Z]{2,})\b")
 

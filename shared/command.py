@@ -25,6 +25,11 @@ class Command(Protocol):
         """How many calls or messages it stands for: a batch is bounded by their number."""
         ...
 
+    @property
+    def key(self) -> str:
+        """A key that it names: a cluster sends it to the node that has that. Not asked of one."""
+        ...
+
     def is_wanted(self) -> bool:
         """Whether somebody still waits for it; else it is not sent. Asked before ``pack``."""
         ...
@@ -49,6 +54,7 @@ class Call:
     __slots__ = ("_packed", "future")
 
     count = 1
+    key = ""
 
     def __init__(self, packed: bytes, loop: asyncio.AbstractEventLoop) -> None:
         self._packed = packed

@@ -58,6 +58,12 @@ class NodePipe(Pipe):
         self._waiting: deque[Command] = deque()
         self._wake = asyncio.Event()
         self._closed = False
+        self._is_busy = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is on its way, and nothing waits."""
+        return not self._is_busy and not self._waiting
 
     async def run(self) -> None:
         """Send batch after batch until cancelled; then nothing is accepted any more."""
@@ -65,9 +71,11 @@ class NodePipe(Pipe):
             while True:
                 await self._wake.wait()
                 self._wake.clear()
+                self._is_busy = True
                 while self._waiting:
                     if batch := self._next_batch():
                         await self._exchange(batch)
+                self._is_busy = False
         finally:
             self._closed = True
             settle_all(self._waiting, BrokerUnavailable("the connection was closed"))

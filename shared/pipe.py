@@ -31,8 +31,12 @@ class Pipe(ABC):
     Commands on keys of one slot execute in the order of the calls. Whoever is cancelled leaves a
     command that was sent to its fate: it may run.
 
+    ``is_cluster``: one command may name only keys of one slot (``together``).
+
     ``on_batch`` is told how many calls or messages each batch holds that leaves.
     """
+
+    is_cluster = False
 
     def __init__(self, *, timeout_ms: int, name: str) -> None:
         self.name = name

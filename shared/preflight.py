@@ -13,6 +13,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
+from shared.broker_errors import NO_CLUSTER
 from shared.connect import Pipe
 from shared.durability import Durability, Level, durability_problems
 from shared.errors import BrokerRefused, BrokerUnavailable, StartRefused
@@ -25,7 +26,7 @@ META_FIELDS = ("partitions", "layout", "log_key", "created_at")
 
 LOG_KEY_BYTES = 16
 
-_NOT_MENDED_BY_WAITING = ("NOAUTH", "WRONGPASS", "WRONGTYPE")
+_NOT_MENDED_BY_WAITING = ("NOAUTH", "WRONGPASS", "WRONGTYPE", NO_CLUSTER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,7 @@ class Prepared:
 
     ``log_key`` is the same for all processes on these data, so a user's keyed hash is the same
     in all their logs. ``created_at`` (ms of Redis's clock) is when the data were first written:
-    other data have another one. ``version`` is the server's.
+    other data have another one. ``version`` is the server's, of several the oldest.
     """
 
     keys: Keys
@@ -91,8 +92,8 @@ async def read_meta(pipe: Pipe, keys: Keys) -> Meta:
     return Meta(**dict(zip(META_FIELDS, texts, strict=True)))
 
 
-def server_problems(info: ServerInfo) -> list[str]:
-    """Why inturn cannot keep its promises on this server."""
+def server_problems(info: ServerInfo, *, in_cluster: bool = False) -> list[str]:
+    """Why inturn cannot keep its promises on this server; ``in_cluster``: so the URL says."""
     problems = []
     if info.is_too_old:
         problems.append(f"{info.name} is too old: 6.2 is the first version that can be used")
@@ -101,10 +102,10 @@ def server_problems(info: ServerInfo) -> list[str]:
             f"Redis may evict keys (maxmemory-policy {info.eviction_policy}), and with them "
             "messages, leases and dedupe: set maxmemory-policy noeviction"
         )
-    if info.is_cluster:
+    if info.is_cluster and not in_cluster:
         problems.append(
-            "INTURN_REDIS_URL is a Redis Cluster, which this version does not support yet: "
-            "use a single primary"
+            "INTURN_REDIS_URL is one node of a Redis Cluster, which has only some of the keys: use "
+            "redis+cluster://host:port[,host:port...]"
         )
     if info.is_sentinel:
         problems.append(
@@ -134,15 +135,22 @@ def meta_problems(meta: Meta, keys: Keys) -> list[str]:
 
 async def _prepare(pipe: Pipe, settings: Settings) -> Prepared:
     keys = Keys(settings.prefix, settings.partitions)
-    info = ServerInfo.parse(await pipe.call("INFO"))
-    problems = server_problems(info)
-    if not info.holds_all_keys:
+    servers = await pipe.servers()
+    infos = [ServerInfo.parse(await server.call("INFO")) for server in servers.values()]
+    problems = [
+        _at(place, problem)
+        for place, info in zip(servers, infos, strict=True)
+        for problem in server_problems(info, in_cluster=pipe.is_cluster)
+    ]
+    if not pipe.is_cluster and not infos[0].holds_all_keys:
         raise StartRefused(problems)
     durability = Durability.parse(settings.durability)
-    if info.is_replica and durability.level is not Level.MEMORY:
+    if any(info.is_replica for info in infos) and durability.level is not Level.MEMORY:
         await pipe.call("PERSIST", keys.meta)  # refused, so the pipe leaves this server
         raise BrokerRefused("READONLY", "this is a replica: its primary is to be asked")
-    problems += await durability_problems(durability, pipe.call)
+    for place, server in servers.items():
+        found = await durability_problems(durability, server.call)
+        problems += [_at(place, problem) for problem in found]
     meta = await read_meta(pipe, keys)
     problems += meta_problems(meta, keys)
     if not problems and not meta.is_whole:
@@ -151,9 +159,10 @@ async def _prepare(pipe: Pipe, settings: Settings) -> Prepared:
     if problems:
         raise StartRefused(problems)
     log_key = _key_of(meta.log_key or "")
+    version = min(info.version for info in infos)
     if log_key is None or meta.created_at is None:
         raise BrokerUnavailable(f"{keys.meta} was deleted while it was created")
-    return Prepared(keys=keys, log_key=log_key, created_at=meta.created_at, version=info.version)
+    return Prepared(keys=keys, log_key=log_key, created_at=meta.created_at, version=version)
 
 
 async def create_meta(pipe: Pipe, keys: Keys, log_key: bytes) -> Meta:
@@ -181,3 +190,7 @@ def _key_of(text: str) -> bytes | None:
     except ValueError:
         return None
     return key if len(key) == LOG_KEY_BYTES else None
+
+
+def _at(place: str, problem: str) -> str:
+    return f"{place}: {problem}" if place else problem

@@ -69,7 +69,7 @@ class Deaf:
 
     def __init__(self, command: Command) -> None:
         self._command = command
-        self.is_wanted, self.pack = command.is_wanted, command.pack
+        self.key, self.is_wanted, self.pack = command.key, command.is_wanted, command.pack
 
     @property
     def count(self) -> int:
@@ -88,7 +88,7 @@ async def test_repeated_appends_of_a_request_keep_its_order(
     keys = Keys(prefix, 1)
     messages = [message(number) for number in range(3 * TURN_MESSAGES)]
     async with running_pipe(redis_url) as pipe:
-        await pipe.call("SCRIPT", "LOAD", load_script("append").source)
+        await pipe.call_everywhere("SCRIPT", "LOAD", load_script("append").source)
         lossy = Lossy(pipe, calls={1, 4}, answers={3, 5})
         accepted = await appender_of(cast("Pipe", lossy), keys).append(messages)
     assert lossy.sent == 7

@@ -5,7 +5,7 @@ from __future__ import annotations
 from redis.asyncio import Redis
 
 from consumer import silence
-from consumer.reader import BellReader
+from consumer.bells import BellReader
 from shared.connect import Pipe
 from tests.support.deployment import RunningWorker, deployment
 from tests.support.handler_server import HandlerServer
@@ -82,4 +82,4 @@ async def test_a_worker_hears_a_server_that_lost_its_last_rings(
 
 def heard(worker: RunningWorker, bell: str) -> bytes | None:
     """The last ring of a bell that a worker has seen."""
-    return worker.worker._bells._seen.get(bell)
+    return worker.worker._bells.heard(bell)

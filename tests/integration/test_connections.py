@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from consumer.reader import BellReader
+from consumer.bells import BellReader
 from consumer.worker import Worker
 from ingest.append import DEADLINE_S, TIMEOUT_MS, RedisAppender
 from shared.connect import BLOCK_MS, BLOCK_SLACK_MS, pipe_to

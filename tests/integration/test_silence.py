@@ -47,8 +47,8 @@ async def deafened(
         await worker.owns(1)
         bell = shop.keys.partition(0).bell
         await shop.redis.xadd(bell, {"r": "1"}, id=LATER, maxlen=1, approximate=False)
-        heard = worker.worker._bells._seen
-        await eventually(lambda: heard.get(bell) == LATER.encode(), "the late ring")
+        bells = worker.worker._bells
+        await eventually(lambda: bells.heard(bell) == LATER.encode(), "the late ring")
         await shop.redis.delete(bell)
         yield shop, worker
 
