@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import structlog
@@ -27,6 +27,7 @@ from consumer.lease import (
 )
 from consumer.membership import Membership, WorkerState
 from consumer.partition import Partition
+from shared.command import Failure
 from shared.connect import Pipe
 from shared.errors import BrokerRefused, BrokerUnavailable
 from shared.keys import Keys
@@ -62,6 +63,7 @@ class LeaseKeeper:
         self._metrics = metrics
         self._own = own
         self.has_joined = False
+        self._is_partial = False
         self._nudge = asyncio.Event()
 
     @property
@@ -105,24 +107,65 @@ class LeaseKeeper:
         return retry_within_s(self._lease_ms) * random.uniform(0.5, 1.0)
 
     async def round(self) -> None:
-        """One round; what fails leaves the rest to the next one."""
-        is_news, *_ = await asyncio.gather(self._beat(), *map(self._renew, self._due_now()))
+        """
+        One round; what fails leaves the rest to the next one.
+
+        Where a part fails, a server of a cluster is away: what is on the others goes on, and what
+        is asked after the renewals is given up in time for the next ones.
+
+        Raises:
+            BrokerUnavailable, BrokerRefused: a part of it, or all, was not done.
+        """
+        due = self._due_now()
+        is_news, *answers = await asyncio.gather(
+            self._beat(), *map(self._renew, due), return_exceptions=True
+        )
+        failures = _failures([is_news, *answers])
+        if isinstance(is_news, BaseException) or (failures and len(failures) == len(due)):
+            raise failures[0]
+        away = [p for p, answer in zip(due, answers, strict=True) if answer is not None]
+        try:
+            async with asyncio.timeout(self._left_s(away) if away or self._is_partial else None):
+                await self._look(is_news=bool(is_news))
+            async with asyncio.timeout(self._left_s(away) if self._is_partial else None):
+                failures += await self._share()
+        except TimeoutError:
+            failures.append(BrokerUnavailable("a part of Redis is away: the rest is done later"))
+        self._is_partial = self._membership.unsure or bool(failures)
+        if failures:
+            raise failures[0]
+
+    async def _look(self, *, is_news: bool) -> None:
+        """See who is there, and tell them that we are."""
         live = await self._membership.survey()
+        self._is_partial = self._is_partial or self._membership.unsure
         self._metrics.live_workers.set(len(live))
         if is_news:
             await self._membership.ring()
+
+    async def _share(self) -> list[Failure]:
+        """Take what should be ours, give back what should not; what of it has failed."""
         owners = assign(self._keys.partitions, self._membership.assignable())
         ours = {number for number, owner in owners.items() if owner == self.worker}
         if self._membership.state is WorkerState.DRAINING:
             ours = set()
         self._give_back([p for n, p in self.partitions.items() if n not in ours])
         missing = sorted(ours - self.partitions.keys())
-        taken = await asyncio.gather(*(self._take(number) for number in missing))
-        if any(taken):
-            log.info("partitions.owned", count=len(self.partitions), workers=len(live))
+        taken = await asyncio.gather(*map(self._take, missing), return_exceptions=True)
+        failures = _failures(taken)
+        if any(answer is True for answer in taken):
+            live = len(self._membership.live)
+            log.info("partitions.owned", count=len(self.partitions), workers=live)
             await self._membership.ring()
         self.has_joined = True
         self._metrics.owned_partitions.set(len(self.partitions))
+        return failures
+
+    def _left_s(self, away: Collection[Partition]) -> float:
+        """Until something must be renewed again, but for leases whose server is away."""
+        kept = [p.lease.trust for p in self.partitions.values() if p not in away]
+        due_s = min(renew_by_s(t, self._lease_ms) for t in (self._membership.trust, *kept))
+        return due_s - time.monotonic()
 
     async def _beat(self) -> bool:
         is_due = self._membership.is_beat_due(time.monotonic())
@@ -198,3 +241,12 @@ class LeaseKeeper:
             if not partition.lease.trust.holds(now_s):
                 log.warning("lease.lost", partition=partition.number)
                 partition.step_down()
+
+
+def _failures(answers: Sequence[object]) -> list[Failure]:
+    """What Redis did not do; anything else that went wrong is raised."""
+    wrong = [answer for answer in answers if isinstance(answer, BaseException)]
+    for error in wrong:
+        if not isinstance(error, Failure):
+            raise error
+    return [error for error in wrong if isinstance(error, Failure)]

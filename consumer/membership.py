@@ -18,6 +18,7 @@ from enum import StrEnum
 from consumer.lease import NO_TRUST, Trust, is_renewal_due, trust_from
 from shared.connect import Pipe
 from shared.counts import WORKERS_REMOVED, note
+from shared.errors import BrokerRefused, BrokerUnavailable
 from shared.keys import Keys
 from shared.model import WorkerId
 from shared.scripts import load_script
@@ -40,6 +41,7 @@ class Membership:
     This worker's key, and what is known of the others.
 
     ``joins`` grows whenever our key was found missing: the others have taken us for dead.
+    ``unsure``: not every other one could be looked at.
     """
 
     def __init__(self, pipe: Pipe, keys: Keys, worker: WorkerId, lease_ms: int) -> None:
@@ -50,6 +52,7 @@ class Membership:
         self._keys = keys
         self._lease_ms = lease_ms
         self.joins = 0
+        self.unsure = False
         self._said: WorkerState | None = None
         self.trust: Trust = NO_TRUST
 
@@ -88,24 +91,34 @@ class Membership:
         """
         Look at every known worker; the dead are struck off the list, and we are on it.
 
-        Somebody may have struck us off just when we came back: then we put ourselves on again.
+        Somebody may have struck us off just when we came back: then we put ourselves on again. In
+        a cluster each worker's key is somewhere else: of one whose server is away nobody knows
+        that it is dead, so it counts as it did, and we are ``unsure``.
         """
         listed = await self._pipe.call("SMEMBERS", self._keys.workers)
         known = {WorkerId(worker.decode()) for worker in listed}
         if self.worker not in known:
             await self._pipe.script(load_script("enlist"), (self._keys.workers,), (self.worker,))
         others = sorted(known - {self.worker})
-        look = load_script("look")
-        found = await asyncio.gather(
-            *(self._pipe.script(look, (self._keys.worker(w),), (self._lease_ms,)) for w in others)
-        )
-        states = dict(zip(others, found, strict=True))
-        self.live = {w: WorkerState(s.decode()) for w, s in states.items() if s is not None}
+        self.unsure = False
+        found = await asyncio.gather(*map(self._look_at, others))
+        states = zip(others, found, strict=True)
+        self.live = {worker: state for worker, state in states if state is not None}
         self.live[self.worker] = self.state
         dead = [worker for worker in others if worker not in self.live]
         if dead and (removed := await self._pipe.call("SREM", self._keys.workers, *dead)):
             await note(self._pipe, self._keys.counts, WORKERS_REMOVED, removed)
         return self.live
+
+    async def _look_at(self, worker: WorkerId) -> WorkerState | None:
+        """What another worker says of itself; None: it is dead."""
+        try:
+            keys, args = (self._keys.worker(worker),), (self._lease_ms,)
+            state = await self._pipe.script(load_script("look"), keys, args)
+        except (BrokerUnavailable, BrokerRefused):
+            self.unsure = True
+            return self.live.get(worker, WorkerState.UP)
+        return None if state is None else WorkerState(state.decode())
 
     async def ring(self) -> None:
         """Wake every worker: somebody joined, drains, or took or gave back a partition."""

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, cast
 
+import pytest
+
 from consumer.keeper import LeaseKeeper
-from consumer.lease import Lease, Trust
+from consumer.lease import Lease, Trust, assign
 from consumer.membership import Membership, WorkerState
 from consumer.partition import Partition
 from shared.connect import Pipe
+from shared.errors import NotConnected
 from shared.keys import Keys
 from shared.metrics import ConsumerMetrics
 from shared.model import WorkerId
 from shared.scripts import Script
 
-US = WorkerId("worker-us")
+US, OTHER = WorkerId("worker-us"), WorkerId("worker-other")
 LEASE_MS = 6000
 
 
@@ -44,6 +47,13 @@ class Owned:
         self.number = number
         self.lease = Lease(worker=US, partition=number, epoch=1, trust=trust)
 
+    def renewed(self, lease: Lease) -> None:
+        """Trusted anew."""
+        self.lease = lease
+
+    def step_down(self) -> None:
+        """Another's."""
+
 
 async def test_a_round_renews_before_it_waits_for_anything() -> None:
     """
@@ -64,3 +74,79 @@ async def test_a_round_renews_before_it_waits_for_anything() -> None:
     assert sorted(slow.asked) == ["PEXPIRE", "renew", "renew"]
     going.cancel()
     await asyncio.wait([going])
+
+
+class Torn:
+    """
+    A cluster of which one server is away: what names ``away`` fails, and what names ``silent`` has
+    no answer yet; all else is granted.
+    """
+
+    def __init__(self, away: Collection[str], silent: Collection[str] = ()) -> None:
+        self.away = away
+        self.silent = silent
+        self.asked: list[str] = []
+
+    async def call(self, name: str, *args: Any) -> Any:
+        """PEXPIRE keeps a key; SMEMBERS knows another worker."""
+        await self._ask(name, args[0])
+        return [US.encode(), OTHER.encode()] if name == "SMEMBERS" else 1
+
+    async def script(self, script: Script, keys: Sequence[Any], _args: Sequence[Any]) -> Any:
+        """A worker that is looked at is there, a lease can be had and renewed."""
+        await self._ask(script.name, keys[0])
+        return b"up" if script.name == "look" else 1
+
+    async def _ask(self, name: str, key: str) -> None:
+        if key in self.away:
+            raise NotConnected("its server is away")
+        self.asked.append(f"{name} {key}")
+        if key in self.silent:
+            await asyncio.Event().wait()
+
+
+def keeper_of(pipe: Torn, keys: Keys, lease_ms: int) -> tuple[LeaseKeeper, Membership]:
+    """A keeper that has joined and owns partition 0; everything is to be renewed."""
+    membership = Membership(cast(Pipe, pipe), keys, US, lease_ms)
+    due = Trust(time.monotonic() + lease_ms / 1000 * 0.4)
+    membership.trust, membership._said = due, WorkerState.UP
+
+    def own(lease: Lease) -> Partition:
+        return cast(Partition, Owned(lease.partition, lease.trust))
+
+    keeper = LeaseKeeper(cast(Pipe, pipe), keys, membership, lease_ms, ConsumerMetrics(), own)
+    for number in (0, 1):
+        keeper.partitions[number] = own(Lease(worker=US, partition=number, epoch=1, trust=due))
+    return keeper, membership
+
+
+async def test_what_is_on_other_servers_goes_on() -> None:
+    """
+    While the server of one partition and of another worker's key is away: that worker is not taken
+    for dead, what is free elsewhere is taken, and the round says that it is not whole.
+    """
+    keys = Keys("t", 16)
+    torn = Torn({keys.partition(0).lease, keys.worker(OTHER)})
+    keeper, membership = keeper_of(torn, keys, LEASE_MS)
+    ours = {number for number, owner in assign(16, sorted([US, OTHER])).items() if owner == US}
+    with pytest.raises(NotConnected):
+        await keeper.round()
+    assert set(membership.live) == {US, OTHER}
+    assert not any(asked.startswith("SREM") for asked in torn.asked)
+    assert keeper.has_joined
+    assert len(ours) > 2
+    assert ours - {0} <= set(keeper.partitions)
+
+
+async def test_no_look_at_others_makes_a_renewal_late() -> None:
+    """
+    Where a server is away, others are looked at until the next lease is to be renewed: each answer
+    may take a quarter of a lease, and those that can be renewed would run out.
+    """
+    keys = Keys("t", 16)
+    torn = Torn({keys.partition(0).lease}, silent={keys.worker(OTHER)})
+    keeper, _ = keeper_of(torn, keys, lease_ms=300)
+    async with asyncio.timeout(20):
+        with pytest.raises(NotConnected):
+            await keeper.round()
+    assert f"look {keys.worker(OTHER)}" in torn.asked
