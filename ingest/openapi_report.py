@@ -45,6 +45,11 @@ _REDIS: dict[str, Schema] = {
     "replicas": _COUNT,
     "clock_skew_ms": {"type": "integer"},
 }
+_NODE: dict[str, Schema] = {
+    "place": {**_TEXT, "description": "host and port"},
+    "redis": {**_all_of(_REDIS), "type": ["object", "null"]},
+    "partitions": {"type": "array", "items": _COUNT},
+}
 _BACKLOG: dict[str, Schema] = {
     "instance": INSTANCE,
     "messages": _COUNT,
@@ -76,7 +81,12 @@ REPORT = _all_of(
     {
         "ok": {"type": "boolean", "description": "no point fails"},
         "points": _list_of(_POINT),
-        "redis": {**_all_of(_REDIS), "type": ["object", "null"]},
+        "redis": {
+            **_all_of(_REDIS),
+            "type": ["object", "null"],
+            "description": "of a cluster the server that will be full first",
+        },
+        "nodes": {**_list_of(_NODE), "description": "the masters of a cluster, else none"},
         "data": {**_all_of(_DATA), "type": ["object", "null"]},
     }
 )

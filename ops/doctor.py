@@ -41,7 +41,9 @@ def diagnose(*, as_json: bool) -> tuple[str, bool]:
     except (BrokerUnavailable, BrokerRefused) as error:
         points = [judge_silence(str(error), place_of(url))]
         return _told(points, None, None, as_json=as_json), False
-    points = [ok("reachable", f"Redis answers at {place_of(url)}"), *judge(found, settings)]
+    points = judge(found, settings)
+    if not found.silent:
+        points.insert(0, ok("reachable", f"Redis answers at {place_of(url)}"))
     return _told(points, found, data, as_json=as_json), not has_failed(points)
 
 

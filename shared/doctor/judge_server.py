@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from shared.doctor.examine import Rights
 from shared.doctor.point import Point, fail, ok, warn
+from shared.doctor.server import Rights
 from shared.server_info import ServerInfo
 from shared.settings import MiB
 
@@ -18,12 +18,12 @@ SKEW_FAIL_MS = 300_000
 """Providers sign a time, and five minutes either way are accepted (Standard Webhooks, Slack)."""
 
 
-def judge_server(info: ServerInfo) -> list[Point]:
+def judge_server(info: ServerInfo, *, asked_as_cluster: bool) -> list[Point]:
     """Everything that INFO tells."""
     return [
         judge_version(info),
         judge_role(info),
-        judge_cluster(info),
+        *([] if asked_as_cluster else [judge_mode(info)]),
         judge_eviction(info),
         judge_disk(info),
         judge_memory(info),
@@ -55,14 +55,14 @@ def judge_role(info: ServerInfo) -> Point:
     return ok("primary", f"a primary with {info.number('connected_slaves')} replicas")
 
 
-def judge_cluster(info: ServerInfo) -> Point:
-    """Not yet spoken."""
+def judge_mode(info: ServerInfo) -> Point:
+    """A node of a cluster has but a part of the keys."""
     if info.is_cluster:
         return fail(
             "cluster",
-            "this is a node of a Redis Cluster, which this version does not support yet",
+            "this is a node of a Redis Cluster, and is asked as if it were alone",
             "services do not start",
-            "use a single primary",
+            "set INTURN_REDIS_URL to redis+cluster://host:port",
         )
     return ok("cluster", "no cluster")
 

@@ -17,8 +17,11 @@ from shared.connect import Pipe
 from shared.counts import Counts, read_counts
 from shared.doctor import has_failed
 from shared.doctor.examine import Examination
+from shared.doctor.judge_cluster import place_partitions
 from shared.doctor.point import Point
+from shared.doctor.server import ServerState
 from shared.errors import BrokerRefused
+from shared.holdings import fullest
 from shared.keys import Keys
 from shared.server_info import ServerInfo
 from shared.settings import Settings
@@ -40,6 +43,7 @@ class Owner:
 class DataReport:
     """What is under the prefix. ``owners``: by partition, without those that nobody owns."""
 
+    keys: Keys
     survey: StoreSurvey
     kept: Kept
     workers: Mapping[str, str]
@@ -68,6 +72,7 @@ async def look_at_data(pipe: Pipe, found: Examination, settings: Settings) -> Da
     except BrokerRefused:
         return None
     return DataReport(
+        keys=keys,
         survey=survey,
         kept=found.data.kept,
         workers=workers,
@@ -97,12 +102,40 @@ def report_face(
     return {
         "ok": not has_failed(points),
         "points": [asdict(point) for point in points],
-        "redis": None if found is None or found.info is None else _server(found.info, found),
+        "redis": None if found is None else _fullest(found.servers),
+        "nodes": [] if found is None or not found.is_cluster else _nodes(found, data),
         "data": None if data is None else _data(data),
     }
 
 
-def _server(info: ServerInfo, found: Examination) -> dict[str, Any]:
+def _fullest(servers: Sequence[ServerState]) -> dict[str, Any] | None:
+    """The one server; of a cluster's the one that will be full first."""
+    telling = [(server.info, server) for server in servers if server.info is not None]
+    if not telling:
+        return None
+    first = fullest([info for info, _ in telling])
+    return next(_server(info, server) for info, server in telling if info is first)
+
+
+def _nodes(found: Examination, data: DataReport | None) -> list[dict[str, Any]]:
+    """A cluster's masters; ``redis`` is null of one that told nothing."""
+    keys = None if data is None else data.keys
+    return [
+        {
+            "place": server.place,
+            "redis": _fullest([server]),
+            "partitions": [] if keys is None else _placed_at(server, keys),
+        }
+        for server in found.servers
+    ]
+
+
+def _placed_at(server: ServerState, keys: Keys) -> list[int]:
+    own = server.own
+    return [] if own is None else sorted(place_partitions([own], keys))
+
+
+def _server(info: ServerInfo, found: ServerState) -> dict[str, Any]:
     return {
         "version": info.name,
         "memory_used_bytes": info.number("used_memory"),

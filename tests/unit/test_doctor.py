@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import orjson
 import pytest
 
 from ops.doctor import render_json, render_text
 from shared.doctor import has_failed, judge, judge_silence
-from shared.doctor.examine import DataState, Examination, Rights, judge_refusals, probes
+from shared.doctor.examine import DataState, Examination
 from shared.doctor.point import Verdict
 from shared.doctor.report import report_face
+from shared.doctor.server import Rights, ServerState, judge_refusals, probes
 from shared.errors import BrokerRefused
 from shared.instance_settings import InstanceSettings
 from shared.preflight import Meta
@@ -47,19 +49,20 @@ def healthy_data(**changes: object) -> DataState:
 def verdicts(
     info: dict[str, str] | None = None,
     settings: Settings | None = None,
-    **changes: object,
+    **changes: Any,
 ) -> dict[str, Verdict]:
     """Every point's verdict when all is well but for ``info`` and ``changes``."""
-    values = {
+    server: dict[str, Any] = {
         "info": ServerInfo(HEALTHY | (info or {})),
         "fsync": "always",
         "skew_ms": 3,
         "rights": Rights(),
-        "meta": META,
-        "data": healthy_data(),
-        **changes,
+        "has_waitaof": False,
     }
-    points = judge(Examination(**values), settings or Settings())  # type: ignore[arg-type]
+    values: dict[str, Any] = {"meta": META, "data": healthy_data(), "meta_problems": ()}
+    one = ServerState(**{name: changes.get(name, value) for name, value in server.items()})
+    rest = {name: changes.get(name, value) for name, value in values.items()}
+    points = judge(Examination(servers=[one], **rest), settings or Settings())
     for point in points:
         assert bool(point.costs) == bool(point.advice) == (point.verdict is not Verdict.OK)
     return {point.name: point.verdict for point in points}
@@ -155,9 +158,7 @@ def test_clocks_may_differ_a_little(skew_ms: int, verdict: Verdict) -> None:
 
 def test_denied_info_is_a_missing_right_and_hides_what_it_would_tell() -> None:
     """What was not asked is not judged."""
-    points = judge(
-        Examination(info=None, fsync=None, skew_ms=0, rights=Rights(), meta=META), Settings()
-    )
+    points = judge(Examination(servers=[ServerState(rights=Rights())], meta=META), Settings())
     found = {point.name: point.verdict for point in points}
     assert found == {"rights": Verdict.FAIL, "clock": Verdict.OK, "partitions": Verdict.OK}
 
@@ -220,7 +221,7 @@ def test_every_command_in_use_is_probed() -> None:
     for room in ("shared", "consumer", "ingest"):
         for path in (ROOT / room).rglob("*.py"):
             used |= set(re.findall(r"\.call\(\s*\"([A-Z]+)\"", path.read_text()))
-    asked_where_allowed = {"INFO", "CONFIG", "WAITAOF"}
+    asked_where_allowed = {"INFO", "CONFIG", "WAITAOF", "CLUSTER"}
     assert used - asked_where_allowed <= {command[0] for command in probes("key")}
 
 
