@@ -121,7 +121,8 @@ class SlotBells:
         wanted = {tuple(some) for some in self._pipe.together(bells)}
         for gone in self._readers.keys() - wanted:
             del self._readers[gone]
-            self._waits.pop(gone).cancel()
+            if (wait := self._waits.pop(gone, None)) is not None:  # none: it has just returned
+                wait.cancel()
         for some in wanted - self._waits.keys():
             reader = self._readers.setdefault(some, BellReader(self._pipe))
             self._waits[some] = self._group.create_task(
