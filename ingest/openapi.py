@@ -15,6 +15,7 @@ from aiohttp import web
 
 from ingest.answers import json_answer
 from ingest.openapi_console import console_paths
+from ingest.openapi_decisions import DECISION_SCHEMAS, decision_paths
 from ingest.openapi_events import event_paths
 from ingest.openapi_instances import instance_paths
 from ingest.openapi_pages import page_paths
@@ -61,9 +62,10 @@ def openapi_document(providers: Mapping[str, Provider], *, has_token: bool) -> d
     paths = {**_own_paths(), **_api_paths(guard), **ticket_paths(guard), **page_paths(guard)}
     paths |= {**event_paths(), **report_paths(guard), **console_paths(guard)}
     paths |= instance_paths(guard)
+    paths |= decision_paths(guard)
     for provider in providers.values():
         paths |= _webhook_paths(provider)
-    components: dict[str, Any] = {"schemas": {**SCHEMAS, **TICKET_SCHEMAS}}
+    components: dict[str, Any] = {"schemas": {**SCHEMAS, **TICKET_SCHEMAS, **DECISION_SCHEMAS}}
     if has_token:
         components["securitySchemes"] = {_TOKEN: {"type": "http", "scheme": "bearer"}}
     return {

@@ -13,13 +13,16 @@ from ingest.app import build_app, make_runner
 from ingest.backlog import BacklogLimit
 from ingest.console.serving import serving_console
 from ingest.conversations import Conversations
+from ingest.dead_letters import DeadLettersApi
 from ingest.echoes import EchoJudge
 from ingest.instances import InstancesApi
 from ingest.intake import Say
 from ingest.keeping import keeping, what_is_wrong
 from ingest.mutes import MutesApi
 from ingest.playground import Playground, is_playground_on
+from ingest.replies import RepliesApi
 from ingest.report import ReportApi
+from ingest.spool_api import SpoolApi
 from ingest.ticketing import serving_tickets
 from shared.connect import Pipe, pipe_to
 from shared.holdings import keep_measuring
@@ -95,6 +98,7 @@ async def serve_ingest(
             judge=EchoJudge(reads, keys, settings).judge,
             routes=[
                 *_routes(reads, keys, settings),
+                *SpoolApi(settings, metrics).routes(),
                 *tickets.staff,
                 *playground.routes(),
                 *console.staff,
@@ -124,6 +128,8 @@ def _routes(reads: Pipe, keys: Keys, settings: Settings) -> list[web.RouteDef]:
         *MutesApi(reads, keys).routes(),
         *ReportApi(reads, settings).routes(),
         *InstancesApi(reads, keys, settings).routes(),
+        *DeadLettersApi(reads, keys).routes(),
+        *RepliesApi(reads, keys, settings).routes(),
     ]
 
 

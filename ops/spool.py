@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 
 import click
 
 from ingest.append import RedisAppender
 from ingest.remember import RedisMemory
-from ingest.spool.files import count_kept, survey_folder
-from ingest.spool.folder import folders_of, holder_of
 from ingest.spool.replayer import Replayer
 from ingest.spool.spool import Spool, now_ms
+from ingest.spool.status import FolderStatus, look
 from ops.reach import TIMEOUT_MS, find_keys, reach_redis
 from ops.table import describe_age
 from ops.told import as_document
@@ -31,24 +29,6 @@ from shared.metrics import IngestMetrics, InstanceLabels
 from shared.settings import Settings, load_settings
 
 HEAD = ("FOLDER", "HELD BY", "MESSAGES", "BYTES", "OLDEST", "DAMAGED", "REFUSED")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FolderStatus:
-    """
-    One process's folder. ``held_by``: the pid of who works on it, None: nobody, so it waits.
-
-    ``damaged``: runs of bytes that cannot be read. ``refused``: messages that Redis refused for
-    their own sake.
-    """
-
-    folder: str
-    held_by: int | None
-    messages: int
-    size_bytes: int
-    oldest_s: int | None
-    damaged: int
-    refused: int
 
 
 def show_spool(*, as_json: bool) -> str:
@@ -81,11 +61,6 @@ def replay_spool(*, as_json: bool) -> bool:
         who = "nobody" if one.held_by is None else f"pid {one.held_by}, which replays it itself"
         click.echo(f"{one.messages} messages are left in {one.folder}, held by {who}")
     return not left
-
-
-def look(root: Path, prefix: str) -> list[FolderStatus]:
-    """The folders of these data as they stand on the disk; takes nothing over."""
-    return [_look_into(path) for path in folders_of(root, prefix)]
 
 
 def render_text(found: Sequence[FolderStatus]) -> str:
@@ -136,24 +111,6 @@ async def _replay(settings: Settings, redis_url: str) -> int:
         finally:
             spool.close()
     return replayed
-
-
-def _look_into(path: Path) -> FolderStatus:
-    files = list(survey_folder(path))
-    held_by = holder_of(path)
-    # What is written this moment ends in the middle of a record, and is not damaged.
-    torn = sum(sealed.damaged for sealed in files) if held_by is None else 0
-    times = [sealed.oldest_at for sealed in files if sealed.oldest_at is not None]
-    refused, damaged = count_kept(path)
-    return FolderStatus(
-        folder=path.name,
-        held_by=held_by,
-        messages=sum(sealed.messages for sealed in files),
-        size_bytes=sum(sealed.size_bytes for sealed in files),
-        oldest_s=max(0, now_ms() - min(times)) // 1000 if times else None,
-        damaged=damaged + torn,
-        refused=refused,
-    )
 
 
 def _row(one: FolderStatus) -> tuple[str, ...]:

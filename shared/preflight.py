@@ -82,7 +82,8 @@ async def prepare(pipe: Pipe, settings: Settings) -> Prepared:
 
 def is_not_permitted(error: BrokerRefused) -> bool:
     """Whether an ACL denied it; inside a script the code is another, and redis-py cuts it off."""
-    return error.code == "NOPERM" or "no permission" in str(error).lower()
+    told = str(error).lower()
+    return error.code == "NOPERM" or "no permission" in told or "can't run this command" in told
 
 
 async def read_meta(pipe: Pipe, keys: Keys) -> Meta:

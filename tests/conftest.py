@@ -87,9 +87,10 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisUnde
         with container_redis() as container:
             yield container
         return
-    users = {"aclfile": str(write_users(tmp_path_factory.mktemp("redis")))}
+    binary = tested_binary()
+    users = {"aclfile": str(write_users(tmp_path_factory.mktemp("redis"), binary.version))}
     kind = RedisCluster if is_cluster_tested() else RedisServer
-    with kind(tested_binary(), options=users) as server:
+    with kind(binary, options=users) as server:
         note_users(server.url)
         yield server
         denied = denied_commands(server.url)

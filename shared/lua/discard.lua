@@ -14,8 +14,8 @@
 -- Returns 0 DISCARDED | 1 GONE (it is not in the outbox) | 2 SENDING (a worker has it in hand)
 --
 -- An ending that says answered is told it, last: nothing hangs on that. A record that cannot be read
--- goes with the reply. PERSIST changes nothing; it is a write that is allowed
--- while Redis is out of memory.
+-- goes with the reply. The first XDEL deletes nothing: it is a write that is allowed while Redis is
+-- out of memory, and a user who may not delete here hears of it before anything is said.
 
 local sending, outbox, id = KEYS[1], KEYS[2], ARGV[1]
 
@@ -27,7 +27,7 @@ local is_read, record = pcall(cjson.decode, found or '{}')
 if is_read and (record.worker or '') ~= '' then
   return 2
 end
-redis.call('PERSIST', sending)
+redis.call('XDEL', outbox, '0-0')
 local row = redis.call('XADD', KEYS[3], '*', 'what', 'discarded', 'window', ARGV[2],
   'who', ARGV[3], 'ref', id)
 redis.call('XDEL', outbox, id)

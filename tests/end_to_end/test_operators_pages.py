@@ -99,7 +99,7 @@ def url_for(server: RedisServer, role: Role) -> str:
 @pytest.fixture
 def server(redis_binary: ServerBinary, tmp_path: Path) -> Iterator[RedisServer]:
     """A Redis as the pages have it: with an append-only file and with inturn's users."""
-    users = {"aclfile": str(write_users(tmp_path, prefix="inturn:"))}
+    users = {"aclfile": str(write_users(tmp_path, redis_binary.version, prefix="inturn:"))}
     server = RedisServer(redis_binary, on_port=True, options={"appendonly": "yes", **users})
     try:
         yield server.start()

@@ -16,11 +16,14 @@ from ingest.app import build_app
 from ingest.console import stream as console_stream
 from ingest.console.page import page_routes
 from ingest.conversations import Conversations
+from ingest.dead_letters import DeadLettersApi
 from ingest.instances import InstancesApi
 from ingest.mutes import MutesApi
 from ingest.openapi import openapi_document
 from ingest.playground import Playground
+from ingest.replies import RepliesApi
 from ingest.report import ReportApi
+from ingest.spool_api import SpoolApi
 from shared.connect import Pipe
 from shared.keys import Keys
 from shared.metrics import IngestMetrics, InstanceLabels
@@ -42,6 +45,7 @@ EXAMPLES = {
     "clinic": "north",
     "folder": "common",
     "name": "style.css",
+    "id": "3:1760000000000-0",
 }
 
 
@@ -58,18 +62,22 @@ async def nothing_wrong() -> str | None:
 @pytest.fixture
 def app(pipe: Pipe, keys: Keys) -> web.Application:
     """With all routes that the service has."""
+    metrics = IngestMetrics(InstanceLabels(1))
     tickets = ticket_api(Tickets(pipe, keys.prefix))
     playground = Playground(Settings(), is_on=True)
     return build_app(
         Settings(),
         appender=MemoryAppender(),
         health=nothing_wrong,
-        metrics=IngestMetrics(InstanceLabels(1)),
+        metrics=metrics,
         routes=[
             *Conversations(pipe, keys, Settings()).routes(),
             *MutesApi(pipe, keys).routes(),
             *ReportApi(pipe, Settings()).routes(),
             *InstancesApi(pipe, keys, Settings()).routes(),
+            *DeadLettersApi(pipe, keys).routes(),
+            *RepliesApi(pipe, keys, Settings()).routes(),
+            *SpoolApi(Settings(), metrics).routes(),
             *tickets.staff_routes(),
             *playground.routes(),
             web.get(console_stream.PATH, answer_nothing),

@@ -9,6 +9,7 @@ themselves look into it as ``default``, who may do everything.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -26,10 +27,16 @@ _with_users: set[str] = set()
 """The URLs of servers that have these users."""
 
 
-def write_users(into: Path, *, prefix: str = "test-") -> Path:
+SELECTORS_SINCE = (7, 0, 0)
+"""Before it Redis knows no rights that are for some keys alone."""
+
+
+def write_users(
+    into: Path, version: tuple[int, int, int] = SELECTORS_SINCE, *, prefix: str = "test-"
+) -> Path:
     """
     The shipped users for keys that begin with ``prefix``, each with a password that is its name,
-    and a ``default`` who may do everything.
+    and a ``default`` who may do everything; for a Redis of that version.
     """
     text = (DEPLOY / "redis" / "users.acl").read_text()
     for role in ROLES:
@@ -37,10 +44,20 @@ def write_users(into: Path, *, prefix: str = "test-") -> Path:
         text = text.replace(f"#{role.upper()}_SHA256", f"#{hashed}")
     text = text.replace("~inturn:*", f"~inturn:* ~{prefix}*")
     text = text.replace("&inturn:*", f"&inturn:* &{prefix}*")
+    text = re.sub(r"~inturn:(\{\*\}:\w+)", rf"~inturn:\1 ~{prefix}*:\1", text)
+    if version < SELECTORS_SINCE:  # as deploy/README.md says
+        text = re.sub(r"\((\S+) [^)]*\)", r"\1", text)
     text = text.replace("user default off", "user default on nopass ~* &* +@all")
     path = into / "users.acl"
     path.write_text(text)
     return path
+
+
+def users_for(version: tuple[int, int, int], text: str) -> str:
+    """Users as a Redis of that version reads them; ``deploy/README.md`` says the same."""
+    if version >= SELECTORS_SINCE:
+        return text
+    return re.sub(r"\((\S+) [^)]*\)", r"\1", text)
 
 
 def note_users(url: str) -> None:
