@@ -15,6 +15,7 @@ from shared.redis_binary import ServerBinary
 from tests.support.contents import leftovers
 from tests.support.handler_server import HandlerCall
 from tests.support.ledger import Ledger, Who
+from tests.support.recovery import Recovery, lost_of
 from tests.support.sentinel import SentinelDeployment
 from tests.support.system import system
 from tests.support.waiting import eventually
@@ -30,31 +31,6 @@ SETTLE_S = 5.0
 """So long nothing is handled any more: what is missing then was lost."""
 
 pytestmark = pytest.mark.timeout(180)
-
-
-class Recovery:
-    """When messages were accepted and handled again after a moment."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._began_s = time.monotonic()
-        self._accepted, self._handled = ledger.accepted_count, ledger.handled_count
-        self.accepted_s = self.handled_s = float("inf")
-
-    def is_over(self) -> bool:
-        """Both again: some were accepted, and more were handled than had been accepted."""
-        now_s = time.monotonic() - self._began_s
-        if self._ledger.accepted_count > self._accepted + len(USERS):
-            self.accepted_s = min(self.accepted_s, now_s)
-        if self._ledger.handled_count > self._handled + len(USERS):
-            self.handled_s = min(self.handled_s, now_s)
-        return max(self.accepted_s, self.handled_s) < float("inf")
-
-
-def lost_of(ledger: Ledger) -> set[tuple[Who, str]]:
-    """What was accepted and is in no call of the handler."""
-    accepted = {(who, raw.message_id) for who, rows in ledger.accepted.items() for raw in rows}
-    return accepted - {(call.who, member) for call in ledger.calls for member in call.members}
 
 
 async def lose_the_replicas(url: str) -> None:
@@ -141,7 +117,7 @@ async def test_a_primary_that_goes_is_replaced_under_load(
                 old.kill()
             else:
                 old.pause()
-            recovery = Recovery(ledger)
+            recovery = Recovery(ledger, len(USERS))
             failover = asyncio.create_task(asyncio.to_thread(redis.wait_for_failover, old))
             await eventually(recovery.is_over, "messages accepted and handled again", RESUME_S)
             failover_s = await failover

@@ -117,7 +117,10 @@ class RedisCluster:
 
     def master_of(self, key: str) -> RedisServer:
         """The node that has ``key`` now, as most that run say."""
-        slot = key_slot(key.encode())
+        return self.owner_of(key_slot(key.encode()))
+
+    def owner_of(self, slot: int) -> RedisServer:
+        """The node that has a slot now, as most that run say."""
         votes = [
             view.port
             for server in self.nodes

@@ -1,0 +1,172 @@
+"""F8, with a cluster: slots of live partitions move, and a master is killed, under load."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from shared.cluster.slots import slot_of
+from shared.keys import Keys, partition_of
+from shared.redis_binary import ServerBinary
+from tests.support.cluster import RedisCluster, ask
+from tests.support.handler_server import HandlerCall
+from tests.support.ledger import Who
+from tests.support.recovery import handled_since, lost_of
+from tests.support.redis_server import RedisServer
+from tests.support.slot_moves import moving
+from tests.support.system import System, system
+from tests.support.waiting import eventually, wait_until
+
+USERS: list[Who] = [(f"shop-{number % 8}", f"user-{number}") for number in range(150)]
+PARTITIONS = 8
+ROUNDS = 25
+RESUME_S = 15.0
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture
+def cluster(redis_binary: ServerBinary) -> Iterator[RedisCluster]:
+    """Three masters, each with a replica."""
+    with RedisCluster(redis_binary) as made:
+        yield made
+
+
+async def under_load(made: System, chance: random.Random) -> asyncio.Task[None]:
+    """The load, once windows are in hand; handlers take some time."""
+
+    async def hold(_call: HandlerCall) -> None:
+        await asyncio.sleep(chance.uniform(0.005, 0.08))
+
+    ledger = made.ledger
+    ledger.hold = hold
+    sending = asyncio.create_task(made.send_rounds(USERS, ROUNDS, pause_s=0.2))
+    await eventually(lambda: ledger.handled_count > 2 * len(USERS), "handled messages")
+    await eventually(lambda: len(ledger.in_hand) >= 5, "windows in hand")
+    return sending
+
+
+def move_all(cluster: RedisCluster, keys: Keys, chance: random.Random) -> float:
+    """
+    Move each partition's slot to another master; every second one stays between two nodes for a
+    while. How long the longest was on its way.
+    """
+    longest_s = 0.0
+    for number in range(keys.partitions):
+        slot = slot_of(keys.partition(number).ready)
+        source = cluster.owner_of(slot)
+        target = chance.choice([server for server in cluster.masters if server is not source])
+        began_s = time.monotonic()
+        with moving(cluster, slot, target) as move:
+            if number % 2:
+                move.some_keys(5)
+                time.sleep(chance.uniform(0.1, 0.5))
+        assert move.moved, "void: nothing was in the slot"
+        longest_s = max(longest_s, time.monotonic() - began_s)
+    return longest_s
+
+
+def refusals(cluster: RedisCluster) -> dict[str, int]:
+    """How often the masters said which error so far."""
+    found: dict[str, int] = {}
+    for server in cluster.masters:
+        info = ask(server, "INFO", "errorstats").decode()
+        for code, count in re.findall(r"errorstat_(\w+):count=(\d+)", info):
+            found[code] = found.get(code, 0) + int(count)
+    return found
+
+
+async def test_slots_of_live_partitions_move(
+    cluster: RedisCluster, prefix: str, tmp_path: Path, chance: random.Random
+) -> None:
+    """
+    Nothing is lost, split, handled in another order or twice, though every partition moves twice,
+    half of them so slowly that their keys are on two nodes for a while.
+    """
+    keys = Keys(prefix, PARTITIONS)
+    async with system(
+        cluster.url, prefix, tmp_path, max_wait_ms=600, partitions=PARTITIONS, retry_base_ms=50
+    ) as made:
+        services = [made.ingest, await made.consumer(), await made.consumer()]
+        sending = await under_load(made, chance)
+        for _ in range(2):
+            longest_s = await asyncio.to_thread(move_all, cluster, keys, chance)
+            print(f"slots moved, the slowest in {longest_s:.2f} s")  # noqa: T201  a figure
+        assert not sending.done(), "void: the load was over"
+        met = refusals(cluster)
+        print(met)  # noqa: T201  figures
+        assert {"MOVED", "ASK", "TRYAGAIN"} <= met.keys(), "void: nothing was sent elsewhere"
+        await asyncio.wait_for(sending, 60)
+        await made.all_handled()
+        await made.assert_one_reply_per_window()
+        for service in services:
+            assert service.is_running(), f"it ended: {service.log}"
+
+
+async def bring_back(cluster: RedisCluster, old: RedisServer, key: str, fault: str) -> float:
+    """Once another node has ``key``; how long that took. As a replica it makes WAIT possible."""
+    began_s = time.monotonic()
+    has_left = partial(wait_until, lambda: cluster.master_of(key) is not old, "another master", 30)
+    await asyncio.to_thread(has_left)
+    took_s = time.monotonic() - began_s
+    if fault == "killed":
+        old.start()
+    else:
+        old.resume()
+    return took_s
+
+
+@pytest.mark.parametrize("fault", ["killed", "paused"])
+async def test_a_master_that_goes_is_replaced_under_load(
+    cluster: RedisCluster, prefix: str, tmp_path: Path, chance: random.Random, fault: str
+) -> None:
+    """
+    At ``replicas:1`` nothing that was accepted is lost, and within 15 s messages of all partitions
+    are accepted and handled again; nobody crashes. It comes back as a replica, for its place is
+    taken by the only one that there was.
+    """
+    keys = Keys(prefix, PARTITIONS)
+    async with system(
+        cluster.url,
+        prefix,
+        tmp_path,
+        max_wait_ms=600,
+        partitions=PARTITIONS,
+        max_attempts=10,
+        lease_ms=1500,
+        retry_base_ms=50,
+        durability="replicas:1",
+    ) as made:
+        ledger = made.ledger
+        services = [made.ingest, await made.consumer(), await made.consumer()]
+        sending = await under_load(made, chance)
+        key = keys.partition(0).ready
+        old = cluster.master_of(key)
+        if fault == "killed":
+            old.kill()
+        else:
+            old.pause()
+        gone_s, gone_ms = time.monotonic(), time.time() * 1000
+        back = asyncio.create_task(bring_back(cluster, old, key, fault))
+
+        def is_back() -> bool:
+            found = {partition_of(*who, PARTITIONS) for who in handled_since(ledger, gone_ms)}
+            return len(found) == PARTITIONS
+
+        await eventually(is_back, "all partitions' messages accepted and handled again", RESUME_S)
+        took_s = time.monotonic() - gone_s
+        print(  # noqa: T201  figures
+            f"{fault}: another master after {await back:.1f} s, all partitions after {took_s:.1f} s"
+        )
+        await asyncio.wait_for(sending, 60)
+        await eventually(lambda: not lost_of(ledger), "what was accepted, in the handler", 60)
+        assert cluster.master_of(key) is not old, "void: no failover"
+        for service in services:
+            assert service.is_running(), f"it ended: {service.log}"
