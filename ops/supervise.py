@@ -15,7 +15,6 @@ import os
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
@@ -201,7 +200,7 @@ class Supervisor:
                 os.environ["INTURN_REDIS_URL"] = self._redis.url
             code = self._serve()
         except BaseException:  # noqa: BLE001  whatever it is, the parent is told by the exit code
-            traceback.print_exc()
+            sys.excepthook(*sys.exc_info())  # by now the log's
         finally:
             logging.shutdown()
             _flush()

@@ -16,23 +16,23 @@ import json
 import logging
 import secrets
 import sys
-import traceback
 from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import Any, Literal, TextIO, cast
 
 import structlog
 from structlog.typing import Processor
+from typing_extensions import override
 
 from shared.masking import Masking
+from shared.tracebacks import tell_traceback
 
 Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["console", "json"]
 
-# A traceback of a runaway recursion is a thousand frames; the innermost ones tell.
-_FRAMES_MAX = 30
-
 _masking: Masking | None = None
+
+log = structlog.get_logger()
 
 
 def configure_logging(
@@ -104,9 +104,18 @@ _TELLTALES = ("openai", "httpx", "httpx2", "httpcore", "httpcore2")
 """The openai package and the HTTP client under it tell URLs at info, texts and headers at debug."""
 
 
+class _Routed(logging.StreamHandler[_Unfailing]):
+    """A line that cannot be made is told of by its place: Python would print its arguments."""
+
+    @override
+    def handleError(self, record: logging.LogRecord) -> None:
+        place = f"{record.filename}:{record.lineno}" if hasattr(record, "filename") else None
+        log.error("line.failed", logger=record.name, place=place, exc_info=True)  # noqa: LOG014  it is called in one
+
+
 def _route_standard_logging(number: int, stream: _Unfailing, chain: list[Processor]) -> None:
     """Libraries (aiohttp, asyncio, redis) and warnings leave through the same formatter."""
-    handler = logging.StreamHandler(stream)
+    handler = _Routed(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[_add_level, structlog.stdlib.add_logger_name],
@@ -146,11 +155,7 @@ def _render_json(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> 
 
 
 def _render_exception(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> Any:
-    """
-    A traceback of places and lines of code, never with the values of locals.
-
-    What an exception says about itself stays, and is masked like all text.
-    """
+    """A traceback of places and lines of code: neither values of locals nor a stranger's words."""
     info = line.pop("exc_info", None)
     line.pop("stack_info", None)
     if not info:
@@ -159,8 +164,5 @@ def _render_exception(_logger: Any, _method: str, line: MutableMapping[str, Any]
         info = sys.exc_info()
     error = info[1] if isinstance(info, tuple) else info
     if isinstance(error, BaseException):
-        told = traceback.TracebackException.from_exception(
-            error, limit=-_FRAMES_MAX, capture_locals=False
-        )
-        line["exception"] = "".join(told.format()).rstrip()
+        line["exception"] = tell_traceback(error)
     return line

@@ -16,6 +16,7 @@ from pathlib import PurePath
 from typing import Any
 
 from shared.model import EntryId
+from shared.tracebacks import tell_error
 
 MASK = "***"
 
@@ -34,15 +35,23 @@ _SECRET_NAME = re.compile(
 # Names of values that hold what people wrote, or requests whole.
 _CONTENT_NAMES = frozenset(
     {
+        "answer",
         "body",
         "caption",
+        "chat",
+        "content",
         "data",
         "headers",
+        "jid",
         "media",
+        "message",
         "metadata",
         "payload",
+        "phone",
         "quoted",
         "raw",
+        "recipient",
+        "sender",
         "text",
         "texts",
     }
@@ -52,16 +61,27 @@ _CONTENT_NAMES = frozenset(
 _OPAQUE_NAMES = frozenset({"worker", "owner"})
 _OPAQUE_VALUE = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
+# Numbers as long as a phone number that are none, by how their names end.
+_PHONE_MIN = 10**8
+_LONG_NUMBERS = ("_ms", "_s", "_at", "bytes", "epoch")
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _CONTROL_BUT_LINES = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
-_URL_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]*@")
+# To the last @: a password that should have been escaped may hold one, and a slash.
+_URL_CREDENTIALS = re.compile(r"(?<=://)[^\s@]{0,256}@(?:[^\s@]{0,256}@)*")
 _NAMED_SECRET = re.compile(
-    r"(?P<name>(?:secret|token|passw|api_?key|authorization|cookie|signature|jwt)[\w-]{0,24})"
+    r"(?P<name>(?:secret|token|passw|api[_ -]?key|authorization|cookie|signature|jwt)[\w-]{0,24})"
     r"(?P<between>[\"']?\s*[=:]\s*[\"']?(?:(?:bearer|basic)\s+)?)[^\s\"'&,;]+",
     re.IGNORECASE,
 )
 _BEARER = re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE)
+
+# What a token looks like where nothing names it: Telegram's (also in its URLs), Standard Webhooks',
+# Meta's, those of models.
+_TOKEN = re.compile(
+    r"(?<!\d)\d{5,12}:[\w-]{20,}|\b(?:whsec_|sk-|EAA)[\w+/=-]{16,}|\bapp-\w{20,}", re.ASCII
+)
 
 # An entry id is 13 digits of milliseconds and a sequence: 15... to 20... is 2017 to 2036, where no
 # phone number of 13 digits begins. A WhatsApp group `<phone>-<time>@g.us` must not look like one.
@@ -69,6 +89,9 @@ _NUMBERS = re.compile(
     r"(?P<kept>w_[a-z2-7]{26}(?![a-z0-9])|(?<!\d)(?:1[5-9]|20)\d{11}-\d{1,9}(?![\d@]))"
     r"|\+\d(?:[ ().-]{0,2}\d){6,}"
     r"|\(\d{2,4}\) ?\d{3,5}[ -]?\d{4}"
+    # in groups, eight digits or more; no date
+    r"|(?<![\w.:-])(?=(?:[ -]?\d){8})(?!(?:19|20)\d\d-\d\d-\d\d(?!\d))"
+    r"\d{2,5}(?:[ -]\d{2,5}){1,4}(?![\w:-])"
     r"|\d{7,}"
 )
 
@@ -107,12 +130,14 @@ class Masking:
         return {name: self._mask_named(name, value) for name, value in line.items()}
 
     def _mask_named(self, name: str, value: Any, depth: int = 0) -> Any:
-        if value is None or isinstance(value, bool | int | float):
+        if value is None or isinstance(value, bool):
             return value
         if name == "user":
             return self._user_hash(str(value))
         if name in _CONTENT_NAMES or (name != "event" and _SECRET_NAME.search(name)):
             return MASK
+        if isinstance(value, int | float):
+            return MASK if _may_be_a_phone(name, value) else value
         if name in _OPAQUE_NAMES and _OPAQUE_VALUE.fullmatch(str(value)):
             return str(value)
         if name == "exception":
@@ -127,7 +152,7 @@ class Masking:
         if isinstance(value, str | PurePath | EntryId):
             return mask_text(str(value))
         if isinstance(value, BaseException):
-            return mask_text(f"{type(value).__name__}: {value}")
+            return mask_text(tell_error(value))
         if depth < _DEPTH_MAX and isinstance(value, Mapping):
             return {
                 mask_text(str(key)): self._mask_named(str(key), item, depth + 1)
@@ -137,6 +162,11 @@ class Masking:
             return [self._mask_named(name, item, depth + 1) for item in value]
         # Anything else might show a message in its repr.
         return f"<{type(value).__name__}>"
+
+
+def _may_be_a_phone(name: str, value: float) -> bool:
+    """As long as a phone number, as providers' ids are too, and no time, size or epoch."""
+    return abs(value) >= _PHONE_MIN and not name.endswith(_LONG_NUMBERS)
 
 
 def mask_text(text: str, *, keep_lines: bool = False) -> str:
@@ -155,4 +185,5 @@ def mask_text(text: str, *, keep_lines: bool = False) -> str:
         text = _URL_CREDENTIALS.sub(f"{MASK}@", text)
     text = _NAMED_SECRET.sub(rf"\g<name>\g<between>{MASK}", text)
     text = _BEARER.sub(rf"\1 {MASK}", text)
+    text = _TOKEN.sub(MASK, text)
     return _NUMBERS.sub(lambda match: match["kept"] or MASK, text)

@@ -31,6 +31,7 @@ from shared.home import find_redis_url
 from shared.log import configure_logging, hash_users_with
 from shared.preflight import Prepared, prepare
 from shared.settings import Settings, load_settings
+from shared.uncaught import log_failures_of, log_uncaught
 
 CONNECT_TIMEOUT_MS = 2000
 CONNECT_RETRY_S = 1.0
@@ -78,6 +79,7 @@ def run_configured(serve: Serve) -> int:
     except StartRefused as error:
         return refuse_start(error.problems)
     configure_logging(settings.log_level, settings.log_format)
+    log_uncaught()
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
 
     return run_service(lambda stop: serve(settings, redis_url, stop))
@@ -95,6 +97,7 @@ def run_service(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
     async def run() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
+        log_failures_of(loop)
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, stop.set)
         await main(stop)

@@ -199,7 +199,7 @@ def test_a_line_cannot_be_forged(stream: io.StringIO) -> None:
 
 
 def test_exceptions_come_without_values_of_locals(stream: io.StringIO) -> None:
-    """A traceback names places and causes; numbers in messages are masked, locals are absent."""
+    """A traceback names places and classes: no locals, and nothing that a stranger's error says."""
     log = start_log(stream)
 
     def answer(secret_text: str) -> None:
@@ -212,7 +212,7 @@ def test_exceptions_come_without_values_of_locals(stream: io.StringIO) -> None:
 
     line = only_line(stream)
     assert line["level"] == "error"
-    assert "ValueError: cannot answer ***" in line["exception"]
+    assert line["exception"].endswith("\nValueError: ***")
     assert "test_log.py" in line["exception"]
     assert "my private words" not in line["exception"].replace('answer("my private words")', "")
 
