@@ -123,7 +123,8 @@ class Memory:
         named has been read, but for what is left in ``unread``. Closes what is due.
         """
         self._drained_s = began_s
-        for state in self._timers.due_windows(now_ms, peeked_s, self.watermark_ms):
+        self._timers.set_clock(now_ms, began_s, peeked_s)
+        for state in self._timers.due_windows(self.watermark_ms):
             self._look(state, self.watermark_ms(state.key[0]))
         if self._timers.is_fallback_due(peeked_s):
             for state in list(self.open.values()):

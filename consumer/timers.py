@@ -24,8 +24,17 @@ Due = tuple[int, int, State]
 """When a window is due in Redis's ms, a serial number, and whose it is."""
 
 
+TICK_S = 0.001
+"""Redis's time is cut off to milliseconds."""
+
+
 class Timers:
-    """The due times of one partition. ``now_ms`` is Redis's time at the last peek."""
+    """
+    The due times of one partition. ``now_ms`` is Redis's time at the last peek.
+
+    ``_base``: a moment of Redis's time (ms) and of the local clock (s), at most so much too late as
+    the fastest of the latest answers took.
+    """
 
     def __init__(self) -> None:
         self._due: list[Due] = []
@@ -33,7 +42,7 @@ class Timers:
         self._backoff: list[tuple[float, int, State, Token]] = []
         self._serial = itertools.count()
         self.now_ms = 0
-        self._peeked_s = 0.0
+        self._base = (0, 0.0)
         self._fallback_s = 0.0
 
     def close_at(self, state: State, due_ms: int) -> None:
@@ -45,18 +54,28 @@ class Timers:
         """A record is due then, if it still waits under ``token``."""
         heapq.heappush(self._backoff, (due_s, next(self._serial), state, token))
 
-    def due_windows(
-        self, now_ms: int, peeked_s: float, watermark_ms: Callable[[str], int]
-    ) -> Iterator[State]:
+    def set_clock(self, now_ms: int, began_s: float, peeked_s: float) -> None:
         """
-        Open windows whose due time the watermark of their stream has reached: Redis said
-        ``now_ms`` at ``peeked_s``.
+        Redis said ``now_ms`` between these two moments.
+
+        A slow answer tells less than a fast one before it: what that one said is held on to while
+        this one does not contradict it. Else an answer that took half a second would delay, by as
+        much, what is due later.
+        """
+        self.now_ms = now_ms
+        base_ms, base_s = self._base
+        expected_s = base_s + (now_ms - base_ms) / 1000
+        if not began_s - TICK_S <= expected_s <= peeked_s:
+            self._base = (now_ms, peeked_s)
+
+    def due_windows(self, watermark_ms: Callable[[str], int]) -> Iterator[State]:
+        """
+        Open windows whose due time the watermark of their stream has reached.
 
         What is due and not reached waits by its stream, so that it is not looked at each time
         while that stream's watermark stays behind: a flood may hold a million windows open.
         """
-        self.now_ms, self._peeked_s = now_ms, peeked_s
-        for due in _pop_until(self._due, now_ms):
+        for due in _pop_until(self._due, self.now_ms):
             heapq.heappush(self._behind.setdefault(due[2].key[0], []), due)
         for instance, behind in list(self._behind.items()):
             for due_ms, _, state in _pop_until(behind, watermark_ms(instance)):
@@ -85,7 +104,8 @@ class Timers:
         """When (monotonic seconds) something here is due; in ``idle_s`` at the latest."""
         wake_s = now_s + idle_s
         if self._due:
-            wake_s = min(wake_s, self._peeked_s + (self._due[0][0] - self.now_ms) / 1000)
+            base_ms, base_s = self._base
+            wake_s = min(wake_s, base_s + (self._due[0][0] - base_ms) / 1000)
         if self._backoff:
             wake_s = min(wake_s, self._backoff[0][0])
         if has_foreign:
