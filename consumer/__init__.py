@@ -11,8 +11,8 @@ that was read before it reads anything new.
 
 The way through the modules: ``worker`` wires one process. ``keeper`` and ``membership`` say what
 is ours (``lease`` explains the rules), ``partition`` turns over what is ours, ``takeover`` rebuilds
-it, ``reader`` reads, ``memory`` knows, ``window`` cuts, ``dispatch`` starts, ``attempt`` calls the
-handler (``recall``: with what was said before), ``retry`` decides, ``settle`` and ``finisher``
-write it down, ``sender`` sends, ``sweep`` cleans up behind us, ``reclaimer`` audits. ``store`` and
-``outbox`` speak to Redis.
+it, ``reader`` reads, ``memory`` knows, ``window`` cuts, ``turns`` says whose window has the next
+slot, ``dispatch`` starts it, ``attempt`` calls the handler (``recall``: with what was said before),
+``retry`` decides, ``settle`` and ``finisher`` write it down, ``sender`` sends, ``sweep`` cleans up
+behind us, ``reclaimer`` audits. ``store`` and ``outbox`` speak to Redis.
 """

@@ -26,6 +26,8 @@ from consumer.mute import Mutes
 from consumer.owner import Owner
 from consumer.places import Places
 from consumer.settle import Settler
+from consumer.startable import Startable
+from consumer.turns import Turns
 from shared.errors import BrokerRefused, BrokerUnavailable, Fenced
 from shared.metrics import ConsumerMetrics
 from shared.model import Message, Token, WorkerId
@@ -62,14 +64,14 @@ class Dispatcher:
         self._tasks = tasks
         self._owner_of = owner_of
         self._free = settings.slots
-        self._places: Places | None = None
+        places = None
         if settings.limit_of is not None:
-            self._places = Places(settings.limit_of, settings.pool_of)
+            places = Places(settings.limit_of, settings.pool_of)
+        self._turns: Turns[State] = Turns(self._startable_in, places)
         self._bulk_in_hand = 0
         self._orphan_running = False
-        self._hungry: dict[int, Owner] = {}
+        self._doubted: set[int] = set()
         self._will_serve = False
-        self._served: dict[int, int] = {}
         self._serial = 0
         self._at_work = 0
         metrics.windows_running.set_function(lambda: self._at_work)
@@ -79,24 +81,42 @@ class Dispatcher:
         await self._attempts.run()
 
     def dispatch(self, owner: Owner) -> None:
-        """Start what may start, as far as there are slots; the rest waits for one."""
-        while owner.is_trusted():
+        """Windows may have come up: start what may start; the rest waits for a slot."""
+        if not owner.is_trusted():
+            return
+        startable = owner.memory.startable
+        if owner.number in self._doubted:
+            self._doubted.discard(owner.number)
+            startable.offer_all()
+        self._turns.join(owner.number, startable.take_offers())
+        self._serve()
+
+    def _startable_in(self, number: int) -> Startable[State] | None:
+        """What may start in a partition; of one that is in doubt nothing, until it dispatches."""
+        owner = self._owner_of(number)
+        if owner is None or not owner.is_trusted():
+            self._doubted.add(number)
+            return None
+        return owner.memory.startable
+
+    def _serve(self) -> None:
+        """Give the free slots to whose turn it is, whatever partition they are from."""
+        self._will_serve = False
+        while self._free and self._turns:
             limit = min(self._free, START_BATCH)
             room_bytes = HAND_BYTES - self._bulk_in_hand
-            states = owner.memory.take_startable(
-                limit, room_bytes, orphan=not self._orphan_running, places=self._places
-            )
-            if not states:
-                break
-            begun = [(state, self._begin(owner, state)) for state in states]
-            self._served[owner.number] = self._serial
-            self._tasks.create_task(
-                self._start(owner, owner.epoch, owner.memory, begun), name=f"start-{owner.number}"
-            )
-        if self._places is not None:
-            self._places.wait(owner.number)
-        if owner.is_trusted() and owner.memory.has_startable():
-            self._hungry[owner.number] = owner
+            taken = self._turns.take(limit, room_bytes, orphan=not self._orphan_running)
+            if not taken:
+                return
+            by_partition: dict[int, list[State]] = {}
+            for number, state in taken:
+                by_partition.setdefault(number, []).append(state)
+            for number, states in by_partition.items():
+                owner = self._owner_of(number)
+                assert owner is not None  # it was trusted a moment ago, and nobody ran since
+                begun = [(state, self._begin(owner, state)) for state in states]
+                start = self._start(owner, owner.epoch, owner.memory, begun)
+                self._tasks.create_task(start, name=f"start-{number}")
 
     def runs_alone(self, first: Message, record: Record) -> bool:
         """
@@ -134,27 +154,17 @@ class Dispatcher:
         self.running.pop(running.token, None)
         self._free += 1
         self._bulk_in_hand -= running.bulk_bytes
-        if self._places is not None:
-            first = running.held.entries[0].message
-            for number in self._places.give_back(first.instance, first.connection):
-                if (owner := self._owner_of(number)) is not None:
-                    self._hungry[number] = owner
+        first = running.held.entries[0].message
+        self._turns.give_back(first.instance, first.connection)
         if running.orphaned:
             self._orphan_running = False
-        if self._hungry and not self._will_serve:
+        if self._turns and not self._will_serve:
             self._will_serve = True
-            self._tasks.create_task(self._serve(), name="serve")
+            self._tasks.create_task(self._serve_soon(), name="serve")
 
-    async def _serve(self) -> None:
-        """
-        Start for those who wait for a slot; who got one last comes last.
-
-        Else one partition's flood would take every slot that is free.
-        """
-        self._will_serve = False
-        hungry, self._hungry = self._hungry, {}
-        for number in sorted(hungry, key=lambda number: self._served.get(number, 0)):
-            self.dispatch(hungry[number])
+    async def _serve_soon(self) -> None:
+        """When all that end now have given their slots back, so that they start together."""
+        self._serve()
 
     async def _start(
         self, owner: Owner, epoch: int, memory: Memory, begun: list[tuple[State, Running]]

@@ -2,7 +2,7 @@
 What the owner of a partition knows: every unfinished entry, by conversation.
 
 No I/O and no clock: times come in. Entries are learned in stream order; ``observe`` moves the
-watermark and closes what is due; ``take_startable`` hands over what may start. A takeover
+watermark and closes what is due; ``startable`` are those whose window may start. A takeover
 throws the whole memory away and builds a new one from the stream.
 """
 
@@ -13,7 +13,6 @@ from collections.abc import Iterable, Sequence
 from consumer.bodies import HELD_BYTES, cost_bytes, entry_cost_bytes, strip
 from consumer.conversation import Phase, State, StreamMemory, window_of
 from consumer.narrator import Narrator
-from consumer.places import Places
 from consumer.startable import Startable
 from consumer.timers import Timers
 from shared.model import ClosedBy, Conversation, Entry, Window
@@ -38,7 +37,7 @@ class Memory:
         self.open: dict[Conversation, State] = {}
         self._narrator: Narrator | None = None
         self._rules_of = rules_of
-        self._startable: Startable[State] = Startable()
+        self.startable: Startable[State] = Startable()
         self._timers = Timers()
         self._drained_s = 0.0
 
@@ -143,31 +142,13 @@ class Memory:
         for state in self._timers.due_records(now_s):
             self._queue(state)
 
-    def take_startable(
-        self,
-        limit: int,
-        room_bytes: int = HELD_BYTES,
-        *,
-        orphan: bool,
-        places: Places | None = None,
-    ) -> list[State]:
-        """
-        Up to ``limit`` conversations whose window may start now; their phase is STARTING.
-
-        ``room_bytes`` are for the bulky ones; with ``orphan`` one that runs alone may be among
-        them. Each has taken one of its instance's ``places``.
-        """
-        taken = self._startable.take(limit, room_bytes, orphan=orphan, places=places)
-        for state in taken:
-            state.phase = Phase.STARTING
-        return taken
-
     def has_startable(self) -> bool:
-        """Whether anything waits for a handler slot."""
-        return len(self._startable) > 0
+        """Whether anything waits for a handler slot, or for a place."""
+        return len(self.startable) > 0
 
     def window_to_start(self, state: State) -> Window:
-        """The frozen window of a taken conversation; its entries may be bare."""
+        """The frozen window of a conversation that has a slot; its entries may be bare."""
+        state.phase = Phase.STARTING
         if state.window is not None:
             return state.window
         return state.freeze_cut()
@@ -284,7 +265,7 @@ class Memory:
         state.queued_behind = False
         state.size_window()
         self.set_phase(state, Phase.STARTABLE)
-        self._startable.add(state)
+        self.startable.add(state)
 
     def _close_by_local_clock(self, state: State) -> None:
         rules = state.rules

@@ -9,8 +9,8 @@ come back with the slots: a crash leaves nothing behind.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from shared.handlers.chosen import Pool
 
@@ -21,54 +21,95 @@ LimitOf = Callable[[str, str | None], int | None]
 PoolOf = Callable[[str, str | None], Pool | None]
 """The same of what its handler shares with other instances; None: nothing that ends."""
 
+Line = tuple[int, str]
+"""Windows of a kind and an instance: what waits for a place together."""
+
+
+@dataclass(slots=True)
+class _Bound:
+    """
+    Places that one instance has, or several share.
+
+    Lines that were ``called`` have waited for one, and have it before all that ask later.
+    """
+
+    limit: int | None = None
+    in_hand: int = 0
+    waiting: dict[Line, None] = field(default_factory=dict)
+    called: set[Line] = field(default_factory=set)
+
+    def has_room(self) -> bool:
+        """For one more, beside those that were called."""
+        return self.limit is None or self.in_hand + len(self.called) < self.limit
+
+    def is_idle(self) -> bool:
+        """Nothing is known of it but its limit."""
+        return not self.in_hand and not self.waiting and not self.called
+
 
 class Places:
-    """The places of instances and pools, and which partitions wait for one."""
+    """The places of instances and pools, and which lines wait for one, in the order of asking."""
 
     def __init__(self, limit_of: LimitOf, pool_of: PoolOf | None = None) -> None:
         self._limit_of = limit_of
         self._pool_of = pool_of
-        self._in_hand: Counter[object] = Counter()
-        self._refused: set[object] = set()
-        self._waiting: dict[object, set[int]] = {}
+        self._bounds: dict[object, _Bound] = {}
+        self._asked: dict[Line, object] = {}
+        self._called: list[Line] = []
 
-    def room(self, instance: str, connection: str | None) -> int | None:
-        """How many more of its windows may start; None: any number."""
-        bounds = self._bounds(instance, connection)
-        rooms = [limit - self._in_hand[of] for of, limit in bounds if limit is not None]
-        return max(min(rooms), 0) if rooms else None
+    def take(self, line: Line, connection: str | None) -> bool:
+        """Take a place for the first window of a line. False: it waits until it is called."""
+        asked = self._withdraw(line)
+        bounds = self._bounds_of(line[1], connection)
+        full = next((of for of in bounds if not self._bounds[of].has_room()), None)
+        if full is not None:
+            self._bounds[full].waiting[line] = None
+            self._asked[line] = full
+        else:
+            for of in bounds:
+                self._bounds[of].in_hand += 1
+        self._call(asked)
+        return full is None
 
-    def take(self, instance: str, connection: str | None) -> bool:
-        """Take a place for a window that is about to start. False: it must wait for one."""
-        if self.room(instance, connection) == 0:
-            self.refuse(instance, connection)
-            return False
-        for of, _ in self._bounds(instance, connection):
-            self._in_hand[of] += 1
-        return True
+    def give_back(self, instance: str, connection: str | None) -> None:
+        """A window has ended."""
+        for of in self._bounds_of(instance, connection):
+            self._bounds[of].in_hand -= 1
+            self._call(of)
 
-    def refuse(self, instance: str, connection: str | None) -> None:
-        """Some of its windows wait for a place."""
-        self._refused.update(of for of, _ in self._bounds(instance, connection))
+    def leave(self, line: Line) -> None:
+        """Nothing waits in a line, though it may have been called: the next one is, instead."""
+        self._call(self._withdraw(line))
 
-    def wait(self, number: int) -> None:
-        """What was refused since the last call was a partition's: it hears of the next place."""
-        for of in self._refused:
-            self._waiting.setdefault(of, set()).add(number)
-        self._refused.clear()
+    def take_called(self) -> list[Line]:
+        """The lines that have waited and may have a place now: they take turns for a slot."""
+        called, self._called = self._called, []
+        return called
 
-    def give_back(self, instance: str, connection: str | None) -> set[int]:
-        """A window has ended; gives the partitions to be told, which wait no longer."""
-        told: set[int] = set()
-        for of, _ in self._bounds(instance, connection):
-            self._in_hand[of] -= 1
-            if not self._in_hand[of]:
-                del self._in_hand[of]
-            told |= self._waiting.pop(of, set())
-        return told
+    def _bounds_of(self, instance: str, connection: str | None) -> list[object]:
+        """Whose places it takes one of; what is limited there is known."""
+        bounds: list[tuple[object, int | None]] = [(instance, self._limit_of(instance, connection))]
+        if self._pool_of is not None and (pool := self._pool_of(instance, connection)) is not None:
+            bounds.append(pool)
+        for of, limit in bounds:
+            self._bounds.setdefault(of, _Bound()).limit = limit
+        return [of for of, _ in bounds]
 
-    def _bounds(self, instance: str, connection: str | None) -> list[tuple[object, int | None]]:
-        """Whose places it takes one of, and how many there are."""
-        own = (instance, self._limit_of(instance, connection))
-        pool = self._pool_of(instance, connection) if self._pool_of is not None else None
-        return [own] if pool is None else [own, pool]
+    def _withdraw(self, line: Line) -> object:
+        """What a line was promised, if it was, is not promised any more."""
+        of = self._asked.pop(line, None)
+        if of is not None:
+            self._bounds[of].called.discard(line)
+        return of
+
+    def _call(self, of: object) -> None:
+        """As many lines as there are places for; of one that nobody asks for nothing is kept."""
+        if (bound := self._bounds.get(of)) is None:
+            return
+        while bound.waiting and bound.has_room():
+            line = next(iter(bound.waiting))
+            del bound.waiting[line]
+            bound.called.add(line)
+            self._called.append(line)
+        if bound.is_idle():
+            del self._bounds[of]

@@ -165,3 +165,45 @@ async def test_every_instance_may_have_the_same_limit(redis_url: str, prefix: st
             await shop.say(f"user-{number}", "hi", instance="south")
         await server.wait_for_calls(12)
         await shop.finished()
+
+
+async def test_a_flooding_instance_takes_not_every_slot(redis_url: str, prefix: str) -> None:
+    """
+    One has forty windows for each of two slots, in every partition, and others have one each:
+    those start before as many of the flood's as there are slots and instances.
+    """
+    held = asyncio.Event()
+
+    async def script(_call: HandlerCall) -> Answer:
+        await held.wait()
+        return Answer(status=204)
+
+    others = ["north", "south", "west"]
+    async with (
+        HandlerServer(script) as server,
+        deployment(
+            redis_url,
+            prefix,
+            handler=server.url,
+            max_messages=1,
+            partitions=4,
+            handler_concurrency=2,
+        ) as shop,
+        shop.worker() as worker,
+    ):
+        memories = [worker.partitions[number].memory for number in range(4)]
+        for number in range(2 * FLOOD):
+            await shop.say(f"user-{number}", "hi", instance="flood")
+        await server.wait_for_calls(2)
+        for name in others:
+            await shop.say("ann", "hi", instance=name)
+
+        def is_read() -> bool:
+            return sum(memory.stream(name).held for memory in memories for name in others) == 3
+
+        await eventually(is_read, "the others' windows")
+        held.set()
+        await shop.finished()
+
+        called = [call.json["instance"] for call in server.calls]
+        assert max(called.index(name) for name in others) < 2 + 2 * (1 + len(others))

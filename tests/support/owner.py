@@ -20,6 +20,7 @@ from shared.metrics import ConsumerMetrics
 from shared.model import Token, Window, WorkerId
 from shared.record import Record
 from shared.window import RulesOf, first_cut
+from tests.support.turns import take_startable
 
 METRICS = ConsumerMetrics()
 RETENTION_MS = 300_000
@@ -80,7 +81,7 @@ class Owner:
         assert memory is not None
         memory.wake_backoffs(now_s)
         taken = []
-        for state in memory.take_startable(limit, orphan=orphan):
+        for state in take_startable(memory, limit, orphan=orphan):
             record = state.record
             if record is not None and record.worker == self.worker:
                 token = record.token
@@ -213,8 +214,9 @@ class Owner:
             assert state.cut == first_cut(state.entries, state.rules)
         watched = {key for key, s in memory.states.items() if s.phase is Phase.FOREIGN}
         assert set(memory.foreign) == watched
-        waiting = memory._startable
-        queued = [*waiting._orphans, *waiting._bulky, *waiting._others]
+        queues = [queue for kind in memory.startable._queues for queue in kind.values()]
+        queued = [state for queue in queues for state in queue]
+        assert len(memory.startable) == len(queued)
         assert len({id(state) for state in queued}) == len(queued), "queued twice"
         assert {state.phase for state in queued} <= {Phase.STARTABLE}
         startable = [s for s in memory.states.values() if s.phase is Phase.STARTABLE]

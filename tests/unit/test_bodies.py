@@ -16,6 +16,7 @@ from shared.patterns import compile_patterns
 from shared.record import Record
 from shared.window import Rules
 from shared.wire import decode_entry, encode_message, encode_replay
+from tests.support.turns import take_startable, turns_of
 from tests.support.windows import make_window
 from tests.unit.test_memory import make_record, observe
 
@@ -55,7 +56,7 @@ def memory_of(entries: Sequence[Entry], limit_bytes: int) -> Memory:
 
 def start(memory: Memory) -> tuple[State, Window, Record]:
     """Start the one window that may."""
-    (state,) = memory.take_startable(10, orphan=True)
+    (state,) = take_startable(memory, 10, orphan=True)
     window = memory.window_to_start(state)
     record = make_record(window)
     memory.started(state, window, record)
@@ -132,7 +133,7 @@ def test_a_bare_entry_is_cut_like_a_whole_one() -> None:
     (entry,) = make_window(["stop"]).entries
     memory = Memory(lambda _, __: replace_rules(RULES, bypass=compile_patterns(("stop",))), 0)
     memory.learn(entry, 100.0)
-    (state,) = memory.take_startable(1, orphan=False)
+    (state,) = take_startable(memory, 1, orphan=False)
     assert state.entries[0].is_bare
     assert memory.window_to_start(state).closed_by is ClosedBy.BYPASS
 
@@ -168,10 +169,10 @@ def test_bulky_windows_wait_for_room_and_others_do_not() -> None:
         (entry,) = make_window(["x"], user=f"user-{number}").entries
         memory.learn(replace(entry, size_bytes=size), 100.0)
     observe(memory, 60_000)
-    assert [s.key[1] for s in memory.take_startable(10, 0, orphan=False)] == ["user-2", "user-3"]
+    assert [s.key[1] for s in take_startable(memory, 10, 0, orphan=False)] == ["user-2", "user-3"]
     assert memory.has_startable()
-    assert [s.key[1] for s in memory.take_startable(10, 1, orphan=False)] == ["user-0"]
-    assert [s.key[1] for s in memory.take_startable(10, 1, orphan=False)] == ["user-1"]
+    assert [s.key[1] for s in take_startable(memory, 10, 1, orphan=False)] == ["user-0"]
+    assert [s.key[1] for s in take_startable(memory, 10, 1, orphan=False)] == ["user-1"]
 
 
 def test_neither_kind_of_window_waits_for_the_end_of_the_other() -> None:
@@ -181,5 +182,6 @@ def test_neither_kind_of_window_waits_for_the_end_of_the_other() -> None:
         (entry,) = make_window(["x"], user=f"user-{number}").entries
         memory.learn(replace(entry, size_bytes=BULKY_BYTES + 1 if number < 4 else 10), 100.0)
     observe(memory, 60_000)
-    taken = [memory.take_startable(1, 10**9, orphan=False)[0].key[1] for _ in range(4)]
+    turns = turns_of(memory)
+    taken = [turns.take(1, 10**9, orphan=False)[0][1].key[1] for _ in range(4)]
     assert sum(user < "user-4" for user in taken) == 2

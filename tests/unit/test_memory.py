@@ -13,6 +13,7 @@ from shared.model import ClosedBy, Conversation, Entry, EntryId, Message, Token,
 from shared.record import Record
 from shared.window import Rules
 from tests.support.histories import START_MS
+from tests.support.turns import take_startable
 
 RULES = Rules(max_wait_ms=8000, max_messages=3, quiet_ms=0, grace_ms=2000)
 ANN: Conversation = ("shop", "ann")
@@ -56,7 +57,7 @@ def observe(memory: Memory, at_ms: int, at_s: float = 100.0) -> None:
 
 def start_one(memory: Memory) -> tuple[State, Window]:
     """Start what may start; there must be one."""
-    (state,) = memory.take_startable(10, orphan=True)
+    (state,) = take_startable(memory, 10, orphan=True)
     window = memory.window_to_start(state)
     memory.started(state, window, make_record(window))
     return state, window
@@ -142,7 +143,7 @@ def test_counters_return_to_zero_and_the_stream_is_forgotten() -> None:
     memory = make_memory(make_entry(0), make_entry(1, BOB))
     observe(memory, 9000)
     assert counts(memory) == (2, 2)
-    states = memory.take_startable(10, orphan=True)
+    states = take_startable(memory, 10, orphan=True)
     for state in states:
         window = memory.window_to_start(state)
         memory.started(state, window, make_record(window))
@@ -218,7 +219,7 @@ def test_postponed_record_starts_again_when_its_time_has_come() -> None:
     assert not memory.has_startable()
     assert memory.next_wake_s(104.0, idle_s=4.0) == 105.0
     memory.wake_backoffs(105.0)
-    (again,) = memory.take_startable(1, orphan=False)
+    (again,) = take_startable(memory, 1, orphan=False)
     assert memory.window_to_start(again) == window
 
 
@@ -232,22 +233,22 @@ def test_orphan_is_taken_alone_and_only_when_allowed() -> None:
         memory.place_record(who, make_record(window, worker="dead", serial=who is ANN))
         memory.attach(who, window.entries)
         memory.adopt(memory.states[who], orphaned=True)
-    assert memory.take_startable(10, orphan=False) == []
+    assert take_startable(memory, 10, orphan=False) == []
     assert memory.has_startable()
-    (first,) = memory.take_startable(10, orphan=True)
-    assert memory.take_startable(10, orphan=False) == []
+    (first,) = take_startable(memory, 10, orphan=True)
+    assert take_startable(memory, 10, orphan=False) == []
     window = memory.window_to_start(first)
     memory.started(first, window, make_record(window))
     assert not first.orphaned
-    assert len(memory.take_startable(10, orphan=True)) == 1
+    assert len(take_startable(memory, 10, orphan=True)) == 1
 
 
 def test_limit_of_free_slots_is_kept() -> None:
     """No slot, no start; what is left stays startable."""
     memory = make_memory(make_entry(0), make_entry(0, BOB))
     observe(memory, 8000)
-    assert memory.take_startable(0, orphan=True) == []
-    assert len(memory.take_startable(1, orphan=True)) == 1
+    assert take_startable(memory, 0, orphan=True) == []
+    assert len(take_startable(memory, 1, orphan=True)) == 1
     assert memory.has_startable()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import given
@@ -11,23 +10,12 @@ from hypothesis import strategies as st
 
 from consumer.bodies import BULKY_BYTES
 from consumer.places import Places
-from consumer.startable import Startable
 from shared.handlers.chosen import Pool
+from tests.support.slots import Fake, Slots
 
 LIMITS = {"one": 1, "two": 2}
 POOL = ("threads", 2)
 """What the instances "two" and "pooled" share."""
-
-
-@dataclass(eq=False)
-class Fake:
-    """A conversation whose window may start."""
-
-    instance: str
-    number: int = 0
-    connection: str | None = None
-    orphaned: bool = False
-    window_bytes: int = 10
 
 
 def limit_of(instance: str, connection: str | None) -> int | None:
@@ -40,116 +28,154 @@ def pool_of(instance: str, connection: str | None) -> Pool | None:
     return POOL if instance in {"two", "pooled"} else None
 
 
-def numbers(taken: list[Fake]) -> list[int]:
-    """Which they are."""
-    return [one.number for one in taken]
+def new_slots() -> Slots:
+    """Of a worker that has these limits, and no pool."""
+    return Slots(Places(limit_of))
 
 
 def test_a_full_instance_holds_no_slot_and_no_other_back() -> None:
-    """Of its windows only so many are taken, and the next ones in the queue instead of the rest."""
-    queue: Startable[Fake] = Startable()
-    places = Places(limit_of)
-    for number, instance in enumerate(["one", "one", "free", "two", "two", "two", "free"]):
-        queue.add(Fake(instance, number))
-    assert numbers(queue.take(4, 0, orphan=False, places=places)) == [0, 2, 3, 4]
-    assert numbers(queue.take(4, 0, orphan=False, places=places)) == [6]
-    assert len(queue) == 0, "what is parked does not wait for a slot"
+    """Of its windows only so many are taken, and the other instances' instead of the rest."""
+    slots = new_slots()
+    slots.add(0, "one", "one", "free", "two", "two", "two", "free")
+    assert slots.take(4) == [0, 2, 3, 6]
+    assert slots.take(4) == [4]
+    assert not slots.turns, "what has no place does not wait for a slot"
 
 
 def test_a_place_that_comes_back_is_the_next_ones() -> None:
-    """In their order, before what came later, and the partition that waits is told."""
-    queue: Startable[Fake] = Startable()
-    places = Places(limit_of)
-    for number in range(4):
-        queue.add(Fake("one", number))
+    """In their order, before what came later."""
+    slots = new_slots()
+    slots.add(0, *["one"] * 4)
     order = []
-    for number in range(4):
-        (taken,) = queue.take(9, 0, orphan=False, places=places)
-        order.append(taken.number)
-        queue.add(Fake("one", 4 + number))
-        places.wait(7)
-        assert places.give_back("one", None) == {7}
+    for _ in range(4):
+        (taken,) = slots.take(9)
+        order.append(taken)
+        slots.add(0, "one")
+        slots.end(taken)
+        assert slots.turns
     assert order == [0, 1, 2, 3]
-    assert places.give_back("none waits here", None) == set()
 
 
 def test_a_place_is_not_taken_without_a_slot() -> None:
     """What has a place again waits like the others, and can be told to."""
-    queue: Startable[Fake] = Startable()
-    places = Places(limit_of)
-    queue.add(Fake("one", 0))
-    queue.add(Fake("one", 1))
-    assert numbers(queue.take(9, 0, orphan=False, places=places)) == [0]
-    places.give_back("one", None)
-    assert queue.take(0, 0, orphan=False, places=places) == []
-    assert len(queue) == 1
-    assert numbers(queue.take(1, 0, orphan=False, places=places)) == [1]
+    slots = new_slots()
+    slots.add(0, "one", "one")
+    assert slots.take(9) == [0]
+    slots.end(0)
+    assert slots.take(0) == []
+    assert slots.take(1) == [1]
 
 
 def test_a_place_that_comes_back_is_no_privilege() -> None:
-    """With few slots, windows start in the order they came up, whatever they waited for."""
-    queue: Startable[Fake] = Startable()
-    places = Places(limit_of)
-    for number, instance in enumerate(["one", "one", "free", "one", "free"]):
-        queue.add(Fake(instance, number))
-    assert numbers(queue.take(2, 0, orphan=False, places=places)) == [0, 2]
-    places.give_back("one", None)
-    assert queue.take(0, 0, orphan=False, places=places) == []
-    queue.add(Fake("free", 5))
+    """With few slots instances take turns, whatever they waited for."""
+    slots = new_slots()
+    slots.add(0, "one", "one", "free", "one", "free")
+    assert slots.take(3) == [0, 2, 4]
+    slots.add(0, "free", "free", "free")
+    slots.end(0)
     order = []
-    for _ in range(4):
-        (taken,) = queue.take(1, 0, orphan=False, places=places)
-        places.give_back(taken.instance, None)
-        order.append(taken.number)
-    assert order == [1, 3, 4, 5]
+    for _ in range(5):
+        (taken,) = slots.take(1)
+        slots.end(taken)
+        order.append(taken)
+    assert order == [5, 1, 6, 3, 7]
 
 
 def test_an_account_behind_a_connection_has_the_connections_limit() -> None:
     """Each account that nobody names has so many places of its own."""
-    queue: Startable[Fake] = Startable()
-    places = Places(limit_of)
-    for number, account in enumerate(["a", "a", "b"]):
-        queue.add(Fake(account, number, connection="one"))
-    assert numbers(queue.take(9, 0, orphan=False, places=places)) == [0, 2]
+    slots = new_slots()
+    slots.add(0, "a", "a", "b", connection="one")
+    assert slots.take(9) == [0, 2]
 
 
 def test_instances_that_share_a_pool_have_no_more_than_it_has() -> None:
-    """A place of one is the other's next, and a partition that waits for it is told."""
-    queue: Startable[Fake] = Startable()
-    places = Places(lambda _instance, _connection: None, pool_of)
-    for number, instance in enumerate(["two", "two", "pooled", "free", "pooled"]):
-        queue.add(Fake(instance, number))
-    assert numbers(queue.take(9, 0, orphan=False, places=places)) == [0, 1, 3]
-    places.wait(7)
-    assert places.give_back("free", None) == set()
-    assert places.give_back("two", None) == {7}
-    assert numbers(queue.take(9, 0, orphan=False, places=places)) == [2]
+    """A place of one is the other's next, and none of somebody else's is."""
+    slots = Slots(Places(lambda _instance, _connection: None, pool_of))
+    slots.add(0, "two", "two", "pooled", "free", "pooled")
+    assert slots.take(9) == [0, 2, 3]
+    slots.end(3)
+    assert slots.take(9) == []
+    slots.end(0)
+    assert slots.take(9) == [1]
+    slots.end(2)
+    assert slots.take(9) == [4]
+
+
+def test_instances_of_a_pool_take_turns() -> None:
+    """Who asks again comes behind those who wait, also when it asks before they were called."""
+    slots = Slots(Places(lambda _instance, _connection: None, lambda *_whose: ("threads", 1)))
+    slots.add(0, *["flood"] * 5, "first", "second")
+    order = slots.take(9)
+    while len(order) < 7:
+        slots.end(order[-1])
+        slots.add(0, "flood")
+        order += slots.take(1)
+    assert order == [0, 5, 6, 1, 2, 3, 4]
+
+
+def test_who_was_called_is_passed_by_nobody_who_asks_first_now() -> None:
+    """With few slots its turn comes later than a new one's, and its place is kept until then."""
+    slots = Slots(Places(lambda _instance, _connection: None, lambda *_whose: ("threads", 1)))
+    slots.add(0, "running", "called")
+    assert slots.take(9) == [0]
+    slots.add(0, "new")
+    slots.end(0)
+    assert slots.take(1) == [1]
+    slots.end(1)
+    assert slots.take(1) == [2]
+
+
+def test_who_was_called_and_has_no_place_of_its_own_makes_room() -> None:
+    """What it was promised of the pool goes to the next one that waits for it."""
+    slots = Slots(Places(lambda name, _: 1 if name == "one" else None, lambda *_whose: POOL))
+    slots.add(0, "a", "b")
+    assert slots.take(9) == [0, 1]
+    for size in (10, BULKY_BYTES + 1):
+        slots.put(0, Fake("one", window_bytes=size))
+    slots.add(0, "c")
+    assert slots.take(9) == []
+    slots.end(0)
+    slots.end(1)
+    first, second = slots.take(9)
+    assert (first in {2, 3}, second) == (True, 4)
+    slots.end(first)
+    assert slots.take(9) == [5 - first]
+
+
+def test_a_promise_that_nobody_keeps_is_the_next_ones() -> None:
+    """A partition is gone with the windows that were called for: others have the place."""
+    slots = Slots(Places(lambda _instance, _connection: None, lambda *_whose: ("threads", 1)))
+    slots.add(0, "running")
+    assert slots.take(9) == [0]
+    slots.add(0, "gone")
+    slots.add(1, "here")
+    assert slots.take(9) == []
+    slots.lose(0)
+    slots.end(0)
+    assert slots.take(9) == [2]
 
 
 class Worker:
     """Two partitions that share places, as the dispatcher treats them."""
 
     def __init__(self) -> None:
-        self.queues: tuple[Startable[Fake], Startable[Fake]] = (Startable(), Startable())
-        self.places = Places(limit_of, pool_of)
-        self.in_hand: deque[Fake] = deque()
-        self.added: list[tuple[int, Fake]] = []
-        self.started: list[Fake] = []
+        self.slots = Slots(Places(limit_of, pool_of))
+        self.in_hand: deque[int] = deque()
+        self.started: list[int] = []
 
     def add(self, partition: int, instance: str, orphaned: bool, window_bytes: int) -> None:
         """A window is closed."""
-        one = Fake(instance, len(self.added), orphaned=orphaned, window_bytes=window_bytes)
-        self.added.append((partition, one))
-        self.queues[partition].add(one)
+        one = Fake(instance, orphaned=orphaned, window_bytes=window_bytes)
+        self.slots.put(partition, one)
 
-    def take(self, partition: int, limit: int) -> None:
-        """A partition starts what it may."""
-        orphan = not any(one.orphaned for one in self.in_hand)
-        taken = self.queues[partition].take(limit, 1, orphan=orphan, places=self.places)
-        self.places.wait(partition)
+    def take(self, limit: int) -> None:
+        """Whoever may starts."""
+        fakes = self.slots.fakes
+        orphan = not any(fakes[number].orphaned for number in self.in_hand)
+        taken = self.slots.take(limit, 1, orphan=orphan)
         self.in_hand.extend(taken)
         self.started.extend(taken)
-        held = Counter(one.instance for one in self.in_hand)
+        held = Counter(fakes[number].instance for number in self.in_hand)
         assert all(held[name] <= limit for name, limit in LIMITS.items())
         assert held["two"] + held["pooled"] <= POOL[1]
 
@@ -158,10 +184,9 @@ class Worker:
         if not self.in_hand:
             return
         self.in_hand.rotate(-at)
-        told = self.places.give_back(self.in_hand.popleft().instance, None)
-        for partition, queue in enumerate(self.queues):
-            if partition in told or len(queue):
-                self.take(partition, 2)
+        self.slots.end(self.in_hand.popleft())
+        if self.slots.turns:
+            self.take(2)
 
 
 KINDS = [("one", False, 10), ("two", False, 10), ("free", False, 10), ("pooled", False, 10)]
@@ -169,7 +194,7 @@ KINDS += [("one", True, 10), ("two", True, 10), ("two", False, BULKY_BYTES + 1)]
 PARTITION = st.integers(0, 1)
 STEPS = st.lists(
     st.builds(lambda at, kind: ("add", at, *kind), PARTITION, st.sampled_from(KINDS))
-    | st.tuples(st.just("take"), PARTITION, st.integers(0, 3))
+    | st.tuples(st.just("take"), st.integers(0, 3))
     | st.tuples(st.just("end"), st.integers(0, 9)),
     max_size=60,
 )
@@ -179,23 +204,23 @@ STEPS = st.lists(
 def test_limits_hold_and_everything_starts(steps: list[tuple[Any, ...]]) -> None:
     """
     Over two partitions and any order of events no instance has more in hand than its places, no
-    pool of several instances more than its own, an instance's
-    windows of a kind start in their order, and whoever is told dispatches until nothing is left.
+    pool of several instances more than its own, an instance's windows of a kind and a partition
+    start in their order, and whoever is told goes on until nothing is left.
     """
     worker = Worker()
     for what, *details in steps:
         getattr(worker, what)(*details)
-    worker.take(0, 9)
-    worker.take(1, 9)
+    worker.take(9)
     while worker.in_hand:
         worker.end(0)
-    assert sorted(numbers(worker.started)) == list(range(len(worker.added)))
+    fakes = worker.slots.fakes
+    assert sorted(worker.started) == list(range(len(fakes)))
     for partition in (0, 1):
-        mine = {one.number for number, one in worker.added if number == partition}
         for kind in KINDS:
             order = [
-                one.number
-                for one in worker.started
-                if (one.instance, one.orphaned, one.window_bytes) == kind and one.number in mine
+                number
+                for number in worker.started
+                if (one := fakes[number]).partition == partition
+                and (one.instance, one.orphaned, one.window_bytes) == kind
             ]
             assert order == sorted(order)

@@ -1,0 +1,115 @@
+"""Free slots go to partitions whose memory is not in doubt, and to those when it no longer is."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import cast
+
+import pytest
+
+from consumer.answers import StartAnswer, StartRequest
+from consumer.attempt import DispatchSettings
+from consumer.dispatch import Dispatcher
+from consumer.lease import trust_from
+from consumer.membership import Membership
+from consumer.memory import Memory
+from consumer.retry import RetryRules
+from consumer.store import PartitionStore
+from shared.connect import Pipe
+from shared.errors import BrokerUnavailable
+from shared.keys import Keys
+from shared.metrics import ConsumerMetrics
+from shared.model import WorkerId
+from shared.window import Rules
+from tests.support.windows import make_window
+
+RULES = Rules(max_wait_ms=8000, max_messages=1, quiet_ms=0, grace_ms=2000)
+LEASE_MS = 600_000
+
+
+class Partition:
+    """One whose start scripts get no answer before they are told to fail."""
+
+    def __init__(self, number: int, *users: str) -> None:
+        self.number = number
+        self.epoch = 1
+        self.trusted = True
+        self.memory = Memory(lambda _instance, _connection: RULES)
+        self.store = cast("PartitionStore", self)
+        self.asked: list[str] = []
+        self.fail = asyncio.Event()
+        for user in users:
+            self.memory.learn(make_window(["hi"], user=user).entries[0], 0.0)
+
+    async def start(self, _epoch: int, requests: Sequence[StartRequest]) -> list[StartAnswer]:
+        """The start script."""
+        self.asked += [request.window.user for request in requests]
+        await self.fail.wait()
+        raise BrokerUnavailable("no answer")
+
+    def is_trusted(self) -> bool:
+        """Whether the lease holds."""
+        return self.trusted
+
+    def wake(self) -> None:
+        """Not heard of here."""
+
+    def load_replies(self) -> None:
+        """Nor this."""
+
+    def restart(self, _reason: str) -> None:
+        """Nor this."""
+
+    def step_down(self) -> None:
+        """Nor this."""
+
+
+def make_dispatcher(partitions: Sequence[Partition], tasks: asyncio.TaskGroup) -> Dispatcher:
+    """With one slot."""
+    worker = WorkerId("w")
+    membership = Membership(cast("Pipe", None), Keys("t", 2), worker, LEASE_MS)
+    membership.trust = trust_from(time.monotonic(), LEASE_MS)
+    settings = DispatchSettings(
+        slots=1,
+        retention_ms=1,
+        retry=RetryRules(max_attempts=3, base_ms=1000, max_ms=2000, unavailable_ms=1000),
+        timeout_ms_of=lambda _instance, _connection: 60_000,
+        handler_of=lambda _instance, _connection: pytest.fail("no handler is called here"),
+        say=lambda *_args, **_rest: None,
+    )
+    owners = {partition.number: partition for partition in partitions}
+    return Dispatcher(worker, membership, settings, ConsumerMetrics(), tasks, owners.get)
+
+
+async def turn_loop() -> None:
+    """What is to happen now has happened: a start, its failure, and the next one's start."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_a_window_waits_until_its_partition_is_trusted_again() -> None:
+    """Its turn passes while the lease is in doubt; regained, it is among those that wait."""
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        first, doubted = Partition(0, "ann"), Partition(1, "bob", "carol")
+        dispatcher = make_dispatcher((first, doubted), tasks)
+        dispatcher.dispatch(first)
+        dispatcher.dispatch(doubted)
+        await turn_loop()
+        assert (first.asked, doubted.asked) == (["ann"], [])
+
+        doubted.trusted = False
+        first.fail.set()
+        await turn_loop()
+        dispatcher.dispatch(doubted)
+        await turn_loop()
+        assert doubted.asked == []
+
+        doubted.trusted = True
+        dispatcher.dispatch(doubted)
+        await turn_loop()
+        assert doubted.asked == ["bob"]
+        doubted.fail.set()
+        await turn_loop()
+        assert doubted.asked == ["bob", "carol"]
