@@ -16,6 +16,7 @@ from shared.model import Conversation, Entry, Token, Window, WorkerId
 from shared.record import Record
 from shared.window import Rules
 from tests.support.histories import INSTANCE, START_MS, USER, entries_of, histories, rules
+from tests.support.turns import take_startable
 
 WHO: Conversation = (INSTANCE, USER)
 FAR_MS = START_MS + 10_000_000
@@ -43,7 +44,7 @@ class Owner:
 
     def start(self) -> None:
         """What may start."""
-        for state in self.memory.take_startable(10, orphan=True):
+        for state in take_startable(self.memory, 10, orphan=True):
             window = self.memory.window_to_start(state)
             self.memory.started(state, window, self._record(window))
             self.started.append(window)
