@@ -225,10 +225,14 @@ class ClusterPipe(Pipe):
             name=self.name,
             durability=self._durability,
         )
-        pipe.on_batch = self.on_batch
+        pipe.on_batch = self._tell_batch
         name = f"pipe-{self.name}-{place_text(place)}"
         self._pipes[at] = pipe, self._group.create_task(pipe.run(), name=name)
         return pipe
+
+    def _tell_batch(self, count: int) -> None:
+        if self.on_batch is not None:
+            self.on_batch(count)
 
     def _look_soon(self) -> None:
         self._wake.set()

@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 from consumer import silence
 from consumer.bells import BellReader
 from shared.connect import Pipe
+from tests.support.clients import cut_others
 from tests.support.deployment import RunningWorker, deployment
 from tests.support.handler_server import HandlerServer
 from tests.support.partition_scripts import SHOP, Scripts
@@ -73,7 +74,7 @@ async def test_a_worker_hears_a_server_that_lost_its_last_rings(
         await redis_client.xadd(bell, {"r": "1"}, id=LATER, maxlen=1, approximate=False)
         await eventually(lambda: heard(worker, bell) == LATER.encode(), "the late ring")
         await redis_client.delete(bell)
-        await redis_client.client_kill_filter(skipme=True)
+        await cut_others(redis_client)
         await eventually(lambda: heard(worker, bell) not in (None, LATER.encode()), "new ids")
         await worker.owns(1)
         await shop.say("alice", "hi")

@@ -97,6 +97,7 @@ async def test_without_waitaof_nothing_is_asked_per_batch() -> None:
     assert await find_promise(FSYNC, ask, TIMEOUT_MS) is None
 
 
+@pytest.mark.one_server("a proxy before one server is no way to a cluster")
 async def test_ingest_answers_within_two_seconds_when_redis_is_half_open(
     redis_url: str, keys: Keys
 ) -> None:

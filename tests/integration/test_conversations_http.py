@@ -13,6 +13,7 @@ from shared.connect import Pipe
 from shared.keys import Keys, sent_hash
 from shared.model import window_id
 from shared.mutes import Mutes
+from shared.redis_time import time_ms_at
 from shared.settings import Settings
 from tests.support.ingest_server import IngestServer, serving
 from tests.support.journey import INSTANCE, USER, Journey, begin_journey
@@ -225,9 +226,8 @@ async def test_a_persons_message_says_until_when_it_mutes(
 ) -> None:
     """Where ``ON_HUMAN`` mutes; a key that somebody else wrote says nothing."""
     await journey.say("m1")
-    seconds, _ = await pipe.call("TIME")
     partition, path = keys.of(INSTANCE, USER), f"{API}/{INSTANCE}/{USER}"
-    came = int(seconds) * 1000
+    came = await time_ms_at(pipe, partition.muted) // 1000 * 1000
     await pipe.call("HSET", partition.human(INSTANCE, USER), sent_hash(INSTANCE, USER, "A"), came)
     await pipe.call("SET", partition.muted, "x")
     async with api(pipe, keys, Settings(on_human="mute:5")) as server:

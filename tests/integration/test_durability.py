@@ -288,6 +288,7 @@ async def test_a_start_waits_for_a_replica_to_be_promoted(
     assert refused.value.code == "READONLY"
 
 
+@pytest.mark.one_server("looks into the one connection to one server")
 async def test_memory_costs_nothing(redis_url: str, keys: Keys) -> None:
     """The default adds no command to a batch and none to a connection."""
     sent: list[int] = []

@@ -17,6 +17,7 @@ from shared import open_windows as module
 from shared.connect import Pipe
 from shared.keys import Keys
 from shared.open_windows import Bounds, OpenWindows, open_windows
+from shared.redis_time import time_ms_at
 from shared.settings import Settings
 from shared.trace.whereabouts import WindowState
 from tests.support.partition_scripts import ANN, SHOP, T1, Scripts
@@ -177,9 +178,10 @@ async def test_the_oldest_are_told_of_all_that_are_counted(
     pipe: Pipe, keys: Keys, scripts: Scripts
 ) -> None:
     """Of one instance or of all; each with whose it is, which no command prints."""
-    for name in "ABC":
-        await scripts.append(name, user=f"user-{name}")
-    await scripts.append("D", user="user-D", instance="clinic")
+    for name, instance in (("A", SHOP), ("B", SHOP), ("C", SHOP), ("D", "clinic")):
+        _, entry = await scripts.append(name, user=f"user-{name}", instance=instance)
+        while await time_ms_at(pipe, keys.partition(0).streams) <= entry.ms:
+            pass  # those of the same ms come in any order
 
     async def look(**bounds: Any) -> OpenWindows:
         return await open_windows(pipe, keys, Settings(max_wait_ms=3_600_000), Bounds(**bounds))

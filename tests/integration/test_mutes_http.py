@@ -14,6 +14,7 @@ from ingest.openapi import openapi_document
 from shared.connect import Pipe
 from shared.keys import Keys, conversation_field
 from shared.providers.registry import PROVIDERS
+from shared.redis_time import time_ms_at
 from shared.settings import Settings
 from tests.support.ingest_server import IngestServer, serving
 from tests.support.journey import INSTANCE, USER
@@ -47,8 +48,8 @@ async def test_a_conversation_is_muted(server: IngestServer, pipe: Pipe, keys: K
     answer = await server.post(f"{PATH}/mute", {"minutes": 30})
 
     assert (answer.status, answer.json["instance"], answer.json["user"]) == (200, INSTANCE, USER)
-    seconds, _ = await pipe.call("TIME")
-    assert abs(answer.json["muted_until"] - (int(seconds) + 1800) * 1000) < 60_000
+    now_ms = await time_ms_at(pipe, keys.of(INSTANCE, USER).muted)
+    assert abs(answer.json["muted_until"] - now_ms - 1_800_000) < 60_000
     assert await score(pipe, keys) == answer.json["muted_until"]
     components = openapi_document(PROVIDERS, has_token=False)["components"]
     schema = {"$ref": "#/components/schemas/Muted", "components": components}

@@ -184,6 +184,7 @@ async def test_a_crashed_workers_windows_run_again(redis_url: str, prefix: str) 
         assert {c.json["attempt"] for c in server.calls if calls[c.json["window_id"]] == 1} == {1}
 
 
+@pytest.mark.one_server("a proxy before one server is no way to a cluster")
 async def test_a_worker_that_is_cut_off_steps_down(redis_url: str, prefix: str) -> None:
     """A worker that Redis hears no more starts nothing, loses its partitions and comes back."""
     async with (
@@ -214,6 +215,7 @@ async def answer_by_attempt(call: HandlerCall, release: dict[int, asyncio.Event]
     return Answer.reply(f"attempt {attempt}")
 
 
+@pytest.mark.one_server("a proxy before one server is no way to a cluster")
 @pytest.mark.parametrize("meanwhile", ["nothing", "taken", "finished"])
 async def test_a_finish_that_comes_late(redis_url: str, prefix: str, meanwhile: str) -> None:
     """

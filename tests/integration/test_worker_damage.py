@@ -191,10 +191,8 @@ async def test_hidden_entries_are_reclaimed(redis_url: str, prefix: str) -> None
         message = Message(
             instance="shop", user="alice", message_id="H", text="hidden", received_at=1
         )
-        pipe = shop.redis.pipeline(transaction=True)
-        pipe.xadd(stream, {"m": encode_message(message)})
-        pipe.xreadgroup("workers", "stranger", {stream: ">"})
-        await pipe.execute()
+        await shop.redis.xadd(stream, {"m": encode_message(message)})
+        await shop.redis.xreadgroup("workers", "stranger", {stream: ">"})
         await shop.finished()
         assert server.texts() == ["first", "hidden"]
         assert worker.count("entries_reclaimed_total") == 1

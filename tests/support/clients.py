@@ -35,6 +35,13 @@ def look_now(url: str) -> Any:
     return RedisCluster(startup_nodes=nodes, protocol=2, require_full_coverage=False)
 
 
+async def cut_others(client: Any) -> int:
+    """CLIENT KILL of every connection to servers that take writes, but for ours; how many."""
+    where = {"target_nodes": "primaries"} if isinstance(client, AsyncRedisCluster) else {}
+    killed = await client.client_kill_filter(skipme=True, **where)
+    return sum(killed.values()) if isinstance(killed, dict) else int(killed)
+
+
 def urls_of(url: str) -> list[str]:
     """Of each server behind ``url``."""
     if not is_cluster_url(url):

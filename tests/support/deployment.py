@@ -32,7 +32,7 @@ from shared.model import EntryId, Message, Window, window_id
 from shared.record import Record, decode_record
 from shared.settings import Settings
 from shared.wire import DeadLetter, OutboxReply, decode_dead_letter, decode_reply
-from tests.support.clients import look_into
+from tests.support.clients import cut_others, look_into
 from tests.support.pipes import running_pipe
 from tests.support.redis_users import as_user
 from tests.support.waiting import eventually
@@ -188,7 +188,7 @@ class Deployment:
 
     async def kill_connections(self) -> int:
         """CLIENT KILL of every connection but our own; how many."""
-        return int(await self.redis.client_kill_filter(skipme=True))
+        return await cut_others(self.redis)
 
     async def _values(self, name: str) -> list[bytes]:
         return [fields[b"m"] for _, fields in await self._rows(name)]
