@@ -21,12 +21,20 @@ def console_paths(guard: Mapping[str, Any]) -> dict[str, Any]:
         "description": _TOLD,
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
     }
-    view: Schema = {
-        "name": "view",
-        "in": "query",
-        "required": True,
-        "schema": {"type": "string", "minLength": 1, "description": "which of the live views"},
-    }
+    parameters = [
+        {**_in_query("view", "which of the live views"), "required": True},
+        _in_query("instance", "of this one alone; of the list of instances, those it is a part of"),
+        _in_query("users", "1: users are named"),
+    ]
     told: dict[int | str, Schema] = {200: stream, **refused(400, 401, 503)}
-    operations = operation("What is going on, live", told, parameters=[view], **guard)
+    operations = operation("What is going on, live", told, parameters=parameters, **guard)
     return {STREAM_PATH: {"get": operations}}
+
+
+def _in_query(name: str, meaning: str) -> Schema:
+    return {
+        "name": name,
+        "in": "query",
+        "required": False,
+        "schema": {"type": "string", "description": meaning},
+    }

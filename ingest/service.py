@@ -85,7 +85,7 @@ async def serve_ingest(
     async with (
         keeping(settings, redis_url, keys, metrics, check, found) as (appender, health, instead),
         serving_tickets(settings, redis_url, reads, metrics) as tickets,
-        serving_console(reads, keys) as console,
+        serving_console(settings, reads, keys, metrics) as console,
     ):
         limited = BacklogLimit(appender, settings.backlog_limit, count_backlog)
         app = build_app(

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from shared.connect import Pipe
 from shared.errors import BrokerRefused
@@ -18,6 +19,8 @@ from shared.scripts import load_script
 from shared.unfinished import STREAMS_PER_CALL
 
 STREAMS_AT_ONCE = 64
+
+_One = TypeVar("_One")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,30 @@ async def backlog_by_instance(
     return sorted(merged.values(), key=lambda one: (-one.messages, one.instance))
 
 
+async def named_backlog(pipe: Pipe, keys: Keys) -> dict[str, InstanceBacklog]:
+    """
+    The same by name for who looks each second: of streams that ``ready`` or ``pending`` name alone,
+    which is all that workers of this version read, and without their ``orphans``.
+
+    Raises:
+        BrokerUnavailable: no answer.
+        BrokerRefused: Redis refused to tell.
+    """
+    parts = [keys.partition(number) for number in range(keys.partitions)]
+    named = await pipe.call_each(("ZUNION", 2, part.ready, part.pending) for part in parts)
+    streams = [
+        (part, name.decode()) for part, names in zip(parts, named, strict=True) for name in names
+    ]
+    merged: dict[str, InstanceBacklog] = {}
+    for page in _pages(streams, STREAMS_AT_ONCE):
+        counted = await asyncio.gather(*(_count(pipe, part, name) for part, name in page))
+        for one in counted:
+            if one is not None:
+                known = merged.get(one.instance)
+                merged[one.instance] = one if known is None else _sum(known, one)
+    return merged
+
+
 async def filled_streams(pipe: Pipe, part: PartitionKeys) -> list[str]:
     """The instances that have something unfinished in a partition, in the order of their names."""
     names = sorted(name.decode() for name in await pipe.call("SMEMBERS", part.streams))
@@ -75,16 +102,19 @@ async def _look_at(pipe: Pipe, part: PartitionKeys, live: Collection[str]) -> li
 async def _look_into(
     pipe: Pipe, part: PartitionKeys, instance: str, live: Collection[str]
 ) -> InstanceBacklog | None:
-    stream = part.stream(instance)
-    (messages, oldest_at, _), orphans = await asyncio.gather(
-        pipe.script(load_script("survey"), (part.pending, stream), ()),
-        _orphans(pipe, stream, live),
+    found, orphans = await asyncio.gather(
+        _count(pipe, part, instance), _orphans(pipe, part.stream(instance), live)
     )
+    return None if found is None else replace(found, orphans=orphans)
+
+
+async def _count(pipe: Pipe, part: PartitionKeys, instance: str) -> InstanceBacklog | None:
+    """None: nothing is unfinished."""
+    keys = part.pending, part.stream(instance)
+    messages, oldest_at, _ = await pipe.script(load_script("survey"), keys, ())
     if not messages:
-        return None  # finished meanwhile
-    return InstanceBacklog(
-        instance=instance, messages=messages, oldest_at=oldest_at, orphans=orphans
-    )
+        return None
+    return InstanceBacklog(instance=instance, messages=messages, oldest_at=oldest_at, orphans=0)
 
 
 async def _orphans(pipe: Pipe, stream: str, live: Collection[str]) -> int:
@@ -106,5 +136,5 @@ def _sum(one: InstanceBacklog, other: InstanceBacklog) -> InstanceBacklog:
     )
 
 
-def _pages(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+def _pages(names: Sequence[_One], size: int) -> Iterator[Sequence[_One]]:
     return (names[at : at + size] for at in range(0, len(names), size))

@@ -70,18 +70,20 @@ async def look_at_instances(pipe: Pipe, keys: Keys, settings: Settings) -> AllIn
     backlog = await backlog_by_instance(pipe, keys, await live_workers(pipe, keys))
     now_ms = await time_ms_at(pipe, keys.meta)
     waiting = {one.instance: one for one in backlog}
-    names = {*settings.instances, *steering.by_instance, *waiting, *await _written(pipe, keys)}
+    written = await instances_that_wrote(pipe, keys)
+    names = {*settings.instances, *steering.by_instance, *waiting, *written}
     found = [facts_of(name, settings, steering, waiting.get(name)) for name in names]
     found.sort(key=lambda one: (-one.messages, one.instance))
     return AllInstances(now_ms=now_ms, instances=tuple(found))
 
 
 async def has_written(pipe: Pipe, keys: Keys, instance: str) -> bool:
-    """Whether an instance has a stream: it is kept for ``DEDUPE_MS`` after its last message."""
-    return instance in await _written(pipe, keys)
+    """Whether an instance has a stream."""
+    return instance in await instances_that_wrote(pipe, keys)
 
 
-async def _written(pipe: Pipe, keys: Keys) -> set[str]:
+async def instances_that_wrote(pipe: Pipe, keys: Keys) -> set[str]:
+    """Those that have a stream: it is kept for ``DEDUPE_MS`` after its last message."""
     parts = [keys.partition(number) for number in range(keys.partitions)]
     found = await asyncio.gather(*(pipe.call("SMEMBERS", part.streams) for part in parts))
     return {name.decode() for names in found for name in names}

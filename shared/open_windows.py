@@ -2,8 +2,8 @@
 The windows that are not finished: in hand, waiting for their next attempt, gathering, or due.
 
 For a person or a program that asks now and then. It is the fold of the workers over what is in the
-streams just now, under the settings of who asks; a window that was opened under others may close
-otherwise. Nothing is written.
+streams just now, under the settings of who asks and what is set at run time; a window that was
+opened under others may close otherwise. Nothing is written.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from shared.model import ClosedBy, Conversation, Entry, EntryId, WindowId, windo
 from shared.record import DAMAGE, Record, decode_record
 from shared.redis_time import time_ms_at
 from shared.settings import Settings
+from shared.steering_store import SteeringStore
 from shared.trace.whereabouts import WindowState
 from shared.window import Cut, RulesOf, first_cut, match_entries, rules_for
 from shared.wire import decode_entry
@@ -117,12 +118,13 @@ async def open_windows(
     """
     bounds = bounds or Bounds()
     parts = [keys.partition(number) for number in range(keys.partitions)]
+    steering = await SteeringStore(pipe, keys).read()
     looks = await asyncio.gather(*(_look(pipe, part, bounds.instance) for part in parts))
     streams = [(look, name) for look in looks for name in look.instances]
     most = ENTRIES_PER_STREAM
     if bounds.entries is not None:
         most = min(most, max(ENTRIES_MIN, bounds.entries // max(1, len(streams))))
-    rules_of = lru_cache(maxsize=RULES_CACHED)(partial(rules_for, settings))
+    rules_of = lru_cache(maxsize=RULES_CACHED)(partial(rules_for, settings, steering=steering))
     found = [each for look in looks for each in look.in_hand()]
     is_whole = True
     for at in range(0, len(streams), STREAMS_AT_ONCE):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -25,13 +26,31 @@ LOOK = "LOOK"
 STALE = "STALE"
 
 INTERVAL_S = 0.5
-REST = 20
+REST = 8
 """What a look has taken, so many times over, goes by before the next one."""
 
 INTERVAL_MAX_S = 5.0
 
-Look = Callable[[], Awaitable[dict[str, Any]]]
-"""Looks once; raises ``BrokerUnavailable`` or ``BrokerRefused``."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """
+    What a page is to be told: a view; of it only what has to do with an ``instance``, or whose name
+    holds it (empty: all); and whether users are to be named.
+    """
+
+    view: str
+    instance: str = ""
+    users: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How a view is looked at, and how often at most; it may raise an ``InturnError``."""
+
+    look: Callable[[Asked], Awaitable[dict[str, Any]]]
+    interval_s: float = INTERVAL_S
+
 
 log: FilteringBoundLogger = structlog.get_logger()
 
@@ -39,8 +58,8 @@ log: FilteringBoundLogger = structlog.get_logger()
 class View:
     """One view, as long as somebody looks: who, and what they were told last."""
 
-    def __init__(self, name: str, look: Look) -> None:
-        self.name = name
+    def __init__(self, asked: Asked, look: Look) -> None:
+        self.asked = asked
         self.look = look
         self.listeners: set[Listener] = set()
         self.last: Frame | None = None
@@ -62,25 +81,27 @@ class Collector:
         looks: Mapping[str, Look],
         group: asyncio.TaskGroup,
         *,
-        interval_s: float = INTERVAL_S,
+        away: Callable[[], dict[str, Any]] = dict,
     ) -> None:
+        """``away``: what is known while nothing can be looked at."""
         self.is_closed = False
         self.names = tuple(looks)
         self._looks = looks
+        self._away = away
         self._group = group
-        self._interval_s = interval_s
-        self._views: dict[str, View] = {}
+        self._views: dict[Asked, View] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return sum(len(view.listeners) for view in self._views.values())
 
-    def enter(self, name: str, listener: Listener) -> View:
+    def enter(self, asked: Asked, listener: Listener) -> View:
         """Tell a listener what is there, and from now on what comes; it must ``leave``."""
-        view = self._views.get(name)
+        view = self._views.get(asked)
         if view is None:
-            view = self._views[name] = View(name, self._looks[name])
-            task = self._group.create_task(self._keep_looking(view), name=f"console-{name}")
+            view = self._views[asked] = View(asked, self._looks[asked.view])
+            work = self._keep_looking(view)
+            task = self._group.create_task(work, name=f"console-{asked.view}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         view.listeners.add(listener)
@@ -109,26 +130,26 @@ class Collector:
                 began_s = time.monotonic()
                 view.tell(await self._look(view))
                 took_s = time.monotonic() - began_s
-                pause_s = min(INTERVAL_MAX_S, max(self._interval_s, took_s * REST))
+                pause_s = min(INTERVAL_MAX_S, max(view.look.interval_s, took_s * REST))
                 await _wait(view.wanted, pause_s)
         finally:
-            self._views.pop(view.name, None)
+            self._views.pop(view.asked, None)
 
     async def _look(self, view: View) -> Frame:
         """What is there; where it cannot be told, that."""
         try:
-            found = await view.look()
+            found = await view.look.look(view.asked)
         except InturnError as error:
             if not view.is_stale:
-                log.warning("console.unreadable", view=view.name, error=str(error))
+                log.warning("console.unreadable", view=view.asked.view, error=str(error))
         except Exception:
             if not view.is_stale:  # what somebody else wrote there must not end the process
-                log.exception("console.unreadable", view=view.name)
+                log.exception("console.unreadable", view=view.asked.view)
         else:
             view.is_stale = False
-            return framed(LOOK, {"view": view.name, "stale": False, **found})
+            return framed(LOOK, {"view": view.asked.view, "stale": False, **found})
         view.is_stale = True
-        return framed(STALE, {"view": view.name, "stale": True})
+        return framed(STALE, {"view": view.asked.view, "stale": True, **self._away()})
 
 
 async def _wait(event: asyncio.Event, limit_s: float) -> None:

@@ -13,8 +13,10 @@ from ingest.console.collector import Collector
 from ingest.console.page import page_routes
 from ingest.console.stream import ConsoleStream
 from ingest.console.views import Views
-from shared.connect import Pipe
 from shared.keys import Keys
+from shared.metrics import IngestMetrics
+from shared.pipe import Pipe
+from shared.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +32,13 @@ class ConsoleRoutes:
 
 
 @asynccontextmanager
-async def serving_console(reads: Pipe, keys: Keys) -> AsyncIterator[ConsoleRoutes]:
+async def serving_console(
+    settings: Settings, reads: Pipe, keys: Keys, metrics: IngestMetrics
+) -> AsyncIterator[ConsoleRoutes]:
     """What answers as long as the block."""
-    views = Views(reads, keys)
+    views = Views(reads, keys, settings, metrics)
     async with asyncio.TaskGroup() as group:
-        collector = Collector(views.looks(), group)
+        collector = Collector(views.looks(), group, away=views.away)
         try:
             yield ConsoleRoutes(
                 open=page_routes(),

@@ -6,9 +6,10 @@ import asyncio
 
 from aiohttp import web
 
-from ingest.console.collector import Collector
+from ingest.console.collector import Asked, Collector
 from ingest.event_stream import begin_stream, listener_of, stream_answer
 from shared.errors import RequestRefused
+from shared.keys import INSTANCE_MAX_CHARS
 
 PATH = "/api/v1/console/stream"
 
@@ -36,10 +37,7 @@ class ConsoleStream:
         Raises:
             RequestRefused: 400 there is no such view; 503 there are too many streams already.
         """
-        views = request.query.getall("view", ())
-        if len(views) != 1 or views[0] not in self._collector.names:
-            known = ", ".join(self._collector.names)
-            raise RequestRefused(400, "invalid_field", f"view must be one of: {known}")
+        asked = self._asked_by(request)
         if self._collector.is_closed or len(self._collector) >= PAGES_MAX:
             raise RequestRefused(503, "too_many_listeners", "too many streams are open here")
         answer = stream_answer(request)
@@ -47,7 +45,7 @@ class ConsoleStream:
         if listener is None:
             return answer
         await begin_stream(request, answer, listener)
-        view = self._collector.enter(views[0], listener)
+        view = self._collector.enter(asked, listener)
         try:
             async with asyncio.timeout(LIFE_S):
                 await listener.ended.wait()
@@ -57,3 +55,15 @@ class ConsoleStream:
             self._collector.leave(view, listener)
         await listener.end()
         return answer
+
+    def _asked_by(self, request: web.Request) -> Asked:
+        """Whatever else stands in the query is left alone: pages add to it to pass by caches."""
+        views = request.query.getall("view", ())
+        if len(views) != 1 or views[0] not in self._collector.names:
+            known = ", ".join(self._collector.names)
+            raise RequestRefused(400, "invalid_field", f"view must be one of: {known}")
+        return Asked(
+            view=views[0],
+            instance=request.query.get("instance", "")[:INSTANCE_MAX_CHARS],
+            users=request.query.get("users") == "1",
+        )

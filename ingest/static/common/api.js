@@ -2,12 +2,13 @@
 
 const LIMIT_MS = 10_000;
 
-/** The service said no: `code` as in its JSON, "unavailable" for what may be tried again. */
+/** The service said no: `code` as in its JSON, "unavailable" for what may be tried again; `said` why. */
 export class Refused extends Error {
-  constructor(status, code) {
+  constructor(status, code, said) {
     super(`${status} ${code}`);
     this.status = status;
     this.code = code;
+    this.said = said;
   }
 
   get mayPass() {
@@ -51,7 +52,7 @@ async function readAnswer(answer) {
     // A proxy's error page, or a body that was cut.
     if (answer.ok) throw new Unreachable(String(error));
   }
-  if (!answer.ok) throw new Refused(answer.status, said?.error?.code ?? "unavailable");
+  if (!answer.ok) throw new Refused(answer.status, said?.error?.code ?? "unavailable", said?.error?.message);
   return said;
 }
 

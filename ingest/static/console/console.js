@@ -5,19 +5,31 @@ import { element, part, showView, write } from "../common/dom.js";
 import { listen } from "../common/live.js";
 import { hasSession, logIn, logOut } from "../common/session.js";
 import { addressOf, placeIn } from "./address.js";
+import { counted } from "./figures.js";
 import { VIEWS } from "./views.js";
 
 const STREAM = "/api/v1/console/stream";
 const LINKS = { live: "live", reconnecting: "no answer, trying again", offline: "offline" };
-const STALE = "Redis does not answer. What is shown is from before; it is asked again and again.";
+const NO_SERVICE = "This service does not answer. What is shown is from before; it is asked again and again.";
 
 let stream = null;
 let shown = null;
+let current = null;
 let isIn = false;
+let asked = {};
 
-/** What a view may do; see views.js. */
+/** What a view may do; see views.js. One that was left may not change what is shown any more. */
 function pageFor(place) {
-  return { ask: askAsStaff, say, go, parts: place.parts };
+  const page = {
+    ask: askAsStaff,
+    say: (text) => page === current && say(text),
+    go,
+    hasView,
+    addressOf: toAddress,
+    parts: place.parts,
+    watch: (query) => page === current && watch(query),
+  };
+  return page;
 }
 
 async function askAsStaff(...call) {
@@ -33,8 +45,21 @@ function say(text) {
   write("notice", text);
 }
 
-function go(name, ...parts) {
-  location.hash = addressOf(name, parts);
+function toAddress(name, ...parts) {
+  return addressOf(name, parts);
+}
+
+function go(...place) {
+  location.hash = toAddress(...place);
+}
+
+function hasView(name) {
+  return VIEWS.some((one) => one.name === name);
+}
+
+function watch(query) {
+  asked = Object.fromEntries(Object.entries(query).filter(([, value]) => value !== ""));
+  if (shown !== null) follow();
 }
 
 function show() {
@@ -52,7 +77,10 @@ function show() {
   const root = element("div", view.name);
   root.id = "root";
   part("root").replaceWith(root);
-  shown = { view, mounted: view.mount(root, pageFor(place)) ?? {} };
+  asked = {};
+  shown = null;
+  current = pageFor(place);
+  shown = { view, mounted: view.mount(root, current) ?? {} };
   showView("shown");
   follow();
 }
@@ -66,7 +94,7 @@ function follow() {
     stream?.rest();
     return;
   }
-  const url = `${STREAM}?${new URLSearchParams({ view: shown.view.name })}`;
+  const url = `${STREAM}?${new URLSearchParams({ view: shown.view.name, ...asked })}`;
   if (stream !== null) stream.turnTo(url);
   else stream = listen(url, ["LOOK", "STALE"], { onEvent: hear, onLink: tellLink, onDown: checkSession });
 }
@@ -74,12 +102,20 @@ function follow() {
 function hear(name, data) {
   // What was on its way when the view changed is another's.
   if (name === "LOOK" && data.view === shown?.view.name) shown.mounted.take?.(data);
-  write("stale", name === "STALE" ? STALE : "");
+  const isStale = name === "STALE";
+  write("stale", isStale ? staleText(data) : "");
+  part("root").classList.toggle("stale", isStale);
+}
+
+function staleText({ spool_messages }) {
+  const kept = spool_messages > 0 ? ` ${counted(spool_messages, "message")} are kept on this service’s disk.` : "";
+  return `Redis does not answer. What is shown is from before; it is asked again and again.${kept}`;
 }
 
 function tellLink(link) {
   part("link").dataset.link = link;
   write("link", LINKS[link]);
+  if (link !== "live") write("stale", NO_SERVICE);
 }
 
 /** A stream that is refused does not say why. */
@@ -92,6 +128,7 @@ function enterLogin() {
   isIn = false;
   shown?.mounted.leave?.();
   shown = null;
+  current = null;
   follow();
   showFrame();
   part("root").replaceChildren();

@@ -12,7 +12,12 @@
 //   say     (text): what went wrong, in the notice above the view; "" takes it away
 //   go      (name, ...parts): to another view
 //   parts   what stands behind the view's name in the address, decoded
+//   watch   (query): of a live view, what the stream is to tell: an `instance`, `users`
+//   addressOf (name, ...parts), hasView (name): for links to other views
 
+import * as instances from "./instances.js";
 import * as now from "./now.js";
+import * as partitions from "./partitions.js";
+import * as windows from "./windows.js";
 
-export const VIEWS = [now];
+export const VIEWS = [now, windows, instances, partitions];
