@@ -22,7 +22,7 @@ export function mount(root, page) {
     { title: "Instance", kind: "name", show: named((one) => one.instance) },
     { title: "State", kind: "state", show: showState },
     { title: "Not finished", kind: "number", tell: (one) => count(one.messages) },
-    { title: "Oldest", kind: "number", tell: (one) => (one.oldest_at === null ? "–" : age((at - one.oldest_at) / 1000)) },
+    { title: "Oldest", kind: "number seldom", tell: (one) => (one.oldest_at === null ? "–" : age((at - one.oldest_at) / 1000)) },
     setting("Mode", "mode", (value) => value.replace("_", " ")),
     setting("Waits", "max_wait_ms", span),
     setting("Messages", "max_messages", count),
