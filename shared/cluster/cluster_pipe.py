@@ -129,12 +129,12 @@ class ClusterPipe(Pipe):
 
     async def servers(self) -> Mapping[str, Pipe]:
         """Every node that has slots."""
+        if self._closed:
+            raise BrokerUnavailable("the connection was closed")
         if self._map is None:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             self._wake.set()
-            if self._closed:
-                raise BrokerUnavailable("the connection was closed")
             await waiter
         assert self._map is not None
         return {place_text(at): self._pipe_to(at, NO_SLOT) for at in sorted(self._map.owners())}

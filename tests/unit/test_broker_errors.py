@@ -21,6 +21,8 @@ WORDS = {
     "NOREPLICAS": "NOREPLICAS Not enough good replicas to write.",
     "CLUSTERDOWN": "CLUSTERDOWN The cluster is down",
     "TRYAGAIN": "TRYAGAIN Multiple keys request during rehashing of slot",
+    "MOVED": "MOVED 3999 127.0.0.1:6381",
+    "ASK": "ASK 3999 127.0.0.1:6381",
     "BUSY": "BUSY Redis is busy running a script. You can only call SCRIPT KILL.",
     MAX_CLIENTS: "ERR max number of clients reached",
     "NOAUTH": "NOAUTH Authentication required.",
@@ -32,6 +34,7 @@ FAULTS_OF_ONE_CALL = {
     "NOGROUP": "NOGROUP No such key 's' or consumer group 'workers' in XREADGROUP",
     "NOSCRIPT": "NOSCRIPT No matching script. Please use EVAL.",
     "BUSYGROUP": "BUSYGROUP Consumer Group name already exists",
+    "CROSSSLOT": "CROSSSLOT Keys in request don't hash to the same slot",
     "ERR": "ERR syntax error",
 }
 

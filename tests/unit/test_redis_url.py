@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from shared.redis_url import is_sentinel_url, parse_sentinel_url, place_of
+from shared.redis_url import (
+    check_redis_url,
+    is_sentinel_url,
+    parse_cluster_url,
+    parse_sentinel_url,
+    place_of,
+)
 
 
 def test_a_sentinel_url_is_taken_apart() -> None:
@@ -28,6 +34,34 @@ def test_the_shortest_sentinel_url() -> None:
     assert found.server_url == found.sentinel_url == "redis://host/0"
 
 
+def test_a_cluster_url_is_taken_apart() -> None:
+    """User, password and options are those of every node."""
+    found = parse_cluster_url(
+        "rediss+cluster://me:p%40ss@one,two:7001,[::1]:7002?ssl_cert_reqs=none"
+    )
+
+    assert found.places == (("one", 6379), ("two", 7001), ("::1", 7002))
+    assert found.node_url == "rediss://me:p%40ss@host/0?ssl_cert_reqs=none"
+    assert parse_cluster_url("redis+cluster://one/").node_url == "redis://host/0"
+
+
+@pytest.mark.parametrize("url", ["redis+cluster://one:7000/2", "redis+cluster://one?db=2"])
+def test_a_cluster_has_no_databases(url: str) -> None:
+    """Said by name; without the URL."""
+    with pytest.raises(ValueError, match="must name no database") as refused:
+        check_redis_url(url)
+    assert "7000" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis+cluster://", "redis+cluster://one,", "redis+cluster://a?what=1"]
+)
+def test_other_forms_of_a_cluster_url_are_refused(url: str) -> None:
+    """At the start, and not by the first command."""
+    with pytest.raises(ValueError, match="must have the form"):
+        check_redis_url(url)
+
+
 @pytest.mark.parametrize(
     "url, place",
     [
@@ -38,6 +72,7 @@ def test_the_shortest_sentinel_url() -> None:
             "redis+sentinel://me:s3cr3t@one,two:26380/mymaster?sentinel_password=s3cr3t",
             "mymaster of the Sentinels one:26379, two:26380",
         ),
+        ("redis+cluster://me:s3cr3t@one,two:7001", "the cluster of one:6379, two:7001"),
     ],
 )
 def test_a_place_is_told_without_secrets(url: str, place: str) -> None:

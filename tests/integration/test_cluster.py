@@ -1,0 +1,181 @@
+"""A cluster of real servers: slots that move, users, replicas, and what is published."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from shared.cluster.slots import slot_of
+from shared.connect import Pipe, open_pipe
+from shared.durability import Durability
+from shared.errors import StartRefused
+from shared.notices import Notices
+from shared.preflight import prepare
+from shared.redis_binary import ServerBinary
+from shared.scripts import Script
+from shared.service import in_background
+from shared.settings import Settings
+from tests.support.cluster import RedisCluster, ask
+from tests.support.pipes import running_pipe
+from tests.support.redis_server import RedisServer
+from tests.support.redis_users import write_users
+from tests.support.slot_moves import SlotMove, move_slot_of
+from tests.support.waiting import eventually
+
+BOTH = Script("both", "return redis.call('MGET', KEYS[1], KEYS[2])", "0" * 40)
+"""Names two keys; under a hash that no server knows."""
+
+
+@pytest.fixture(scope="module")
+def cluster(
+    redis_binary: ServerBinary, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RedisCluster]:
+    """With the shipped users; the last test kills one of its nodes."""
+    users = write_users(tmp_path_factory.mktemp("users"), redis_binary.version)
+    with RedisCluster(redis_binary, options={"aclfile": str(users)}) as made:
+        yield made
+
+
+@pytest.fixture
+async def pipe(cluster: RedisCluster) -> AsyncIterator[Pipe]:
+    """A way to it."""
+    async with running_pipe(cluster.url) as running:
+        yield running
+
+
+def move_of(cluster: RedisCluster, key: str) -> SlotMove:
+    """The slot of ``key``, about to go to another master."""
+    source = cluster.master_of(key)
+    target = next(server for server in cluster.masters if server is not source)
+    return SlotMove(cluster, slot_of(key), target)
+
+
+async def test_a_slot_that_has_moved_is_found(
+    cluster: RedisCluster, pipe: Pipe, prefix: str
+) -> None:
+    """By the first command that meets its old node; in the order of the calls."""
+    key = f"{{{prefix}}}:n"
+    await pipe.call("INCR", key)
+    await asyncio.to_thread(move_slot_of, cluster, key, move_of(cluster, key).target)
+    assert await asyncio.gather(*(pipe.call("INCR", key) for _ in range(100))) == [*range(2, 102)]
+
+
+async def test_a_slot_on_its_way_is_asked_at_both_ends(
+    cluster: RedisCluster, pipe: Pipe, prefix: str
+) -> None:
+    """What has gone over, or is new, is at the target; the rest where it was."""
+    gone, stays = (f"{{{prefix}}}:{name}" for name in ("gone", "stays"))
+
+    async def count_all() -> list[int]:
+        counting = (pipe.call("INCR", key) for key in (gone, stays, f"{{{prefix}}}:new"))
+        return list(await asyncio.gather(*counting))
+
+    await asyncio.gather(pipe.call("SET", gone, 1), pipe.call("SET", stays, 1))
+    move = move_of(cluster, gone)
+    move.begin()
+    move.keys([gone])
+    assert await count_all() == [2, 2, 1]
+    there = ask(move.source, "CLUSTER", "GETKEYSINSLOT", move.slot, 10)
+    assert there == [stays.encode()]
+    move.end()
+    assert await count_all() == [3, 3, 2]
+
+
+async def test_a_script_waits_for_keys_that_are_on_their_way(
+    cluster: RedisCluster, pipe: Pipe, prefix: str
+) -> None:
+    """Its keys are on two nodes, and neither runs it; once they are together it has its answer."""
+    one, other = f"{{{prefix}}}:1", f"{{{prefix}}}:2"
+    await asyncio.gather(pipe.call("SET", one, "a"), pipe.call("SET", other, "b"))
+    move = move_of(cluster, one)
+    move.begin()
+    move.keys([one])
+    waiting = asyncio.ensure_future(pipe.script(BOTH, (one, other), ()))
+
+    def is_turned_away() -> bool:
+        said = [ask(server, "INFO", "errorstats") for server in cluster.masters]
+        return any(b"errorstat_TRYAGAIN" in text for text in said)
+
+    await eventually(is_turned_away, "a script that is turned away")
+    await asyncio.to_thread(move.end)
+    assert await waiting == [b"a", b"b"]
+
+
+async def test_a_service_finds_a_cluster_fit(cluster: RedisCluster, prefix: str) -> None:
+    """By user and password, at every durability that all masters can keep."""
+    url = f"{cluster.url}?username=ingest&password=ingest"
+    async with running_pipe(url) as pipe:
+        found = await prepare(pipe, Settings(prefix=prefix, durability="replicas:1"))
+        assert found.keys.partitions == Settings().partitions
+        with pytest.raises(StartRefused) as refused:
+            await prepare(pipe, Settings(prefix=prefix, durability="fsync"))
+    assert len(refused.value.problems) == 3, "each master is named"
+    async with running_pipe(f"{cluster.url}?username=ingest&password=wrong") as pipe:
+        with pytest.raises(StartRefused, match="invalid username-password"):
+            await prepare(pipe, Settings(prefix=prefix))
+
+
+async def test_one_node_is_not_taken_for_the_whole(cluster: RedisCluster, prefix: str) -> None:
+    """The URL of a node is refused with the form that is right."""
+    async with running_pipe(cluster.masters[0].url) as pipe:
+        with pytest.raises(StartRefused, match=r"redis\+cluster://"):
+            await prepare(pipe, Settings(prefix=prefix))
+
+
+async def test_one_server_is_not_taken_for_a_cluster(
+    redis_binary: ServerBinary, prefix: str
+) -> None:
+    """Waiting does not make it one."""
+    with RedisServer(redis_binary, on_port=True) as alone:
+        async with running_pipe(f"redis+cluster://127.0.0.1:{alone.port}") as pipe:
+            with pytest.raises(StartRefused, match="no node of a Redis Cluster"):
+                await prepare(pipe, Settings(prefix=prefix))
+
+
+async def test_replicas_are_waited_for_on_each_node(cluster: RedisCluster, prefix: str) -> None:
+    """WAIT speaks of the writes of its own node; more than there are is not durable."""
+    keys = [f"{prefix}:{number}" for number in range(30)]
+    assert len({cluster.master_of(key).port for key in keys}) == 3
+    durability = Durability.parse("replicas:1")
+    async with open_pipe(cluster.url, timeout_ms=4000, name="test", durability=durability) as pipe:
+        assert await asyncio.gather(*(pipe.call("SET", key, 1) for key in keys)) == [b"OK"] * 30
+
+
+async def test_what_is_published_is_heard_though_a_node_goes(
+    cluster: RedisCluster, pipe: Pipe, prefix: str
+) -> None:
+    """From whichever node: the listener goes to another one, and looks again."""
+    channel, wanted = f"{prefix}:tickets", asyncio.Event()
+    heard: list[bytes] = []
+    begun: list[int] = []
+    wanted.set()
+    notices = Notices(
+        cluster.url,
+        channel,
+        timeout_ms=2000,
+        name="notices",
+        wanted=wanted,
+        on_notice=heard.append,
+        on_begin=lambda: begun.append(1),
+    )
+
+    def listening() -> list[RedisServer]:
+        return [s for s in cluster.nodes if s.is_running() and _listens(s, channel)]
+
+    async with in_background(notices=notices.run()):
+        await eventually(lambda: begun, "a listener")
+        ask(cluster.masters[0], "PUBLISH", channel, "a")
+        ask(cluster.masters[1], "PUBLISH", channel, "b")
+        await eventually(lambda: sorted(heard) == [b"a", b"b"], "what two nodes published")
+        (server,) = listening()
+        server.kill()
+        await eventually(lambda: len(begun) > 1, "a listener at another node")
+        other = next(s for s in cluster.masters if s.is_running())
+        ask(other, "PUBLISH", channel, "c")
+        await eventually(lambda: b"c" in heard, "what was published since")
+
+
+def _listens(server: RedisServer, channel: str) -> bool:
+    return bool(ask(server, "PUBSUB", "NUMSUB", channel)[1])
