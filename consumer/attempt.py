@@ -93,11 +93,16 @@ class Running:
         )
 
 
+def _never_steered(_instance: str, _connection: str | None) -> int:
+    return 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DispatchSettings:
     """
     The settings' part that dispatching needs. What is asked of an instance is asked with the
-    connection that its messages came through, if nobody names it.
+    connection that its messages came through, if nobody names it. ``steered_ms_of``: when its
+    run-time settings changed last.
     """
 
     slots: int
@@ -109,6 +114,7 @@ class DispatchSettings:
     limit_of: LimitOf | None = None
     pool_of: PoolOf | None = None
     mute_ms_of: Callable[[str, str | None], int] | None = None
+    steered_ms_of: Callable[[str, str | None], int] = _never_steered
 
 
 class Attempts:

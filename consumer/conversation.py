@@ -91,6 +91,13 @@ class State(Struct, eq=False, gc=False):
         assert self.closed_by is not None
         return freeze(self.entries[: self.cut.size], self.closed_by, self.cut.due_ms)
 
+    def is_over_by_clock(self, drained_s: float) -> bool:
+        """Whether its stream was drained by a read that began when nothing could join any more."""
+        rules = self.rules
+        if rules is None:
+            return False
+        return drained_s >= self.read_at_s[0] + (rules.max_wait_ms + rules.grace_ms) / 1000
+
     def size_window(self) -> None:
         """Fix and measure the window that may start: what comes from now on is the next one's."""
         cut = self.cut

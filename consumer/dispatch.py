@@ -250,7 +250,10 @@ class Dispatcher:
                 user=window.user,
             )
             if not state.queued_behind:
-                late_s = max(0, answer.now_ms - window.closed_at) / 1000
+                # nobody is late with what was paused, or is cut by rules that came later
+                first = running.held.entries[0].message
+                since = self._settings.steered_ms_of(first.instance, first.connection)
+                late_s = max(0, answer.now_ms - max(window.closed_at, since)) / 1000
                 self._metrics.window_lateness_seconds.observe(late_s)
         if owner.memory is memory:
             memory.started(state, running.held, running.record(self._worker))

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from consumer.bodies import HELD_BYTES, cost_bytes, entry_cost_bytes, strip
 from consumer.conversation import Phase, State, StreamMemory, window_of
 from consumer.narrator import Narrator
+from consumer.paused import IsPaused, Paused, nothing_paused
 from consumer.startable import Startable
 from consumer.timers import Timers
 from shared.model import ClosedBy, Conversation, Entry, Window
@@ -27,7 +28,12 @@ class Memory:
     ``held_bytes``: what the entries that are not bare cost, at most ``limit_bytes``.
     """
 
-    def __init__(self, rules_of: RulesOf, limit_bytes: int = HELD_BYTES) -> None:
+    def __init__(
+        self,
+        rules_of: RulesOf,
+        limit_bytes: int = HELD_BYTES,
+        is_paused: IsPaused = nothing_paused,
+    ) -> None:
         self.held_bytes = 0
         self._limit_bytes = limit_bytes
         self.states: dict[Conversation, State] = {}
@@ -38,8 +44,8 @@ class Memory:
         self._narrator: Narrator | None = None
         self._rules_of = rules_of
         self.startable: Startable[State] = Startable()
+        self.paused = Paused(self.startable, is_paused)
         self._timers = Timers()
-        self._drained_s = 0.0
 
     def stream(self, instance: str) -> StreamMemory:
         """The memory of one stream, made when it is new."""
@@ -121,19 +127,32 @@ class Memory:
         Move the watermark: a peek from ``began_s`` to ``peeked_s`` said ``now_ms``, and what it
         named has been read, but for what is left in ``unread``. Closes what is due.
         """
-        self._drained_s = began_s
         self._timers.set_clock(now_ms, began_s, peeked_s)
         for state in self._timers.due_windows(self.watermark_ms):
             self._look(state, self.watermark_ms(state.key[0]))
         if self._timers.is_fallback_due(peeked_s):
             for state in list(self.open.values()):
-                self._close_by_local_clock(state)
+                if state.key[0] not in self.unread and state.is_over_by_clock(began_s):
+                    state.closed_by = ClosedBy.CLOCK
+                    self._queue(state)
 
     def narrate(self, narrator: Narrator | None) -> None:
         """Tell somebody what is learned from now on."""
         self._narrator = narrator
         if narrator is not None:
             narrator.follow(self.states.values())
+
+    def steer(self) -> None:
+        """
+        Other settings hold. Open windows keep theirs, unless each message is to be alone now: then
+        what gathers is cut anew. What is paused is held back, and what is not any more may start.
+        """
+        for state in list(self.open.values()):
+            is_alone = self._rules_of(state.instance, state.connection).pass_through
+            if is_alone and state.rules is not None and not state.rules.pass_through:
+                state.cut = state.rules = None
+                self._look(state, self.watermark_ms(state.instance))
+        self.paused.sort_out()
 
     # Starting
 
@@ -149,9 +168,7 @@ class Memory:
     def window_to_start(self, state: State) -> Window:
         """The frozen window of a conversation that has a slot; its entries may be bare."""
         state.phase = Phase.STARTING
-        if state.window is not None:
-            return state.window
-        return state.freeze_cut()
+        return state.freeze_cut() if state.window is None else state.window
 
     def started(self, state: State, window: Window, record: Record) -> None:
         """
@@ -265,12 +282,4 @@ class Memory:
         state.queued_behind = False
         state.size_window()
         self.set_phase(state, Phase.STARTABLE)
-        self.startable.add(state)
-
-    def _close_by_local_clock(self, state: State) -> None:
-        rules = state.rules
-        if rules is None or state.key[0] in self.unread:
-            return
-        if self._drained_s >= state.read_at_s[0] + (rules.max_wait_ms + rules.grace_ms) / 1000:
-            state.closed_by = ClosedBy.CLOCK
-            self._queue(state)
+        self.paused.pass_on(state)

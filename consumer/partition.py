@@ -30,7 +30,6 @@ from consumer.takeover import judge, rebuild_memory
 from shared.errors import BrokerRefused, BrokerUnavailable, Fenced
 from shared.metrics import ConsumerMetrics
 from shared.model import Conversation, WorkerId
-from shared.window import RulesOf
 
 IDLE_S = 600.0
 """An idle partition turns this often; that its bell is silent is looked at by ``silence``."""
@@ -56,9 +55,9 @@ class Partition:
         metrics: ConsumerMetrics,
         *,
         read_ahead: int,
-        held_bytes: int,
         retention_ms: int,
-        rules_of: RulesOf,
+        new_memory: Callable[[], Memory],
+        refresh: Callable[[], Awaitable[None]],
         acquire: Callable[[int], Awaitable[Lease | None]],
         on_lost: Callable[[Partition], None],
         narrator: Narrator | None,
@@ -67,23 +66,21 @@ class Partition:
         self.lease = lease
         self.store = store
         self.sender = sender
-        self.memory = Memory(rules_of, held_bytes)
-        self.loaded = False
-        self.stopped = False
+        self.memory = new_memory()
+        self.loaded = self.stopped = False
         self._dispatcher = dispatcher
         self._membership = membership
         self._metrics = metrics
         self._read_ahead = read_ahead
-        self._held_bytes = held_bytes
         self._retention_ms = retention_ms
-        self._rules_of = rules_of
+        self._new_memory = new_memory
+        self._refresh = refresh
         self._acquire = acquire
         self.on_lost = on_lost
         self._narrator = narrator
         self._reader = self._new_reader()
         self._alarm = Alarm()
-        self._must_read = True
-        self._reply_waits = False
+        self._must_read, self._reply_waits = True, False
         self._foreign_s = 0.0
         self._restart_reason: str | None = None
 
@@ -113,6 +110,11 @@ class Partition:
         self._reader.ring(instance)
         self._foreign_s = 0.0
         self.sender.ring(instance)
+        self._alarm.ring()
+
+    def steer(self) -> None:
+        """Other settings hold: obey them now."""
+        self.memory.steer()
         self._alarm.ring()
 
     def restart(self, reason: str) -> None:
@@ -185,18 +187,19 @@ class Partition:
         began = time.perf_counter()
         self.loaded, self._restart_reason = False, None
         # What was known is forgotten first: both would be twice what a worker may hold.
-        self.memory = Memory(self._rules_of, self._held_bytes)
+        self.memory = self._new_memory()
         self._reader = self._new_reader()
-        memory = Memory(self._rules_of, self._held_bytes)
+        await self._refresh()
+        memory = self._new_memory()
         empty = await rebuild_memory(self.store, self.epoch, memory, self._metrics)
         await self.sender.rebuild(self.epoch)
         live = await self._membership.survey()
-        peek = await self.store.peek()
         await self._finish_empty(memory, empty, set(live))
-        now = (peek.now_ms, time.monotonic())
+        now = ((await self.store.peek()).now_ms, time.monotonic())
         for state in list(memory.states.values()):
             if state.window is not None:
                 self._judge(memory, state, set(live), now)
+        memory.steer()  # something may have changed meanwhile
         memory.narrate(self._narrator)
         self.memory, self._reader = memory, self._new_reader(memory)
         self.loaded, self._must_read = True, True
@@ -279,8 +282,7 @@ class Partition:
         states = [s for s in self.memory.foreign.values() if s.phase is Phase.FOREIGN]
         records = await self.store.records([s.key for s in states]) if states else []
         live = set(await self._membership.survey())
-        peek = await self.store.peek()
-        now = (peek.now_ms, time.monotonic())
+        now = ((await self.store.peek()).now_ms, time.monotonic())
         for state, record in zip(states, records, strict=True):
             if record is None:
                 self.memory.settle(state)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from consumer.bodies import BULKY_BYTES
@@ -67,6 +68,22 @@ class Startable(Generic[W]):
             self._offers.append((kind, instance))
         queue.append(waiting)
         self._count += 1
+
+    def withdraw(self, is_wanted: Callable[[W], bool]) -> list[W]:
+        """Take out what must not start now; of each kind and instance in its order."""
+        taken: list[W] = []
+        for queues in self._queues:
+            for instance, queue in list(queues.items()):
+                left = deque(waiting for waiting in queue if not is_wanted(waiting))
+                if len(left) == len(queue):
+                    continue
+                taken += [waiting for waiting in queue if is_wanted(waiting)]
+                if left:
+                    queues[instance] = left
+                else:
+                    del queues[instance]
+        self._count -= len(taken)
+        return taken
 
     def first(self, line: Line) -> W | None:
         """Which window is the next of a line; None: none waits there."""

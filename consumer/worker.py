@@ -26,6 +26,7 @@ from consumer.dispatch import Dispatcher
 from consumer.keeper import LeaseKeeper
 from consumer.lease import TIMEOUT, Lease
 from consumer.membership import Membership, WorkerState, new_worker_id
+from consumer.memory import Memory
 from consumer.narrator import Narrator
 from consumer.outbox import OutboxStore
 from consumer.owner import Owner
@@ -35,6 +36,7 @@ from consumer.retry import retry_rules
 from consumer.sender import PartitionSender
 from consumer.sends import Sends, SendSettings, open_session
 from consumer.silence import keep_looking
+from consumer.steersman import RULES_CACHED, Steersman
 from consumer.store import PartitionStore
 from consumer.sweep import Sweeper
 from consumer.telling import Teller, count_doing
@@ -46,13 +48,12 @@ from shared.keys import Keys
 from shared.metrics import ConsumerMetrics
 from shared.on_human import mute_ms_of, mutes_anywhere
 from shared.settings import Settings
-from shared.window import rules_for
+from shared.steering_store import SteeringStore
 
 COMMAND_TIMEOUT_MS = 5000
 """How long an answer of Redis is waited for, but for the keeper's: a quarter of the lease."""
 
 POLL_S = 0.02
-RULES_CACHED = 10_000
 SWEEP_LIMIT_S = 2.0
 """How long a drain waits for Redis to take the leases back; they expire in any case."""
 
@@ -91,9 +92,9 @@ class Worker:
         self._keeper = LeaseKeeper(
             self._keeper_pipe, keys, self._membership, lease_ms, metrics, self._own
         )
-        self._rules_of = lru_cache(maxsize=RULES_CACHED)(partial(rules_for, settings))
+        self._steersman = Steersman(settings, SteeringStore(self._pipe, keys), self._steer)
         is_heard = say is not None or log.is_enabled_for(logging.DEBUG)
-        self._narrator = Narrator(self._say, self._rules_of) if is_heard else None
+        self._narrator = Narrator(self._say, self._steersman.rules_of) if is_heard else None
         self._store_of: Callable[[int], PartitionStore] = lambda number: PartitionStore(
             self._pipe, keys.partition(number), self.id
         )
@@ -164,6 +165,7 @@ class Worker:
             limit_of=self._handlers.limit_of(),
             pool_of=self._handlers.pool,
             mute_ms_of=mute_ms if mutes_anywhere(settings) else None,
+            steered_ms_of=self._steersman.changed_ms,
         )
         channel = partial(channel_of, settings)
         # to send takes credentials, which only named instances have
@@ -206,6 +208,7 @@ class Worker:
         )
         inner.create_task(self._dispatcher.run(), name="attempts")
         inner.create_task(self._listen(), name="bells")
+        inner.create_task(self._steersman.run(), name="steering")
         looks = keep_looking(self._pipe, self._keys, self._keeper.partitions)
         inner.create_task(looks, name="silence")
         inner.create_task(reclaimer.run(), name="reclaimer")
@@ -229,15 +232,23 @@ class Worker:
             self._membership,
             self._metrics,
             read_ahead=self._settings.read_ahead,
-            held_bytes=HELD_BYTES // self._keys.partitions,
             retention_ms=self._settings.retention_ms,
-            rules_of=self._rules_of,
+            new_memory=self._new_memory,
+            refresh=self._steersman.refresh,
             acquire=self._keeper.acquire,
             on_lost=self._lost,
             narrator=self._narrator,
         )
         self._inner.create_task(partition.run(), name=f"partition-{lease.partition}")
         return partition
+
+    def _new_memory(self) -> Memory:
+        share = HELD_BYTES // self._keys.partitions
+        return Memory(self._steersman.rules_of, share, self._steersman.is_paused)
+
+    def _steer(self) -> None:
+        for partition in self._keeper.partitions.values():
+            partition.steer()
 
     def _lost(self, partition: Partition) -> None:
         self._keeper.forget(partition)
@@ -251,6 +262,7 @@ class Worker:
             for bell, instance in rung.items():
                 if bell == self._keys.bell:
                     self._keeper.nudge()
+                    self._steersman.nudge()
                 elif (owned := self._keeper.partitions.get(bells[bell])) is not None:
                     owned.ring(instance)
 

@@ -12,6 +12,7 @@ from shared.wire import encode_message, encode_replay
 from tests.support.handover import HandoverMachine, make_message
 from tests.support.histories import START_MS, dead_window
 from tests.support.partition_model import ModelPartition, ModelStore
+from tests.support.steered_handover import SteeredMachine
 
 
 class MemoryMachine(HandoverMachine):
@@ -67,5 +68,17 @@ def test_memory_keeps_every_promise_under_any_interleaving() -> None:
     """Nothing lost or doubled, order kept, counters right, no window before it is closed."""
     run_state_machine_as_test(
         MemoryMachine,
+        settings=settings(max_examples=200, stateful_step_count=50, deadline=None),
+    )
+
+
+class SteeredMemoryMachine(SteeredMachine, MemoryMachine):
+    """The same, and somebody steers."""
+
+
+def test_memory_keeps_every_promise_whatever_is_set_meanwhile() -> None:
+    """Rules change, messages are to be alone, instances are paused: nothing lost or doubled."""
+    run_state_machine_as_test(
+        SteeredMemoryMachine,
         settings=settings(max_examples=200, stateful_step_count=50, deadline=None),
     )

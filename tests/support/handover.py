@@ -27,7 +27,7 @@ from consumer.answers import FinishCode, StartRequest
 from consumer.bodies import load_windows
 from ops.chaos.asking import Asks
 from ops.chaos.cutter import Raw, cut_naively
-from shared.model import Conversation, EntryId, Message, WindowId, WorkerId
+from shared.model import Conversation, EntryId, Message, Window, WindowId, WorkerId
 from shared.patterns import Patterns
 from shared.window import Rules
 from tests.support.histories import BYPASS, FLUSH, SAYS, asked
@@ -330,6 +330,11 @@ class HandoverMachine(RuleBasedStateMachine):
         assert self.extents.setdefault(window.id, extent) == extent, "one id, two extents"
         in_hand = {token for owner in self.workers for token in owner.in_hand}
         assert request.replaces not in in_hand - {request.token}, "taken from a live handler"
+        self.check_cut(window)
+
+    def check_cut(self, window: Window) -> None:
+        """It is the one that the oracle cuts next."""
+        extent = tuple(str(entry.id) for entry in window.entries)
         done = len(self.finished[window.conversation])
         now_ms = self.run(self.redis_now_ms())
         naive = cut_naively(self.history[window.conversation], self.cutting, now_ms)
@@ -357,14 +362,18 @@ class HandoverMachine(RuleBasedStateMachine):
             self.finish(0, 0, 1)
         self.read(0)  # the last page was full: only an empty one says that nothing is left
         for who in USERS:
-            naive = cut_naively(self.history[who], self.cutting)
-            expected = [tuple(f"{r.ms}-{r.seq}" for r in window.members) for window in naive]
-            assert self.finished[who] == expected
+            self.check_finished(who)
         self.run(self.check_empty())
         memory = self.workers[0].memory
         assert memory is not None
         assert not memory.states
         assert not any(s.held or s.busy or s.open for s in memory.streams.values())
+
+    def check_finished(self, who: Conversation) -> None:
+        """A user's finished windows are all that the oracle cuts."""
+        naive = cut_naively(self.history[who], self.cutting)
+        expected = [tuple(f"{r.ms}-{r.seq}" for r in window.members) for window in naive]
+        assert self.finished[who] == expected
 
     def is_done(self, who: Conversation) -> bool:
         """Whether every message of a user is in a finished window."""

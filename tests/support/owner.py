@@ -13,6 +13,7 @@ from consumer.answers import FinishCode, FinishRequest, StartAnswer, StartCode, 
 from consumer.bodies import cost_bytes
 from consumer.conversation import Phase, State
 from consumer.memory import Memory
+from consumer.paused import IsPaused, nothing_paused
 from consumer.reader import Reader
 from consumer.takeover import judge, rebuild_memory
 from shared.errors import Fenced
@@ -36,6 +37,7 @@ class Owner:
         rules_of: RulesOf,
         read_ahead: int,
         held_bytes: int,
+        is_paused: IsPaused = nothing_paused,
     ) -> None:
         self.worker = worker
         self.store = store
@@ -46,13 +48,14 @@ class Owner:
         self._rules_of = rules_of
         self._read_ahead = read_ahead
         self._held_bytes = held_bytes
+        self._is_paused = is_paused
         self._reader: Reader | None = None
         self._serial = 0
 
     async def take_over(self, epoch: int, live: Collection[WorkerId], now_s: float) -> None:
         """Forget everything and rebuild it from records and pending entries."""
         self.memory, self.epoch = None, epoch
-        memory = Memory(self._rules_of, self._held_bytes)
+        memory = Memory(self._rules_of, self._held_bytes, self._is_paused)
         try:
             empty = await rebuild_memory(self.store, epoch, memory, METRICS)
         except Fenced:
@@ -220,7 +223,7 @@ class Owner:
         assert len({id(state) for state in queued}) == len(queued), "queued twice"
         assert {state.phase for state in queued} <= {Phase.STARTABLE}
         startable = [s for s in memory.states.values() if s.phase is Phase.STARTABLE]
-        assert len(queued) == len(startable)
+        assert len(queued) + len(memory.paused._held) == len(startable)
 
     def _judge(
         self, memory: Memory, state: State, live: Collection[WorkerId], now: tuple[int, float]
