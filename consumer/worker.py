@@ -23,6 +23,7 @@ from consumer.bodies import HELD_BYTES
 from consumer.channels import channel_of
 from consumer.courtesy import Courtesy
 from consumer.dispatch import Dispatcher
+from consumer.forgetting import ForgetKeeper
 from consumer.keeper import LeaseKeeper
 from consumer.lease import TIMEOUT, Lease
 from consumer.membership import Membership, WorkerState, new_worker_id
@@ -93,6 +94,7 @@ class Worker:
             self._keeper_pipe, keys, self._membership, lease_ms, metrics, self._own
         )
         self._steersman = Steersman(settings, SteeringStore(self._pipe, keys), self._steer)
+        self._forgetting = ForgetKeeper(self._pipe, keys, self._keeper.partitions)
         is_heard = say is not None or log.is_enabled_for(logging.DEBUG)
         self._narrator = Narrator(self._say, self._steersman.rules_of) if is_heard else None
         self._store_of: Callable[[int], PartitionStore] = lambda number: PartitionStore(
@@ -217,6 +219,7 @@ class Worker:
         )
         teller = Teller(self._pipe, self._keys.worker(self.id), self._membership, look)
         inner.create_task(teller.run(), name="telling")
+        inner.create_task(self._forgetting.run(), name="forgetting")
         log.info("worker.started", worker=self.id)
 
     def _owner_of(self, number: int) -> Owner | None:
@@ -263,6 +266,7 @@ class Worker:
                 if bell == self._keys.bell:
                     self._keeper.nudge()
                     self._steersman.nudge()
+                    self._forgetting.ring()
                 elif (owned := self._keeper.partitions.get(bells[bell])) is not None:
                     owned.ring(instance)
 

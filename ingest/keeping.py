@@ -13,6 +13,7 @@ from structlog.typing import FilteringBoundLogger
 from ingest.accepted import Appender
 from ingest.append import DEADLINE_S, TIMEOUT_MS, RedisAppender
 from ingest.bypass import Bypass
+from ingest.forgets import Forgets
 from ingest.outage import SpoolingAppender
 from ingest.remember import RedisMemory
 from ingest.spool.files import survey_folder
@@ -48,11 +49,12 @@ def keeping(
     metrics: IngestMetrics,
     check: HealthCheck,
     found: asyncio.Future[Prepared],
+    forgets: Forgets,
 ) -> AbstractAsyncContextManager[Keeping]:
     """Who keeps messages as long as the block; ``check`` and ``found`` are of the spool's."""
     if settings.on_outage == "reject":
         return keeping_in_redis(settings, redis_url, keys, metrics)
-    return keeping_in_spool(settings, redis_url, keys, metrics, check, found)
+    return keeping_in_spool(settings, redis_url, keys, metrics, check, found, forgets)
 
 
 @asynccontextmanager
@@ -89,6 +91,7 @@ async def keeping_in_spool(
     metrics: IngestMetrics,
     check: HealthCheck,
     found: asyncio.Future[Prepared],
+    forgets: Forgets,
 ) -> AsyncIterator[Keeping]:
     """
     The policies ``spool`` and ``direct``; ``found`` is told what was prepared, once Redis is there.
@@ -121,7 +124,7 @@ async def keeping_in_spool(
         stack.callback(spool.close)
         bypass = await _bypass_for(settings, spool, metrics, stack)
         settle = None if bypass is None else bypass.settle
-        replayer = Replayer(spool, patient, memory, metrics, settle)
+        replayer = Replayer(spool, patient, memory, metrics, settle, forgets)
         appender = SpoolingAppender(redis, spool, replayer, probe, bypass)
 
         async def health() -> str | None:

@@ -17,6 +17,7 @@ from ingest.answers import json_answer
 from ingest.openapi_console import console_paths
 from ingest.openapi_decisions import DECISION_SCHEMAS, decision_paths
 from ingest.openapi_events import event_paths
+from ingest.openapi_forget import forget_paths
 from ingest.openapi_instances import instance_paths
 from ingest.openapi_pages import page_paths
 from ingest.openapi_parts import (
@@ -63,6 +64,7 @@ def openapi_document(providers: Mapping[str, Provider], *, has_token: bool) -> d
     paths |= {**event_paths(), **report_paths(guard), **console_paths(guard)}
     paths |= instance_paths(guard)
     paths |= decision_paths(guard)
+    paths |= forget_paths(guard)
     for provider in providers.values():
         paths |= _webhook_paths(provider)
     components: dict[str, Any] = {"schemas": {**SCHEMAS, **TICKET_SCHEMAS, **DECISION_SCHEMAS}}

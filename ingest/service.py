@@ -15,6 +15,8 @@ from ingest.console.serving import serving_console
 from ingest.conversations import Conversations
 from ingest.dead_letters import DeadLettersApi
 from ingest.echoes import EchoJudge
+from ingest.forget import ForgetApi
+from ingest.forgets import Forgets, new_process_name
 from ingest.instances import InstancesApi
 from ingest.intake import Say
 from ingest.keeping import keeping, what_is_wrong
@@ -74,6 +76,8 @@ async def serve_ingest(
     metrics = IngestMetrics(InstanceLabels(settings.metrics_instances))
     reads = pipe_to(redis_url, timeout_ms=READ_TIMEOUT_MS, name="status")
 
+    forgets = Forgets(reads, keys, settings.spool_dir, new_process_name())
+
     async def check() -> str | None:
         return await what_is_wrong(reads, keys)
 
@@ -83,7 +87,11 @@ async def serve_ingest(
         return (await surveyor.survey()).backlog_messages
 
     async with (
-        keeping(settings, redis_url, keys, metrics, check, found) as (appender, health, instead),
+        keeping(settings, redis_url, keys, metrics, check, found, forgets) as (
+            appender,
+            health,
+            instead,
+        ),
         serving_tickets(settings, redis_url, reads, metrics) as tickets,
         serving_console(settings, reads, keys, metrics) as console,
     ):
@@ -109,14 +117,18 @@ async def serve_ingest(
         survey = keep_surveying(surveyor, shown, SURVEY_S, tell=limited.note)
         holdings = keep_measuring(reads, keys, shown)
         meta = _keep_meta(reads, found, shown)
+        heeding = forgets.keep_heeding()
         async with (
-            in_background(status=reads.run(), survey=survey, holdings=holdings, meta=meta),
+            in_background(
+                status=reads.run(), survey=survey, holdings=holdings, meta=meta, heeding=heeding
+            ),
             listening(
                 make_runner(app, metrics), settings.host, settings.port, "INTURN_PORT"
             ) as port,
         ):
             on_ready(port)
             await stop.wait()
+            await forgets.leave()
             tickets.end_streams()
             console.end_streams()
 
@@ -126,6 +138,7 @@ def _routes(reads: Pipe, keys: Keys, settings: Settings) -> list[web.RouteDef]:
     return [
         *Conversations(reads, keys, settings).routes(),
         *MutesApi(reads, keys).routes(),
+        *ForgetApi(reads, keys).routes(),
         *ReportApi(reads, settings).routes(),
         *InstancesApi(reads, keys, settings).routes(),
         *DeadLettersApi(reads, keys).routes(),

@@ -190,6 +190,25 @@ def unmute(instance: str, user: str, *, as_json: bool) -> None:
     click.echo(unmute_conversation(instance, user, as_json=as_json))
 
 
+@inturn.command()
+@click.argument("instance")
+@click.argument("user")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def forget(instance: str, user: str, *, yes: bool, as_json: bool) -> None:
+    """
+    Delete everything of a user: messages, replies, dead letters, history, spool, tickets.
+
+    Says how much went, and what is not in inturn's hands. Exit 1 if an ingest process has not said
+    that its disk holds nothing any more.
+    """
+    if not yes:
+        click.confirm("delete everything of this user for ever?", abort=True, err=as_json)
+    from ops.forget import forget_user
+
+    _exit(0 if forget_user(instance, user, as_json=as_json) else 1)
+
+
 @inturn.group()
 def spool() -> None:
     """Look at what ingest keeps on this machine's disk while Redis takes nothing."""
@@ -211,6 +230,17 @@ def replay_spool_now(*, as_json: bool) -> None:
     from ops.spool import replay_spool
 
     _exit(0 if replay_spool(as_json=as_json) else 1)
+
+
+@spool.command("forget")
+@click.argument("instance")
+@click.argument("user")
+@json_option
+def forget_in_spool(instance: str, user: str, *, as_json: bool) -> None:
+    """Overwrite what this machine's disk holds of a user; Redis is not asked."""
+    from ops.forget import forget_on_disk
+
+    click.echo(forget_on_disk(instance, user, as_json=as_json))
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ def mute_conversation(instance: str, user: str, minutes: int, *, as_json: bool) 
     Raises:
         StartRefused: no conversation can have this name.
     """
-    _check_names(instance, user)
+    check_names(instance, user)
 
     async def act(pipe: Pipe, keys: Keys) -> int:
         return await Mutes(pipe, keys).mute(instance, user, minutes * 60_000)
@@ -41,7 +41,7 @@ def unmute_conversation(instance: str, user: str, *, as_json: bool) -> str:
     Raises:
         StartRefused: no conversation can have this name.
     """
-    _check_names(instance, user)
+    check_names(instance, user)
     human_ms = mute_ms_of(load_settings(), instance, None)
 
     async def act(pipe: Pipe, keys: Keys) -> bool:
@@ -53,7 +53,11 @@ def unmute_conversation(instance: str, user: str, *, as_json: bool) -> str:
     return "not muted any more" if was_muted else "was not muted"
 
 
-def _check_names(instance: str, user: str) -> None:
+def check_names(instance: str, user: str) -> None:
+    """
+    Raises:
+        StartRefused: no conversation can have this name.
+    """
     problems = []
     if not is_instance_name(instance):
         problems.append("INSTANCE must have 1 to 128 characters, no control characters")

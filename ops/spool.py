@@ -13,6 +13,7 @@ from dataclasses import asdict
 import click
 
 from ingest.append import RedisAppender
+from ingest.forgets import Forgets
 from ingest.remember import RedisMemory
 from ingest.spool.replayer import Replayer
 from ingest.spool.spool import Spool, now_ms
@@ -99,7 +100,8 @@ async def _replay(settings: Settings, redis_url: str) -> int:
         try:
             patient = RedisAppender(pipe, keys, settings.dedupe_ms, metrics, deadline_s=0)
             memory = RedisMemory(pipe, keys, settings.dedupe_ms, settings.retention_ms)
-            replayer = Replayer(spool, patient, memory, metrics)
+            forgets = Forgets(looking, keys, settings.spool_dir)
+            replayer = Replayer(spool, patient, memory, metrics, forgets=forgets)
             await spool.adopt()
             replayed = 0
             try:

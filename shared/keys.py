@@ -196,11 +196,18 @@ class Keys:
         self.settings = f"{prefix}:settings"
         self.bell = f"{prefix}:bell"
         self.counts = f"{prefix}:counts"
+        self.forgets = f"{prefix}:{{forget}}:asked"
+        self.heeded = f"{prefix}:{{forget}}:heeded"
+        self.wishes = f"{prefix}:{{forget}}:wishes"
         self._partition = lru_cache(maxsize=None)(self._make_partition)
 
     def worker(self, worker_id: str) -> str:
         """HASH with a TTL of ``lease_ms``: a live worker, whether it drains."""
         return f"{self.prefix}:worker:{worker_id}"
+
+    def forget_report(self, wish: str) -> str:
+        """HASH, expires: what was deleted for a wish to forget."""
+        return f"{self.prefix}:{{forget}}:report:{wish}"
 
     def partition(self, number: int) -> PartitionKeys:
         """The keys of partition ``number``."""

@@ -18,7 +18,8 @@ from shared.wire import OutboxReply, decode_message, decode_reply, encode_messag
 
 VERSION = 1
 
-_MESSAGE, _OUTCOME = "message", "outcome"
+_MESSAGE, _OUTCOME, _ERASED = "message", "outcome", "erased"
+_ERASED_BEGINS = orjson.dumps({"v": VERSION, "what": _ERASED}) + b"\n"
 _OUTCOME_BEGINS = orjson.dumps({"v": VERSION, "what": _OUTCOME})[:-1]
 
 MessageKey = tuple[str, str, str]
@@ -58,6 +59,19 @@ class Outcome:
     sent_ids: tuple[str, ...] = ()
 
 
+class Erased:
+    """What stands where a record of somebody stood who is forgotten."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """Whose a record is, and when it came (ms since the epoch, by this machine's clock)."""
+
+    instance: str
+    user: str
+    at: int
+
+
 def key_of(message: Message) -> MessageKey:
     """By what an ``Outcome`` knows a message."""
     return (message.instance, message.user, message.message_id)
@@ -88,9 +102,29 @@ def is_outcome(payload: bytes) -> bool:
     return payload.startswith(_OUTCOME_BEGINS)
 
 
-def decode_record(payload: bytes) -> Spooled | Outcome:
+def erased(size: int) -> bytes:
+    """The payload of an ``Erased`` that takes another one's place: just as long."""
+    return _ERASED_BEGINS.ljust(size)
+
+
+def named_in(payload: bytes) -> Named | None:
+    """Of any version that says so; None: it says of nobody, or it is erased."""
+    try:
+        first, _, value = payload.partition(b"\n")
+        head = orjson.loads(first)
+        if "key" in head:
+            instance, user, _ = head["key"]
+            at = EntryId.parse(str(head["entry_id"])).ms
+        else:
+            instance, user, at = head["instance"], orjson.loads(value)["user"], head["at"]
+        return Named(instance=str(instance), user=str(user), at=int(at))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def decode_record(payload: bytes) -> Spooled | Outcome | Erased:
     """
-    The inverse of ``encode_spooled`` and ``encode_outcome``.
+    The inverse of ``encode_spooled``, ``encode_outcome`` and ``erased``.
 
     Raises:
         EntryUndecodable: of a later version; what is damaged has not come so far.
@@ -98,8 +132,10 @@ def decode_record(payload: bytes) -> Spooled | Outcome:
     try:
         first, _, value = payload.partition(b"\n")
         head = orjson.loads(first)
-        if head["v"] != VERSION or head["what"] not in (_MESSAGE, _OUTCOME):
+        if head["v"] != VERSION or head["what"] not in (_MESSAGE, _OUTCOME, _ERASED):
             raise EntryUndecodable("the record has another version")
+        if head["what"] == _ERASED:
+            return Erased()
         if head["what"] == _MESSAGE:
             return Spooled(message=decode_message(str(head["instance"]), value), at=int(head["at"]))
         instance, user, message_id = head["key"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Protocol
 
 import structlog
@@ -17,7 +18,7 @@ from structlog.typing import FilteringBoundLogger
 from ingest.accepted import Appender
 from ingest.spool.files import Sealed
 from ingest.spool.folder import HeldFolder
-from ingest.spool.payload import Outcome, decode_record, is_outcome, key_of
+from ingest.spool.payload import Named, Outcome, Spooled, decode_record, is_outcome, key_of
 from ingest.spool.record import Record
 from ingest.spool.spool import Spool
 from shared.broker_errors import is_outage
@@ -48,6 +49,28 @@ class Memory(Protocol):
         ...
 
 
+class Forgetting(Protocol):
+    """Knows whose messages are to be forgotten rather than replayed."""
+
+    def replaying(self) -> AbstractAsyncContextManager[None]:
+        """Around each batch; may raise ``BrokerUnavailable`` or ``BrokerRefused`` before it."""
+        ...
+
+    def is_due(self, named: Named) -> bool:
+        """Whether what is named so is to be forgotten."""
+        ...
+
+
+class _ForgetsNobody:
+    """Where nobody can be forgotten meanwhile."""
+
+    def replaying(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
+
+    def is_due(self, _named: Named) -> bool:
+        return False
+
+
 log: FilteringBoundLogger = structlog.get_logger()
 
 
@@ -61,6 +84,7 @@ class Replayer:
         memory: Memory,
         metrics: IngestMetrics,
         settle: Settle | None = None,
+        forgets: Forgetting | None = None,
     ) -> None:
         """
         ``appender`` writes to Redis; it should be patient, for nobody waits for an answer.
@@ -73,6 +97,7 @@ class Replayer:
         self._memory = memory
         self._metrics = metrics
         self._settle = settle or self._find_outcome
+        self._forgets = forgets or _ForgetsNobody()
 
     async def replay_file(self, folder: HeldFolder, sealed: Sealed) -> int:
         """
@@ -94,7 +119,8 @@ class Replayer:
         sealed.messages = count
         for at in range(0, len(scan.records), BATCH_MESSAGES):
             batch = scan.records[at : at + BATCH_MESSAGES]
-            await self._replay_batch(folder, batch)
+            async with self._forgets.replaying():
+                await self._replay_batch(folder, batch)
             reach(Point.REPLAY)
             folder.note(sealed, batch[-1])
             sealed.messages -= _count_messages(batch)
@@ -127,9 +153,11 @@ class Replayer:
         messages, outcomes = [], []
         for record in batch:
             found = decode_record(record.payload)
-            if isinstance(found, Outcome):
-                continue  # known since its folder was adopted, or written by ourselves
+            if not isinstance(found, Spooled):
+                continue  # an outcome is known since its folder was adopted, or our own
             outcome = await self._settle(found.message)
+            if self._forgets.is_due(_named(found)):
+                continue
             if outcome is None:
                 messages.append(found.message)
             else:
@@ -140,6 +168,10 @@ class Replayer:
                 raise answer
         await self._appender.append(messages)
         self._metrics.spool_replayed_total.inc(len(messages) + len(outcomes))
+
+
+def _named(spooled: Spooled) -> Named:
+    return Named(instance=spooled.message.instance, user=spooled.message.user, at=spooled.at)
 
 
 def _count_messages(records: Sequence[Record]) -> int:

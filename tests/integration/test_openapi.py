@@ -17,6 +17,7 @@ from ingest.console import stream as console_stream
 from ingest.console.page import page_routes
 from ingest.conversations import Conversations
 from ingest.dead_letters import DeadLettersApi
+from ingest.forget import ForgetApi
 from ingest.instances import InstancesApi
 from ingest.mutes import MutesApi
 from ingest.openapi import openapi_document
@@ -73,6 +74,7 @@ def app(pipe: Pipe, keys: Keys) -> web.Application:
         routes=[
             *Conversations(pipe, keys, Settings()).routes(),
             *MutesApi(pipe, keys).routes(),
+            *ForgetApi(pipe, keys).routes(),
             *ReportApi(pipe, Settings()).routes(),
             *InstancesApi(pipe, keys, Settings()).routes(),
             *DeadLettersApi(pipe, keys).routes(),
