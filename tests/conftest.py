@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from redis.asyncio import Redis
 
 from shared.errors import StartRefused
@@ -24,6 +25,10 @@ from tests.support.redis_server import (
 )
 from tests.support.redis_users import denied_commands, note_users, write_users
 from tests.support.valkey import find_valkey
+
+# Hypothesis times each example, and how long it takes to draw them: a busy machine is no failure.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def pytest_sessionstart() -> None:

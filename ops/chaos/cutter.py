@@ -2,7 +2,7 @@
 A second cutter, naive on purpose: the window rule as DESIGN.md words it, to judge the product by.
 
 It imports nothing of what it judges. Where the product folds over entries, this one tries every
-length and asks whether the run may be one window; only the longest one that may is.
+length that a window may have and asks whether the run may be one; only the longest one that may is.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _windows(
     entries: tuple[Raw, ...], rules: NaiveRules, watermark_ms: float
 ) -> Iterator[NaiveWindow]:
     while entries:
-        lengths = range(1, len(entries) + 1)
+        lengths = range(1, min(len(entries), rules.max_messages) + 1)
         size = max(n for n in lengths if _may_be_one_window(entries[:n], rules))
         members, entries = entries[:size], entries[size:]
         reason, due_ms = _end_of(members, entries[0] if entries else None, rules)
@@ -81,8 +81,7 @@ def _may_be_one_window(run: tuple[Raw, ...], rules: NaiveRules) -> bool:
     ended = any(entry.asks == "flush" for entry in run[:-1])
     too_late = any(entry.ms >= run[0].ms + rules.max_wait_ms for entry in run)
     broken_off = rules.quiet_ms > 0 and any(b.ms >= a.ms + rules.quiet_ms for a, b in pairwise(run))
-    forbidden = rules.pass_through or alone or ended or too_late or broken_off
-    return not (forbidden or len(run) > rules.max_messages)
+    return not (rules.pass_through or alone or ended or too_late or broken_off)
 
 
 def _end_of(members: tuple[Raw, ...], following: Raw | None, rules: NaiveRules) -> tuple[str, int]:

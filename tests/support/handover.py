@@ -113,8 +113,8 @@ class HandoverMachine(RuleBasedStateMachine):
         """Everything is finished: nothing is left in streams, pending lists and records."""
 
     def run(self, coroutine: Any) -> Any:
-        """Steps are synchronous; the product is not."""
-        return self.runner.run(coroutine)
+        """Steps are synchronous, the product is not. A runner would set up signals each time."""
+        return self.runner.get_loop().run_until_complete(coroutine)
 
     # Steps
 
