@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -137,6 +137,14 @@ class Store:
                 entries.update((who, entry_id) for entry_id in line[b"ids"].decode().split())
                 last_ms = max(last_ms, int(line_id.split(b"-")[0]))
         return Journal(windows=windows, entries=entries, repeated=repeated, last_ms=last_ms)
+
+    def spans_ms(self) -> Iterator[tuple[Place, float]]:
+        """Of each finished message, from its append to its window's finish."""
+        for lines in self._of_partitions("XRANGE", "journal", "-", "+"):
+            for line_id, line in lines:
+                finished_ms, who = int(line_id.split(b"-")[0]), line.get(b"who", b"").decode()
+                for entry_id in line.get(b"ids", b"").decode().split():
+                    yield (who, entry_id), finished_ms - int(entry_id.partition("-")[0])
 
     def delete_journals(self) -> None:
         """Forget what became of the windows, as time does."""

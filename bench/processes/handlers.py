@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from typing import Any
 
 SLOW_S = 0.05
@@ -18,6 +19,11 @@ async def silence(_request: dict[str, Any]) -> None:
 async def slow(_request: dict[str, Any]) -> None:
     """Answer nothing, after as long as a quick service takes."""
     await asyncio.sleep(SLOW_S)
+
+
+def blocking(_request: dict[str, Any]) -> None:
+    """The same, as a function that blocks."""
+    time.sleep(SLOW_S)
 
 
 async def held(_request: dict[str, Any]) -> None:
