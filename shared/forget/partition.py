@@ -28,6 +28,10 @@ PAGE_ROWS = 1000
 ROUNDS = 3
 """Of looking and deleting, at most: a later one finds what a person replayed meanwhile."""
 
+REWRITE_ENTRIES = 1000
+REWRITE_BYTES = 2 * 1024 * 1024
+"""Of a stream that is written anew: some milliseconds, in which Redis answers nobody else."""
+
 DELETES = 500
 """Ids in one command: Redis answers nobody else meanwhile."""
 
@@ -63,6 +67,10 @@ class UsersPart:
             total += found
             if not found.is_unfinished:
                 break
+        if total.replies:
+            await self._rewrite(self._p.outbox)
+        if total.dead_letters:
+            await self._rewrite(self._p.dead)
         return total + await self._forget_remembered(newest_ms)
 
     async def _forget_unfinished(self, newest_ms: int) -> tuple[int, Forgotten]:
@@ -91,6 +99,11 @@ class UsersPart:
         script, args = load_script("forget_remembered"), (self._field, newest_ms)
         ids, said, notes, mutes = await self._pipe.script(script, keys, args)
         return Forgotten(ids=int(ids), history=int(said), persons=int(notes), mutes=int(mutes))
+
+    async def _rewrite(self, key: str) -> None:
+        """Whose entries may stay for months, with what was deleted between them."""
+        args = (REWRITE_ENTRIES, REWRITE_BYTES)
+        await self._pipe.script(load_script("forget_rewrite"), (key,), args)
 
     async def _old_entries(self, newest_ms: int) -> AsyncIterator[EntryId]:
         """The user's messages until then; and windows handed over again, whenever that was."""

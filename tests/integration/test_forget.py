@@ -8,28 +8,17 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from consumer.answers import FinishCode, FinishRequest, StartCode, StartRequest
-from consumer.outbox import Progress, Watched
 from shared.connect import Pipe
-from shared.errors import BrokerRefused, Fenced
-from shared.forget import Forgetter, Forgotten, Report
+from shared.errors import BrokerRefused
+from shared.forget import Forgotten
 from shared.forget.partition import UsersPart
 from shared.keys import GROUP, Keys, conversation_hash
-from shared.model import ClosedBy, Memory, Message
-from shared.mutes import Mutes
-from shared.redis_time import time_ms_at
-from shared.scripts import load_script
-from shared.sent_ids import note_sent
+from shared.model import Message
 from shared.tickets import Tickets
-from shared.window import freeze
 from shared.wire import DeadLetter, encode_dead_letter, encode_message
-from tests.support.journey import INSTANCE, RETENTION_MS, WORKER, Journey, begin_journey
+from tests.support.everywhere import ANA, BEN, forget, leave_everywhere
+from tests.support.journey import INSTANCE, Journey, begin_journey
 from tests.support.raw_contents import raw_contents
-from tests.support.waiting import eventually
-
-ANA = "491700000001"
-BEN = "4917000000011"
-"""Ana's number is the beginning of his."""
 
 EVERYWHERE = Forgotten(
     messages=2,
@@ -43,48 +32,6 @@ EVERYWHERE = Forgotten(
     mutes=1,
     tickets=2,
 )
-
-
-async def forget(pipe: Pipe, keys: Keys, user: str = ANA) -> Report:
-    """As command and API do."""
-    return await Forgetter(pipe, keys).forget(INSTANCE, user)
-
-
-async def leave_everywhere(journey: Journey) -> None:
-    """
-    A user with something in every place: a window in hand and a message behind it, a reply that
-    waits and one that is being sent, a dead letter, sent and silent windows, history, notes on
-    persons, a mute, and two tickets.
-    """
-    pipe, keys, user = journey.pipe, journey.keys, journey.user
-    whose = keys.of(INSTANCE, user)
-    tickets = Tickets(pipe, keys.prefix)
-    await tickets.enter(INSTANCE, user, key=f"{user}-1")
-    await tickets.done(INSTANCE)
-    await tickets.done(INSTANCE)
-    await tickets.enter(INSTANCE, user, key=f"{user}-2")
-    names = [f"{user}-m{number}" for number in range(7)]
-    await journey.say(*names)
-    await journey.read()
-    await journey.start(1)
-    await journey.be_silent()
-    await journey.start(1)
-    sent = await journey.answer(f"reply to {user}, sent")
-    await journey.end_reply(sent, await journey.begin_send(sent), "sent")
-    await journey.start(1)
-    await journey.give_up(f"ValueError: {user} cannot be read")
-    await journey.start(1)
-    await journey.answer(f"reply to {user}, waits")
-    await journey.start(1)
-    on_its_way = await journey.answer(f"reply to {user}, on its way")
-    watched = Watched((INSTANCE, user), 60_000)
-    await journey.outbox.send(journey.epoch, on_its_way, None, journey.new_token(), watched)
-    await note_sent(pipe, whose, (INSTANCE, user), [f"{user}-sent"])
-    await journey.start(1)
-    await journey.postpone(60_000, f"ValueError: {user} again")
-    await pipe.call("RPUSH", whose.history(INSTANCE, user), f"said by {user}")
-    await pipe.call("HSET", whose.human(INSTANCE, user), f"{user:>12.12}", "1760000000000")
-    await Mutes(pipe, keys).mute(INSTANCE, user, 60_000)
 
 
 def without(found: dict[str, bytes], *ends: str) -> dict[str, bytes]:
@@ -150,122 +97,6 @@ async def test_forgetting_again_finds_nothing_and_disturbs_nobody(
 
     await forget(pipe, keys)
     assert (await forget(pipe, keys)).forgotten == Forgotten()
-
-
-async def test_what_an_owner_has_in_memory_never_starts(
-    journey: Journey, pipe: Pipe, keys: Keys
-) -> None:
-    """The owner is fenced at its next step, also where it held the messages already."""
-    await journey.say("a", "b")
-    await journey.read()
-    await forget(pipe, keys)
-
-    with pytest.raises(Fenced):
-        await journey.start(2)
-    renewed = await pipe.script(
-        load_script("renew"), (keys.of(INSTANCE, ANA).lease,), (WORKER, journey.epoch, 60_000)
-    )
-    assert renewed == 0
-
-
-async def test_without_the_fence_a_window_would_not_start_either(
-    journey: Journey, pipe: Pipe, keys: Keys
-) -> None:
-    """An owner that has taken over since finds that the window's first entry is gone."""
-    await journey.say("a")
-    await journey.read()
-    unread = list(journey.unread)
-    await forget(pipe, keys)
-    partition = keys.of(INSTANCE, ANA)
-    journey.epoch = await pipe.script(
-        load_script("acquire"), (partition.lease, partition.epoch), (WORKER, 60_000)
-    )
-    journey.unread = unread
-    request = StartRequest(
-        window=freeze(unread, ClosedBy.MAX_WAIT, 1), replaces=None, token=journey.new_token()
-    )
-    [answer] = await journey.store.start(journey.epoch, [request])
-    assert answer.code is StartCode.GONE
-
-
-@pytest.mark.parametrize("outcome", ["answered", "dead", "silent"])
-async def test_a_handler_at_work_leaves_nothing(
-    journey: Journey, pipe: Pipe, keys: Keys, redis_client: Redis, outcome: str
-) -> None:
-    """Its finish finds nothing, and adds neither reply, dead letter, memory nor mute."""
-    await journey.say("a")
-    await journey.read()
-    window = await journey.start(1)
-    await forget(pipe, keys)
-    before = await raw_contents(redis_client, keys.prefix)
-
-    assert journey.token is not None
-    request = FinishRequest(
-        conversation=(INSTANCE, ANA),
-        first=window.entries[0].id,
-        token=journey.token,
-        outcome=outcome,
-        value=ANA.encode(),
-        memory=Memory(item=ANA.encode(), keep=5, keep_ms=60_000),
-        mute_ms=60_000,
-    )
-    assert await journey.store.finish([request], RETENTION_MS) == [FinishCode.ALREADY]
-    assert await raw_contents(redis_client, keys.prefix) == before
-    assert not await journey.store.postpone((INSTANCE, ANA), journey.token, 0, counts=True)
-
-
-async def test_a_send_at_work_leaves_nothing(
-    journey: Journey, pipe: Pipe, keys: Keys, redis_client: Redis
-) -> None:
-    """It may neither go on nor come back, and its end writes nothing down."""
-    await journey.say("a")
-    await journey.read()
-    await journey.start(1)
-    reply_id = await journey.answer("first", "second")
-    token = await journey.begin_send(reply_id)
-    [(_, reply)] = await journey.outbox.page(None)
-    assert reply is not None
-    await forget(pipe, keys)
-    before = await raw_contents(redis_client, keys.prefix)
-
-    assert not await journey.outbox.advance(reply_id, token, Progress(1, 0))
-    assert not await journey.outbox.unsend(reply_id, token, 0, held="died")
-    assert await journey.outbox.sent(reply_id, reply, token, "sent", RETENTION_MS)
-    assert await raw_contents(redis_client, keys.prefix) == before
-
-
-async def test_what_comes_later_is_new(journey: Journey, pipe: Pipe, keys: Keys) -> None:
-    """Also under an id that was used before: it is a message like any other."""
-    await journey.say("a")
-    await forget(pipe, keys)
-    [again] = await journey.say("a")
-    assert [again] == await journey.say("a")
-    stream = keys.of(INSTANCE, ANA).stream(INSTANCE)
-    assert [row[0] for row in await pipe.call("XRANGE", stream, "-", "+")] == [str(again).encode()]
-
-
-async def test_a_message_that_came_while_it_was_looked_through_stays_whole(
-    journey: Journey, pipe: Pipe, keys: Keys
-) -> None:
-    """Its entry, its id against duplicates, and the record of its window are new."""
-    await journey.say("old")
-    [old] = await pipe.call("XREVRANGE", keys.of(INSTANCE, ANA).stream(INSTANCE), "+", "-")
-    newest_ms = int(old[0].split(b"-")[0])
-
-    async def is_later() -> bool:
-        return await time_ms_at(pipe, keys.meta) > newest_ms
-
-    await eventually(is_later, "another millisecond")
-    [new] = await journey.say("new")
-    await journey.read()
-    del journey.unread[0]
-    await journey.start(1)
-
-    found = await UsersPart(pipe, keys, INSTANCE, ANA).forget(newest_ms)
-
-    assert (found.messages, found.windows, found.ids) == (1, 0, 1)
-    assert await journey.say("new") == [new]
-    assert (await journey.store.running())[0].keys() == {(INSTANCE, ANA)}
 
 
 async def test_what_cannot_be_decoded_goes_if_it_names_the_user(
