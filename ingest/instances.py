@@ -11,7 +11,13 @@ from structlog.typing import FilteringBoundLogger
 from ingest.answers import json_answer
 from ingest.body import BodyReader
 from shared.errors import RequestRefused
-from shared.instance_facts import facts_of, has_written, instance_face, look_at_instances
+from shared.instance_facts import (
+    facts_of,
+    instance_face,
+    is_known,
+    look_at_instances,
+    steered_face,
+)
 from shared.keys import Keys, is_instance_name
 from shared.payload import parse_json
 from shared.pipe import Pipe
@@ -101,12 +107,9 @@ class InstancesApi:
 
     async def _settings_of(self, instance: str) -> web.Response:
         steering = await self._store.read()
-        face = instance_face(facts_of(instance, self._settings, steering))
-        known = instance in self._settings.instances or await has_written(
-            self._pipe, self._keys, instance
-        )
-        told = ("instance", "paused", "paused_since", "changed_at", "settings")
-        return json_answer({"known": known, **{name: face[name] for name in told}})
+        known = await is_known(self._pipe, self._keys, self._settings, instance)
+        facts = facts_of(instance, self._settings, steering)
+        return json_answer(steered_face(facts, is_known=known))
 
 
 def _instance_in(request: web.Request) -> str:

@@ -21,6 +21,7 @@ _RULE_FIELDS: dict[str, Schema] = {
     "max_messages": _NUMBER,
     "quiet_ms": _NUMBER,
     "pass_through": {"type": "boolean"},
+    "paused": {"type": "boolean"},
     "handler": {"enum": ["echo", "python", "http", "openai", "dify"]},
 }
 _RULES: Schema = {"type": "object", "properties": _RULE_FIELDS, "required": list(_RULE_FIELDS)}
@@ -44,7 +45,7 @@ def page_paths(guard: Mapping[str, Any]) -> dict[str, Any]:
         RULES_PATH: {
             "get": operation(
                 "What shapes the windows of the playground",
-                {200: answered("as it is set", _RULES), **refused(401, 404)},
+                {200: answered("as it is set", _RULES), **refused(401, 404, 503)},
                 **guard,
             )
         },

@@ -139,6 +139,8 @@ _REPLY = _object(
     },
 )
 
+_PAUSED_SINCE = {"type": "integer", "description": "it waits: its instance is paused"}
+
 _WHERE: Mapping[str, Schema] = {
     "state": {"enum": [state.value for state in State]},
     "entry_id": {"type": "string", "pattern": _ENTRY_ID},
@@ -155,6 +157,7 @@ _WHERE: Mapping[str, Schema] = {
     "closed_at": {"type": "integer"},
     "closed_by": {"enum": [reason.value for reason in ClosedBy]},
     "started_at": {"type": "integer", "description": "the newest attempt"},
+    "paused_since": _PAUSED_SINCE,
     "failures": {
         "type": "array",
         "items": _object(
@@ -177,6 +180,7 @@ _WINDOW = _object(
         "messages": {"type": "integer"},
         "due_at": {"type": "integer", "description": "it closes then, or is tried again"},
         "attempt": {"type": "integer"},
+        "paused_since": _PAUSED_SINCE,
     },
 )
 

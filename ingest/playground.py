@@ -9,6 +9,8 @@ The page itself is the same bytes for everybody and needs no token; what it asks
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from aiohttp import web
 
 from ingest.answers import json_answer
@@ -17,6 +19,7 @@ from ingest.static_files import static_file
 from shared.errors import RequestRefused, StartRefused
 from shared.handlers.kinds import handler_kind
 from shared.settings import Settings
+from shared.steering import Steering
 from shared.window import rules_for
 
 INSTANCE = "playground"
@@ -44,8 +47,11 @@ def is_playground_on(settings: Settings, *, embeds_redis: bool) -> bool:
 class Playground:
     """The page and what it must know; where it is not ``is_on``, both are 404."""
 
-    def __init__(self, settings: Settings, *, is_on: bool) -> None:
+    def __init__(
+        self, settings: Settings, read_steering: Callable[[], Awaitable[Steering]], *, is_on: bool
+    ) -> None:
         self._settings = settings
+        self._read_steering = read_steering
         self._is_on = is_on
 
     def open_routes(self) -> list[web.RouteDef]:
@@ -72,9 +78,11 @@ class Playground:
 
         Raises:
             RequestRefused: 404, it is off.
+            BrokerUnavailable, BrokerRefused: answer 503.
         """
         self._refuse_when_off()
-        rules = rules_for(self._settings, INSTANCE)
+        steering = await self._read_steering()
+        rules = rules_for(self._settings, INSTANCE, None, steering)
         handler = self._settings.instance(INSTANCE).handler or self._settings.handler
         return json_answer(
             {
@@ -83,6 +91,7 @@ class Playground:
                 "max_messages": rules.max_messages,
                 "quiet_ms": rules.quiet_ms,
                 "pass_through": rules.pass_through,
+                "paused": steering.is_paused(INSTANCE, None),
                 # the kind alone: an endpoint's URL may hold what is secret
                 "handler": handler_kind(handler),
             }

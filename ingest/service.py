@@ -34,6 +34,7 @@ from shared.metrics import IngestMetrics, InstanceLabels, StoreMetrics
 from shared.preflight import Prepared
 from shared.service import in_background, listening, prepared, run_configured
 from shared.settings import Settings
+from shared.steering_store import SteeringStore
 from shared.survey import Surveyor, keep_surveying
 
 READ_TIMEOUT_MS = 2000
@@ -65,7 +66,7 @@ async def serve_ingest(
         StartRefused: Redis is not fit, or its data was made with other settings; or the spool's
             folder cannot be written.
     """
-    playground = Playground(settings, is_on=is_playground_on(settings, embeds_redis=embeds_redis))
+    has_playground = is_playground_on(settings, embeds_redis=embeds_redis)
     found: asyncio.Future[Prepared] = asyncio.get_running_loop().create_future()
     if settings.on_outage == "reject":
         at_once = await prepared(settings, redis_url, stop)
@@ -75,6 +76,8 @@ async def serve_ingest(
     keys = Keys(settings.prefix, settings.partitions)
     metrics = IngestMetrics(InstanceLabels(settings.metrics_instances))
     reads = pipe_to(redis_url, timeout_ms=READ_TIMEOUT_MS, name="status")
+    steering = SteeringStore(reads, keys)
+    playground = Playground(settings, steering.read, is_on=has_playground)
 
     forgets = Forgets(reads, keys, settings.spool_dir, new_process_name())
 

@@ -15,7 +15,8 @@ from typing import Any
 import click
 
 from ops.dead_commands import dead
-from ops.look_commands import instances, top, windows
+from ops.instance_commands import instances
+from ops.look_commands import top, windows
 from ops.outbox_commands import outbox
 from ops.told import json_option
 from shared.errors import InturnError, StartRefused

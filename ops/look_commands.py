@@ -1,4 +1,4 @@
-"""The commands that show what is in Redis just now: ``top``, ``windows``, ``instances``."""
+"""The commands that show what is in Redis just now: ``top``, ``windows``."""
 
 # Imports inside functions are this file's way, as in cli:
 # ruff: noqa: PLC0415
@@ -21,15 +21,6 @@ def windows(instance: str | None, limit: int, *, as_json: bool) -> None:
     from ops.windows import show_windows
 
     click.echo(show_windows(limit, instance, as_json=as_json))
-
-
-@click.command()
-@json_option
-def instances(*, as_json: bool) -> None:
-    """Show each account: its provider, what shapes its windows, and what waits."""
-    from ops.instances import show_instances
-
-    click.echo(show_instances(as_json=as_json))
 
 
 @click.command()

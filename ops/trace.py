@@ -54,6 +54,8 @@ def render(found: ConversationTrace) -> str:
     lines = []
     if found.muted_until is not None:
         lines.append(f"muted until {_time(found.muted_until)}")
+    if (since := next((one.paused_since for one in found.windows), None)) is not None:
+        lines.append(f"paused since {_time(since)}: no window of this instance starts")
     lines.append(f"last message {_time(found.last_message_at)}")
     lines.append(f"last reply   {_time(found.last_reply_at)}")
     for head, rows in (
@@ -69,7 +71,7 @@ def render(found: ConversationTrace) -> str:
 def render_way(found: MessageTrace) -> str:
     """A message's way: a line for each thing that happened, with its time."""
     lines = [f"{_time(at)}  {what}".rstrip() for at, what in _way(found)]
-    return "\n".join([*lines, f"state: {found.state}{_since(found)}"])
+    return "\n".join([*lines, f"state: {found.state}{_since(found)}{_pause(found.paused_since)}"])
 
 
 def _way(found: MessageTrace) -> Iterator[tuple[int | None, str]]:
@@ -91,6 +93,13 @@ def _way(found: MessageTrace) -> Iterator[tuple[int | None, str]]:
     if reply is not None:
         yield reply.reply_id.ms, f"reply {reply.reply_id} made"
         yield reply.at, f"reply {reply.state} {_why(reply)}"
+
+
+def _pause(since_ms: int | None) -> str:
+    """Why it waits; what is said of it elsewhere stays true."""
+    if since_ms is None:
+        return ""
+    return f"; it waits: its instance is paused since {_time(since_ms)}"
 
 
 def _since(found: MessageTrace) -> str:

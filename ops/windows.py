@@ -94,6 +94,8 @@ def _row(one: OpenWindow, now_ms: int) -> tuple[str, ...]:
 
 
 def _goes_on(one: OpenWindow, now_ms: int) -> str:
+    if one.paused_since is not None:
+        return "when it is resumed"
     if one.behind:
         return "after the one before"
     rest_ms = left_ms(one, now_ms)

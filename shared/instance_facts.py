@@ -77,9 +77,9 @@ async def look_at_instances(pipe: Pipe, keys: Keys, settings: Settings) -> AllIn
     return AllInstances(now_ms=now_ms, instances=tuple(found))
 
 
-async def has_written(pipe: Pipe, keys: Keys, instance: str) -> bool:
-    """Whether an instance has a stream."""
-    return instance in await instances_that_wrote(pipe, keys)
+async def is_known(pipe: Pipe, keys: Keys, settings: Settings, instance: str) -> bool:
+    """Whether the settings name an instance, or it has written."""
+    return instance in settings.instances or instance in await instances_that_wrote(pipe, keys)
 
 
 async def instances_that_wrote(pipe: Pipe, keys: Keys) -> set[str]:
@@ -119,6 +119,13 @@ def instance_face(one: InstanceFacts) -> dict[str, Any]:
     """An account as data: for the API, and for ``--json``."""
     plain = {name: getattr(one, name) for name in InstanceFacts.__slots__ if name != "settings"}
     return {**plain, "settings": settings_face(one.settings)}
+
+
+def steered_face(one: InstanceFacts, *, is_known: bool) -> dict[str, Any]:
+    """What holds for an account; ``is_known``: the settings name it, or it has written."""
+    face = instance_face(one)
+    told = ("instance", "paused", "paused_since", "changed_at", "settings")
+    return {"known": is_known, **{name: face[name] for name in told}}
 
 
 def settings_face(found: Mapping[str, InForce]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from shared.model import ClosedBy, Conversation, Entry, EntryId, WindowId, windo
 from shared.record import DAMAGE, Record, decode_record
 from shared.redis_time import time_ms_at
 from shared.settings import Settings
+from shared.steering import Steering, connection_of
 from shared.steering_store import SteeringStore
 from shared.trace.whereabouts import WindowState
 from shared.window import Cut, RulesOf, first_cut, match_entries, rules_for
@@ -43,6 +44,9 @@ PAGE_BYTES = 1024 * 1024
 STREAMS_AT_ONCE = 16
 RULES_CACHED = 1000
 
+PauseOf = Callable[[str, str | None], int | None]
+"""Since when an instance, whose messages came through a connection, is paused; None: it is not."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenWindow:
@@ -51,7 +55,8 @@ class OpenWindow:
 
     ``due_at`` (Redis's ms): when it closes, or its next attempt is; None while a handler has it.
     ``closed_by`` is None as long as it is open. Of a user only the first that has not begun is
-    told; ``behind`` says that it waits for the one in hand.
+    told; ``behind`` says that it waits for the one in hand. ``paused_since``: it is no handler's,
+    and will not start as long as its instance is paused.
     """
 
     window_id: WindowId
@@ -66,6 +71,7 @@ class OpenWindow:
     started_at: int | None = None
     worker: str | None = None
     behind: bool = False
+    paused_since: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +131,8 @@ async def open_windows(
     if bounds.entries is not None:
         most = min(most, max(ENTRIES_MIN, bounds.entries // max(1, len(streams))))
     rules_of = lru_cache(maxsize=RULES_CACHED)(partial(rules_for, settings, steering=steering))
-    found = [each for look in looks for each in look.in_hand()]
+    pause_of = partial(_pause_of, settings, steering)
+    found = [each for look in looks for each in look.in_hand(pause_of)]
     is_whole = True
     for at in range(0, len(streams), STREAMS_AT_ONCE):
         chunk = streams[at : at + STREAMS_AT_ONCE]
@@ -134,7 +141,7 @@ async def open_windows(
         )
         for (look, name), (entries, ended) in zip(chunk, read, strict=True):
             is_whole = is_whole and ended
-            found += _not_begun(look, match_entries(name, entries, rules_of), rules_of)
+            found += _not_begun(look, match_entries(name, entries, rules_of), rules_of, pause_of)
     oldest = heapq.nsmallest(bounds.windows or len(found), found)
     return OpenWindows(
         now_ms=max(look.now_ms for look in looks),
@@ -154,10 +161,10 @@ class _Look:
     records: Mapping[Conversation, Record]
     instances: Sequence[str]
 
-    def in_hand(self) -> Iterator[_Found]:
+    def in_hand(self, pause_of: PauseOf) -> Iterator[_Found]:
         """Its windows that have begun."""
         for who, record in self.records.items():
-            tell = partial(_in_hand, self.part.number, who, record)
+            tell = partial(_in_hand, self.part.number, who, record, pause_of)
             yield _Found(record.opened_at, False, who, _state_of(record), tell)
 
 
@@ -173,6 +180,12 @@ async def _look(pipe: Pipe, part: PartitionKeys, only: str | None) -> _Look:
         records={who: record for who, record in _decoded_records(flat) if only in (None, who[0])},
         instances=[name for name in instances if only in (None, name)],
     )
+
+
+def _pause_of(
+    settings: Settings, steering: Steering, instance: str, connection: str | None
+) -> int | None:
+    return steering.paused_since(instance, connection_of(settings, instance, connection))
 
 
 def _decoded_records(flat: Sequence[bytes]) -> Iterator[tuple[Conversation, Record]]:
@@ -218,7 +231,7 @@ def _state_of(record: Record) -> WindowState:
     return WindowState.RUNNING if record.worker else WindowState.RETRYING
 
 
-def _in_hand(partition: int, who: Conversation, record: Record) -> OpenWindow:
+def _in_hand(partition: int, who: Conversation, record: Record, pause_of: PauseOf) -> OpenWindow:
     return OpenWindow(
         window_id=record.window_id,
         instance=who[0],
@@ -231,10 +244,13 @@ def _in_hand(partition: int, who: Conversation, record: Record) -> OpenWindow:
         attempt=record.attempt,
         started_at=record.started or None,
         worker=record.worker or None,
+        paused_since=None if record.worker else pause_of(who[0], None),
     )
 
 
-def _not_begun(look: _Look, entries: Sequence[Entry], rules_of: RulesOf) -> Iterator[_Found]:
+def _not_begun(
+    look: _Look, entries: Sequence[Entry], rules_of: RulesOf, pause_of: PauseOf
+) -> Iterator[_Found]:
     """The next window of each user of a stream, whose entries these are, matched."""
     by_user: dict[Conversation, list[Entry]] = defaultdict(list)
     for entry in entries:
@@ -249,7 +265,7 @@ def _not_begun(look: _Look, entries: Sequence[Entry], rules_of: RulesOf) -> Iter
         opened_at = first.id.ms if first.replayed is None else first.replayed.opened_at
         closed_by = cut.closes_at(look.now_ms)
         state = WindowState.OPEN if closed_by is None else WindowState.CLOSED
-        tell = partial(_next, look.part.number, who, own, cut, closed_by, behind=behind)
+        tell = partial(_next, look.part.number, who, own, cut, closed_by, pause_of, behind=behind)
         yield _Found(opened_at, behind, who, state, tell)
 
 
@@ -259,6 +275,7 @@ def _next(
     entries: Sequence[Entry],
     cut: Cut,
     closed_by: ClosedBy | None,
+    pause_of: PauseOf,
     *,
     behind: bool,
 ) -> OpenWindow:
@@ -274,4 +291,5 @@ def _next(
         due_at=cut.due_ms,
         closed_by=closed_by,
         behind=behind,
+        paused_since=pause_of(who[0], first.message.connection) if closed_by else None,
     )

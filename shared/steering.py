@@ -91,8 +91,12 @@ class Steering:
 
     def is_paused(self, instance: str, connection: str | None) -> bool:
         """Whether windows of an instance must not be started."""
+        return self.paused_since(instance, connection) is not None
+
+    def paused_since(self, instance: str, connection: str | None) -> int | None:
+        """Since when they must not (Redis's ms); None: they may."""
         found = self.of(instance, connection).get("paused")
-        return found is not None and found.value is True
+        return None if found is None or found.value is False else found.since
 
     def changed_ms(self, instance: str, connection: str | None) -> int:
         """When what is set for an instance changed last; 0: never."""

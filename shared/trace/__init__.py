@@ -20,6 +20,8 @@ from shared.model import Entry, EntryId
 from shared.on_human import mute_ms_of
 from shared.record import Record
 from shared.settings import Settings
+from shared.steering import NOT_STEERED, connection_of
+from shared.steering_store import SteeringStore
 from shared.trace.evidence import Evidence, JournalRow, OutboxFound
 from shared.trace.locate import MESSAGES_MAX, locate_conversation, locate_message
 from shared.trace.search import Search
@@ -42,7 +44,7 @@ class Trace:
 
     ``has_channel`` says whether a reply can leave. Without it a reply that is kept for want of a
     channel looks like one whose sending has not begun. Without ``settings`` nobody knows when a
-    window is due, or that a person's message mutes.
+    window is due, that a person's message mutes, or what is set at run time.
     """
 
     def __init__(
@@ -56,6 +58,8 @@ class Trace:
         self._keys = keys
         self._has_channel = has_channel
         self._settings = settings
+        self._store = SteeringStore(pipe, keys)
+        self._steering = NOT_STEERED
 
     async def message(self, instance: str, user: str, message_id: str) -> MessageTrace:
         """
@@ -106,10 +110,13 @@ class Trace:
         dead |= await search.dead_letters_at((died | _refs(journal, "dead")) - dead.keys())
         connection = next((one.message.connection for one in entries.values()), None)
         now_ms, muted = await search.mutes(self._mute_ms(instance, connection))
+        if self._settings is not None:
+            self._steering = await self._store.read(self._steering)
         return Evidence(
             now_ms=now_ms,
             muted_until=muted,
             rules=self._rules(instance, connection),
+            paused_since=self._paused_since(instance, connection),
             instance=instance,
             user=user,
             partition=self._keys.of(instance, user).number,
@@ -131,7 +138,16 @@ class Trace:
     def _rules(self, instance: str, connection: str | None) -> Rules | None:
         """Those of now; a window that was opened under others may end otherwise."""
         settings = self._settings
-        return None if settings is None else rules_for(settings, instance, connection)
+        if settings is None:
+            return None
+        return rules_for(settings, instance, connection, self._steering)
+
+    def _paused_since(self, instance: str, connection: str | None) -> int | None:
+        settings = self._settings
+        if settings is None:
+            return None
+        behind = connection_of(settings, instance, connection)
+        return self._steering.paused_since(instance, behind)
 
     def _matched(self, instance: str, entries: Mapping[EntryId, Entry]) -> dict[EntryId, Entry]:
         found: Sequence[Entry] = list(entries.values())

@@ -81,7 +81,7 @@ class Evidence:
     those up to ``scanned_to`` (None: the stream's end) are all there. ``last_read``: what the
     workers have read up to. ``journal`` is oldest first, ``endings`` are by their first entries.
     ``dead``: by the dead letter's id. ``rules``: what shapes the user's windows, where that is
-    known; the entries are matched then.
+    known; the entries are matched then. ``paused_since``: since when none of them may start.
     """
 
     instance: str
@@ -99,6 +99,7 @@ class Evidence:
     now_ms: int = 0
     muted_until: int | None = None
     rules: Rules | None = None
+    paused_since: int | None = None
 
     def carriers(self, entry_id: EntryId) -> list[EntryId]:
         """The entry and the replays that hand it over again, newest first."""

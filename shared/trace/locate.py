@@ -190,6 +190,7 @@ def _from_record(evidence: Evidence, entry_id: EntryId, message_id: str | None) 
         closed_by=record.closed_by,
         started_at=record.started,
         failures=_failures(record.failures, record.attempt),
+        paused_since=None if is_running else evidence.paused_since,
         error=record.error or None,
     )
 
@@ -221,6 +222,7 @@ def _from_stream(
         window_id=window,
         behind=None if record is None else record.window_id,
         accepted_at=entry_id.ms,
+        paused_since=evidence.paused_since,
     )
 
 

@@ -34,6 +34,7 @@ def _in_hand(evidence: Evidence) -> WindowTrace | None:
         messages=len(record.ids),
         due_at=None if record.worker else record.retry_at,
         attempt=record.attempt,
+        paused_since=None if record.worker else evidence.paused_since,
     )
 
 
@@ -52,4 +53,5 @@ def _next(evidence: Evidence) -> WindowTrace | None:
         opened_at=first.ms if replayed is None else replayed.opened_at,
         messages=size if replayed is None else len(replayed.entries),
         due_at=cut.due_ms,
+        paused_since=evidence.paused_since,
     )

@@ -113,7 +113,8 @@ class WindowState(StrEnum):
 class WindowTrace:
     """
     A window that is not finished: what is in hand, or the user's next one. ``due_at``: when it
-    closes by itself (open), or is tried again (retrying).
+    closes by itself (open), or is tried again (retrying). ``paused_since``: its instance is
+    paused, and it starts when that is over.
     """
 
     window_id: WindowId
@@ -122,6 +123,7 @@ class WindowTrace:
     messages: int
     due_at: int | None = None
     attempt: int | None = None
+    paused_since: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +134,8 @@ class MessageTrace:
     ``at``: since when it is so, ``retry_at``: when it is tried again; all times are Redis's ms.
     ``started_at`` is that of the newest attempt, ``failures`` are those that came to nothing.
     ``behind``: the window that it waits for. ``window_id`` is told once it is certain: for an
-    open window of the first message alone. Of what is over, ``state``, ``at`` and the reply's are
+    open window of the first message alone. ``paused_since``: it waits, for its instance is paused.
+    Of what is over, ``state``, ``at`` and the reply's are
     known as long as the message's id, the rest for ``retention_ms``.
     """
 
@@ -152,6 +155,7 @@ class MessageTrace:
     closed_by: str | None = None
     started_at: int | None = None
     failures: tuple[FailureTrace, ...] | None = None
+    paused_since: int | None = None
     reply: ReplyTrace | None = None
 
 

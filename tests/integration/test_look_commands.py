@@ -19,6 +19,7 @@ from shared.keys import Keys
 from shared.open_windows import Bounds, OpenWindows, open_windows
 from shared.redis_time import time_ms_at
 from shared.settings import Settings
+from shared.steering_store import SteeringStore
 from shared.trace.whereabouts import WindowState
 from tests.support.partition_scripts import ANN, SHOP, T1, Scripts
 from tests.support.redis_users import as_user
@@ -108,6 +109,24 @@ async def test_a_window_that_waits_for_its_next_attempt(scripts: Scripts) -> Non
     (window,) = (await told("windows"))["windows"]
     assert (window["state"], window["worker"]) == ("retrying", None)
     assert 0 < window["goes_on_in_ms"] <= 600_000
+
+
+async def test_a_window_that_a_pause_holds_back_says_so(
+    scripts: Scripts, pipe: Pipe, keys: Keys, shell: pytest.MonkeyPatch
+) -> None:
+    """A closed one, and one that is tried again; what gathers goes on gathering."""
+    shell.setenv("INTURN_MAX_MESSAGES", "2")
+    await scripts.append("A")
+    await start_first(scripts, delay_ms=600_000)
+    for name in "BC":
+        await scripts.append(name, user="bob")
+    await scripts.append("D", user="cid")
+    await SteeringStore(pipe, keys).change(SHOP, {"paused": True})
+    retrying, closed, gathers = (await told("windows"))["windows"]
+    assert retrying["paused_since"] == closed["paused_since"] > 0
+    assert (gathers["state"], gathers["paused_since"]) == ("open", None)
+    lines = (await run("windows")).splitlines()
+    assert sum("when it is resumed" in line for line in lines) == 2
 
 
 async def test_windows_of_one_instance_and_no_more_than_asked(scripts: Scripts) -> None:

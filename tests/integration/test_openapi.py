@@ -32,7 +32,7 @@ from shared.providers.registry import PROVIDERS
 from shared.settings import Settings
 from shared.tickets import Tickets
 from shared.trace.whereabouts import DeadTrace, MessageTrace, ReplyTrace
-from tests.support.ingest_server import IngestServer, MemoryAppender, serving
+from tests.support.ingest_server import IngestServer, MemoryAppender, nothing_steered, serving
 from tests.support.journey import INSTANCE, USER, Journey
 from tests.support.ticketing import CLINIC, TOKEN, enter, staff, status, ticket_api, ticket_server
 
@@ -65,7 +65,7 @@ def app(pipe: Pipe, keys: Keys) -> web.Application:
     """With all routes that the service has."""
     metrics = IngestMetrics(InstanceLabels(1))
     tickets = ticket_api(Tickets(pipe, keys.prefix))
-    playground = Playground(Settings(), is_on=True)
+    playground = Playground(Settings(), nothing_steered, is_on=True)
     return build_app(
         Settings(),
         appender=MemoryAppender(),

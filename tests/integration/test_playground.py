@@ -11,7 +11,8 @@ from ingest.playground import Playground, is_playground_on
 from shared.errors import StartRefused
 from shared.instance_settings import InstanceSettings
 from shared.settings import Settings
-from tests.support.ingest_server import IngestServer, serving
+from shared.steering import Set, Steering
+from tests.support.ingest_server import IngestServer, nothing_steered, serving
 
 FROM_AFAR = {"X-Forwarded-For": "203.0.113.9"}
 BEARER = {"Authorization": "Bearer s3cret"}
@@ -22,7 +23,7 @@ ACCOUNT = {"playground": InstanceSettings(provider="telegram")}
 
 def playground(settings: Settings, *, is_on: bool) -> AbstractAsyncContextManager[IngestServer]:
     """A server with or without it."""
-    play = Playground(settings, is_on=is_on)
+    play = Playground(settings, nothing_steered, is_on=is_on)
     return serving(settings, routes=play.routes(), open_routes=play.open_routes())
 
 
@@ -109,5 +110,19 @@ async def test_it_tells_what_shapes_its_windows_and_no_secret() -> None:
         "max_messages": 3,
         "quiet_ms": 0,
         "pass_through": False,
+        "paused": False,
         "handler": "http",
     }
+
+
+async def test_it_tells_what_is_set_at_run_time() -> None:
+    """The page says what holds now, and that it is paused."""
+    changed = {"mode": Set("pass_through", 1), "max_wait_ms": Set(900, 1), "paused": Set(True, 1)}
+
+    async def read() -> Steering:
+        return Steering(by_instance={"playground": changed})
+
+    play = Playground(Settings(), read, is_on=True)
+    async with serving(Settings(), routes=play.routes()) as server:
+        told = (await server.request("GET", RULES)).json
+    assert (told["pass_through"], told["max_wait_ms"], told["paused"]) == (True, 900, True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from redis.asyncio import Redis
 
+from ops.trace import render, render_way
 from shared.connect import Pipe
 from shared.keys import Keys
 from shared.model import window_id
 from shared.settings import Settings
+from shared.steering_store import SteeringStore
 from shared.trace import Trace
 from shared.trace.whereabouts import ReplyState, State, WindowState
 from tests.support.journey import INSTANCE, USER, Journey
@@ -294,6 +296,35 @@ async def test_windows_that_are_not_finished_are_told(
     assert (gathering.state, gathering.messages) == (WindowState.OPEN, 2)
     assert gathering.due_at == entries[1].ms + 60_000
     assert gathering.window_id == window_id(INSTANCE, USER, entries[1])
+
+
+async def test_what_waits_for_the_end_of_a_pause_says_so(
+    journey: Journey, pipe: Pipe, keys: Keys
+) -> None:
+    """Since when; not of what a handler has, nor where nobody's settings are asked."""
+    await journey.say("m1", "m2")
+    await journey.read()
+    await journey.start(1)
+    store = SteeringStore(pipe, keys)
+    await store.change(INSTANCE, {"paused": True, "max_messages": 1})
+    since = (await store.read()).paused_since(INSTANCE, None)
+    assert since is not None
+    trace = Trace(pipe, keys, settings=Settings())
+    in_hand, closed = (await trace.conversation(INSTANCE, USER)).windows
+    assert (in_hand.state, in_hand.paused_since) == (WindowState.RUNNING, None)
+    assert (closed.state, closed.paused_since) == (WindowState.CLOSED, since)
+    assert (await trace.message(INSTANCE, USER, "m1")).paused_since is None
+    waits = await trace.message(INSTANCE, USER, "m2")
+    assert (waits.state, waits.paused_since) == (State.WAITING, since)
+    assert "its instance is paused since" in render_way(waits)
+
+    await journey.postpone(60_000, "HTTP 500")
+    found = await trace.conversation(INSTANCE, USER)
+    assert [one.paused_since for one in found.windows] == [since, since]
+    assert "paused since" in render(found)
+    assert (await trace.message(INSTANCE, USER, "m1")).paused_since == since
+    await store.take_back(INSTANCE)
+    assert (await trace.message(INSTANCE, USER, "m1")).paused_since is None
 
 
 async def test_a_window_that_a_message_closed_is_told_as_closed(

@@ -10,7 +10,7 @@ import pytest
 from ingest.playground import Playground
 from shared.settings import Settings
 from tests.support.evolution_payloads import text_item, webhook
-from tests.support.ingest_server import Answer, IngestServer, serving
+from tests.support.ingest_server import Answer, IngestServer, nothing_steered, serving
 
 INSTANCES = {
     "desk": {"provider": "evolution", "secret": "planted-secret"},
@@ -48,7 +48,7 @@ FACES = (
 async def server() -> AsyncIterator[IngestServer]:
     """Of a service that nobody has set a token for, with everything switched on."""
     settings = Settings(instances=INSTANCES)
-    play = Playground(settings, is_on=True)
+    play = Playground(settings, nothing_steered, is_on=True)
     pages, data = play.open_routes(), play.routes()
     async with serving(settings, routes=data, open_routes=pages) as running:
         yield running

@@ -25,6 +25,7 @@ from shared.errors import InturnError
 from shared.metrics import IngestMetrics, InstanceLabels
 from shared.model import Message
 from shared.settings import Settings
+from shared.steering import NOT_STEERED, Steering
 from tests.support.evolution_payloads import RECEIVED_AT
 
 NOW_MS = RECEIVED_AT
@@ -172,3 +173,8 @@ async def serving(
                 )
         finally:
             await runner.cleanup()
+
+
+async def nothing_steered() -> Steering:
+    """What is set at run time where nobody has: nothing."""
+    return NOT_STEERED

@@ -47,7 +47,8 @@ export function showRules(rules) {
   write("rules", rulesText(rules));
 }
 
-function rulesText({ max_wait_ms, max_messages, quiet_ms, pass_through, handler }) {
+function rulesText({ max_wait_ms, max_messages, quiet_ms, pass_through, paused, handler }) {
+  if (paused) return "Paused: what you write is kept, and handled when somebody resumes it.";
   const who = handler === "echo"
     ? "echo, which repeats what it is given; INTURN_HANDLER names yours."
     : `your own (${handler}).`;

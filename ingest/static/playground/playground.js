@@ -94,6 +94,7 @@ async function deliver(whose, message) {
 async function watch() {
   if (isWatching) return;
   isWatching = true;
+  lookAtRules();
   let failed = 0;
   while (!isSettled(conversation) && part("composer").checkVisibility()) {
     const before = failed;
@@ -103,6 +104,16 @@ async function watch() {
     await pause(failed > 0 ? Math.min(5000, 500 * 2 ** failed) : untilNextLook());
   }
   isWatching = false;
+}
+
+/** Somebody may have set something at run time; without an answer what was known stays. */
+async function lookAtRules() {
+  try {
+    rules = await ask("GET", "/api/v1/playground");
+    showRules(rules);
+  } catch (error) {
+    if (error.status === undefined) throwUnknown(error);
+  }
 }
 
 async function look() {
@@ -129,7 +140,7 @@ function throwUnknown(error) {
 
 function untilNextLook() {
   const states = conversation.windows.map((window) => window.state);
-  return states.includes("retrying") ? LOOK_SELDOM_MS : LOOK_MS;
+  return rules.paused || states.includes("retrying") ? LOOK_SELDOM_MS : LOOK_MS;
 }
 
 function pause(ms) {
