@@ -18,6 +18,7 @@ from ingest.openapi import openapi_document
 from ingest.spool.folder import HeldFolder
 from ingest.spool.payload import Spooled, encode_spooled
 from ingest.spool.record import pack_record
+from ingest.spool.spool import now_ms
 from ops.cli import inturn
 from shared.connect import Pipe
 from shared.forget import NOT_REACHED
@@ -25,6 +26,7 @@ from shared.keys import Keys
 from shared.providers.registry import PROVIDERS
 from shared.settings import Settings
 from shared.wire import encode_message
+from tests.support.clients import look_now
 from tests.support.deployment import deployment
 from tests.support.ingest_server import serving
 from tests.support.pipes import running_pipe
@@ -39,7 +41,7 @@ ANA = "491700000001"
 @pytest.fixture
 def client(redis_url: str) -> Iterator[Redis]:
     """To look at what is in the server."""
-    with Redis.from_url(redis_url, protocol=2) as connected:
+    with look_now(redis_url) as connected:
         yield connected
 
 
@@ -103,7 +105,7 @@ def test_a_command_asks_before(shell: Keys, client: Redis) -> None:
 
 def test_a_command_says_whose_disk_is_not_known_to_be_clean(shell: Keys, client: Redis) -> None:
     """An ingest process that is away: exit code 1, and its name."""
-    now = int(client.time()[0]) * 1000
+    now = now_ms()
     client.hset(shell.heeded, "far:7:abc", f"0-0 {now - 3_600_000}")
     result = run("forget", INSTANCE, ANA, "--yes", "--json")
     assert result.exit_code == 1
