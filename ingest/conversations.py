@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from ingest.answers import json_answer
+from ingest.asked import flag_of
 from shared.channel import channel_provider
 from shared.connect import Pipe
 from shared.errors import RequestRefused
@@ -23,7 +24,8 @@ class Conversations:
     """
     The status API. Access was checked before it is called.
 
-    No text of a user is told, only the replies' own, for as long as they are in the outbox.
+    No text of a user is told unless it is asked for (``?texts=1``), only the replies' own, for as
+    long as they are in the outbox.
     ``settings`` tell whether a reply has a channel; without them a kept one is ``waiting``.
     """
 
@@ -45,11 +47,12 @@ class Conversations:
         200 with ``messages``, ``replies``, ``dead`` and ``windows``, each newest last.
 
         Raises:
-            RequestRefused: 404 when nothing is known of the conversation.
+            RequestRefused: 404 when nothing is known of the conversation; other 4xx.
             BrokerUnavailable, BrokerRefused: answer 503.
         """
         instance, user = conversation_in_path(request)
-        found = await self._trace.conversation(instance, user)
+        with_texts = flag_of(request.query, "texts")
+        found = await self._trace.conversation(instance, user, with_texts=with_texts)
         if not found:
             raise RequestRefused(404, "not_found", "nothing is known of this conversation")
         return json_answer(conversation_face(instance, user, found))

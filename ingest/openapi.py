@@ -15,7 +15,7 @@ from aiohttp import web
 
 from ingest.answers import json_answer
 from ingest.openapi_console import console_paths
-from ingest.openapi_decisions import DECISION_SCHEMAS, decision_paths
+from ingest.openapi_decisions import DECISION_SCHEMAS, TEXTS, decision_paths
 from ingest.openapi_events import event_paths
 from ingest.openapi_forget import forget_paths
 from ingest.openapi_instances import instance_paths
@@ -138,7 +138,7 @@ def _api_paths(guard: Mapping[str, Any]) -> dict[str, Any]:
             "get": operation(
                 "Where a user's messages and replies are",
                 {200: answered("newest last", reference("Conversation")), **known},
-                parameters=whose,
+                parameters=[*whose, TEXTS],
                 **guard,
             )
         },

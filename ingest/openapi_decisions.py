@@ -249,14 +249,13 @@ def _one_of(
         200: answered("it is so", reference(done)),
         **refused(*OF_BODIES, 401, 404, 409),
     }
-    texts = _in_query("texts", _FLAG)
     shown = {
         200: answered("with `texts=1` also what it says", reference(whole)),
         **refused(400, 401, 404, 503),
     }
     return {
         path: {
-            "get": operation("One of them", shown, parameters=[*whose, texts], **guard),
+            "get": operation("One of them", shown, parameters=[*whose, TEXTS], **guard),
             "delete": operation("Delete it for ever", decided, parameters=whose, **guard),
         },
         f"{path}/{verb}": {
@@ -283,3 +282,6 @@ _FLAG: Schema = {"enum": ["0", "1"]}
 
 def _in_query(name: str, schema: Schema) -> Schema:
     return {"name": name, "in": "query", "schema": schema}
+
+
+TEXTS = _in_query("texts", _FLAG)

@@ -158,6 +158,7 @@ _WHERE: Mapping[str, Schema] = {
     "closed_by": {"enum": [reason.value for reason in ClosedBy]},
     "started_at": {"type": "integer", "description": "the newest attempt"},
     "paused_since": _PAUSED_SINCE,
+    "text": {"type": "string", "description": "with `texts=1`, as long as it is kept"},
     "failures": {
         "type": "array",
         "items": _object(

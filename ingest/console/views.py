@@ -50,6 +50,8 @@ class Views:
             "partitions": Look(look=self.partitions),
             "windows": Look(look=self.windows, interval_s=SELDOM_S),
             "instances": Look(look=self.instances, interval_s=SELDOM_S),
+            "dead": Look(look=self.dead),
+            "replies": Look(look=self.replies),
         }
 
     def away(self) -> Face:
@@ -121,6 +123,20 @@ class Views:
             "at": found.now_ms,
             "total": found.total,
             "instances": [instance_face(one) for one in found.shown],
+        }
+
+    async def dead(self, _asked: Asked) -> Face:
+        """How many there are: what they are is asked for when that has changed."""
+        seen = await self._pulse.look()
+        return {"dead_letters": sum(part.dead for part in seen.glance.partitions)}
+
+    async def replies(self, _asked: Asked) -> Face:
+        """The same of replies that have not left, and of those that wait for a person."""
+        seen = await self._pulse.look()
+        doing = [each.doing for each in seen.glance.workers if each.doing is not None]
+        return {
+            "replies_unsent": sum(part.replies for part in seen.glance.partitions),
+            "undecided": sum(each.undecided for each in doing),
         }
 
 

@@ -25,6 +25,7 @@ from shared.steering_store import SteeringStore
 from shared.trace.evidence import Evidence, JournalRow, OutboxFound
 from shared.trace.locate import MESSAGES_MAX, locate_conversation, locate_message
 from shared.trace.search import Search
+from shared.trace.texts import add_texts
 from shared.trace.whereabouts import ConversationTrace, MessageTrace
 from shared.window import Rules, match_entries, rules_for
 from shared.wire import OutboxReply
@@ -75,9 +76,13 @@ class Trace:
         found = await self._gather(search, instance, user, seen, endings, since)
         return locate_message(found, message_id)
 
-    async def conversation(self, instance: str, user: str) -> ConversationTrace:
+    async def conversation(
+        self, instance: str, user: str, *, with_texts: bool = False
+    ) -> ConversationTrace:
         """
         Where everything of a user is, of the messages the newest ``MESSAGES_MAX``.
+
+        ``with_texts``: with what they say, as far as that is still kept.
 
         Raises:
             BrokerUnavailable, BrokerRefused: ask again later.
@@ -85,7 +90,8 @@ class Trace:
         search = Search(self._pipe, self._keys.of(instance, user), instance, user)
         seen, endings = await search.seen_messages()
         found = await self._gather(search, instance, user, seen, endings, None)
-        return locate_conversation(found)
+        located = locate_conversation(found)
+        return add_texts(located, found) if with_texts else located
 
     async def _gather(
         self,

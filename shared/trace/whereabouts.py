@@ -135,8 +135,8 @@ class MessageTrace:
     ``started_at`` is that of the newest attempt, ``failures`` are those that came to nothing.
     ``behind``: the window that it waits for. ``window_id`` is told once it is certain: for an
     open window of the first message alone. ``paused_since``: it waits, for its instance is paused.
-    Of what is over, ``state``, ``at`` and the reply's are
-    known as long as the message's id, the rest for ``retention_ms``.
+    Of what is over, ``state``, ``at`` and the reply's are known as long as the message's id, the
+    rest for ``retention_ms``. ``text`` is told when it was asked for, and is still kept.
     """
 
     state: State
@@ -157,6 +157,7 @@ class MessageTrace:
     failures: tuple[FailureTrace, ...] | None = None
     paused_since: int | None = None
     reply: ReplyTrace | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

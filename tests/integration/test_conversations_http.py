@@ -234,3 +234,22 @@ async def test_a_persons_message_says_until_when_it_mutes(
         assert (await server.request("GET", path)).json["muted_until"] == came + 300_000
     async with api(pipe, keys, Settings()) as server:
         assert "muted_until" not in (await server.request("GET", path)).json
+
+
+async def test_what_was_written_is_told_when_it_is_asked_for(
+    server: IngestServer, journey: Journey
+) -> None:
+    """Of what is unfinished or given up; what is finished is not kept, so it cannot be told."""
+    await journey.say("m1", "m2", "m3")
+    await journey.read()
+    await journey.start(1)
+    await journey.give_up("HTTP 400")
+    await journey.start(1)
+    await journey.answer("hello")
+    path = f"{API}/{INSTANCE}/{USER}"
+    plain = await server.request("GET", path)
+    asked = await server.request("GET", f"{path}?texts=1")
+    assert all("text" not in message for message in plain.json["messages"])
+    texts = [message.get("text") for message in asked.json["messages"]]
+    assert texts == ["secret m1", None, "secret m3"]
+    assert (await server.request("GET", f"{path}?texts=yes")).status == 400

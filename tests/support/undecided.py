@@ -12,25 +12,44 @@ from shared.wire import DeadLetter, OutboxReply, encode_dead_letter, encode_repl
 from tests.support.windows import make_window
 
 
-def bury(client: Redis, keys: Keys, error: str, user: str, at: str = "*") -> str:
-    """A dead letter of the instance ``shop``, at an id of the test's choice; its id."""
-    partition = keys.of("shop", user)
-    window = make_window(("please call me",), user=user)
-    letter = DeadLetter(window=window, error=error, attempts=3, instance="shop")
+def bury(
+    client: Redis,
+    keys: Keys,
+    error: str,
+    user: str,
+    at: str = "*",
+    *,
+    instance: str = "shop",
+    text: str = "please call me",
+    provider: str | None = None,
+) -> str:
+    """A dead letter, at an id of the test's choice; its id."""
+    partition = keys.of(instance, user)
+    window = make_window((text,), instance=instance, user=user, provider=provider)
+    letter = DeadLetter(window=window, error=error, attempts=3, instance=instance)
     entry = client.xadd(partition.dead, {"m": encode_dead_letter(letter)}, id=at)
     assert isinstance(entry, bytes)
     return f"{partition.number}:{entry.decode()}"
 
 
-def hold(client: Redis, keys: Keys, why: str, user: str) -> str:
-    """A reply of the instance ``shop`` that waits for a person; its id."""
-    partition = keys.of("shop", user)
+def hold(
+    client: Redis,
+    keys: Keys,
+    why: str,
+    user: str,
+    *,
+    instance: str = "shop",
+    text: str = "your secret answer",
+    provider: str = "evolution",
+) -> str:
+    """A reply that waits for a person; its id."""
+    partition = keys.of(instance, user)
     reply = OutboxReply(
-        window_id=window_id("shop", user, EntryId(1, 0)),
-        instance="shop",
+        window_id=window_id(instance, user, EntryId(1, 0)),
+        instance=instance,
         user=user,
-        texts=("your secret answer",),
-        provider="evolution",
+        texts=(text,),
+        provider=provider,
         reply_to=None,
         message_ids=("M1",),
     )

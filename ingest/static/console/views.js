@@ -15,9 +15,13 @@
 //   watch   (query): of a live view, what the stream is to tell: an `instance`, `users`
 //   addressOf (name, ...parts), hasView (name): for links to other views
 
+import * as conversation from "./conversation.js";
+import * as dead from "./dead.js";
 import * as instances from "./instances.js";
 import * as now from "./now.js";
 import * as partitions from "./partitions.js";
+import * as replies from "./replies.js";
+import * as spool from "./spool.js";
 import * as windows from "./windows.js";
 
-export const VIEWS = [now, windows, instances, partitions];
+export const VIEWS = [now, windows, dead, replies, conversation, instances, partitions, spool];
