@@ -27,7 +27,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from ops.chaos import asking, contents
-from ops.chaos.checks import HEAL_S, Rules
+from ops.chaos.afterwards import HEAL_S
 from ops.chaos.endpoint import Endpoint
 from ops.chaos.history import read_history
 from ops.chaos.leaks import file_names, find_leaks, log_texts
@@ -36,6 +36,7 @@ from ops.chaos.load import API_TOKEN, PHONE_PREFIX, TEXT_MARK, Load, Sender, Wri
 from ops.chaos.private_redis import PrivateRedis
 from ops.chaos.processes import Service, ServiceProcess
 from ops.chaos.proxy import TcpProxy
+from ops.chaos.rules import Rules
 from ops.chaos.waiting import NotInTimeError, eventually
 
 PREFIX = "chaos"

@@ -3,61 +3,30 @@ Every check of the ledger: a pure function from the evidence to what is wrong, i
 
 ``judge`` runs them all. What a fault may cause (a repeated call, a call that outlived its token,
 a reply sent twice) is a problem only where no disturbance explains it; how often it happened is
-counted by ``tally``.
+counted by ``ops.chaos.tally``.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import pairwise
 from math import inf
 from typing import NamedTuple
 
+from ops.chaos.afterwards import growth, leaks, undrained
 from ops.chaos.calls import (
     FINISH_S,
     answered_late,
     by_user,
     deaths,
     is_explained,
-    late,
     overlapping,
     repeated,
 )
 from ops.chaos.cutter import cut_naively
 from ops.chaos.evidence import Evidence
-
-HEAL_S = 60.0
-"""After healing, everything must be drained within this."""
-
-
-CONSUMERS_PER_STREAM = 8
-PARTITIONS_AT_MOST = 16
-MEMORY_SLACK_BYTES = 16 * 1024 * 1024
-BYTES_PER_MESSAGE = 1200
-"""Dedupe keeps some 60 bytes per message, the journal some 500 per window for ``retention_ms``."""
-
-FILES_SLACK = 400
-"""Connections that are just open: of 256 handlers and 64 sends at once, kept alive for seconds."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """
-    The settings that the checks depend on; ``quiet_ms`` 0 is off.
-
-    ``is_direct``: what Redis does not take is handled without it, closed by ``bypass`` as well.
-    """
-
-    max_wait_ms: int
-    max_messages: int = 5
-    quiet_ms: int = 0
-    pass_through: bool = False
-    max_attempts: int = 3
-    has_channel: bool = True
-    clocks_touched: bool = False
-    is_direct: bool = False
+from ops.chaos.rules import Check, Rules
 
 
 class Problem(NamedTuple):
@@ -65,9 +34,6 @@ class Problem(NamedTuple):
 
     check: str
     text: str
-
-
-Check = Callable[[Evidence, Rules], Iterator[str]]
 
 
 def lost(evidence: Evidence, rules: Rules) -> Iterator[str]:
@@ -257,38 +223,6 @@ def attempts(evidence: Evidence, rules: Rules) -> Iterator[str]:
             yield f"{letter.window_id} was given up after {made[letter.window_id]} calls"
 
 
-def undrained(evidence: Evidence, _rules: Rules) -> Iterator[str]:
-    """After healing something is unread, pending, begun, unsent or spooled."""
-    yield from (f"{count} {what} long after healing" for what, count in evidence.left.items())
-
-
-def growth(evidence: Evidence, _rules: Rules) -> Iterator[str]:
-    """Streams, consumers, seen keys, memory or file handles have grown without bound."""
-    before, after = evidence.before, evidence.after
-    if before is None or after is None:
-        return
-    users = len({sent.who for sent in evidence.sent.values()})
-    instances = len({sent.who[0] for sent in evidence.sent.values()})
-    if after.stream_entries:
-        yield f"{after.stream_entries} entries are left in the streams"
-    if after.consumers > CONSUMERS_PER_STREAM * max(instances, 1) * PARTITIONS_AT_MOST:
-        yield f"{after.consumers} consumers"
-    if after.seen_keys > 2 * users:
-        yield f"{after.seen_keys} seen keys of {users} users"
-    grown = after.memory_bytes - before.memory_bytes
-    allowed = MEMORY_SLACK_BYTES + BYTES_PER_MESSAGE * len(evidence.sent)
-    if grown > allowed:
-        yield f"Redis has grown by {grown} bytes, more than {allowed}"
-    for name, count in after.files.items():
-        if count > before.files.get(name, count) + FILES_SLACK:
-            yield f"{name} has {count} files open, {before.files[name]} at first"
-
-
-def leaks(evidence: Evidence, _rules: Rules) -> Iterator[str]:
-    """A planted phone number, text or secret stands where none may stand."""
-    yield from evidence.leaks
-
-
 CHECKS: dict[str, Check] = {
     check.__name__: check
     for check in (
@@ -316,32 +250,3 @@ def judge(evidence: Evidence, rules: Rules) -> list[Problem]:
     return [
         Problem(name, text) for name, check in CHECKS.items() for text in check(evidence, rules)
     ]
-
-
-class Tally(NamedTuple):
-    """How often what is allowed under faults has happened."""
-
-    sent: int
-    accepted: int
-    handled: int
-    calls: int
-    repeated: int
-    outlived: int
-    resent: int
-    dead: int
-
-
-def tally(evidence: Evidence) -> Tally:
-    """Count; ``repeated`` leaves out the calls that the handler's own errors caused."""
-    again = [pair for pair in repeated(evidence) if not pair[0].failed]
-    windows_sent = Counter(reply.window_id for reply in evidence.delivered)
-    return Tally(
-        sent=len(evidence.sent),
-        accepted=sum(sent.is_accepted for sent in evidence.sent.values()),
-        handled=len({member for call in evidence.calls for member in call.members}),
-        calls=len(evidence.calls),
-        repeated=len(again),
-        outlived=sum(1 for _ in overlapping(evidence)) + len(late(evidence)),
-        resent=sum(count - 1 for count in windows_sent.values()),
-        dead=len(evidence.dead),
-    )

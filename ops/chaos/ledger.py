@@ -12,8 +12,9 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from ops.chaos.checks import Problem, Rules, judge
+from ops.chaos.checks import Problem, judge
 from ops.chaos.evidence import Call, Disturbance, Evidence, Sent, Who
+from ops.chaos.rules import Rules
 
 
 class Ledger:

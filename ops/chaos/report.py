@@ -16,8 +16,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 
-from ops.chaos.checks import Problem, Rules, lost
+from ops.chaos.checks import Problem, lost
 from ops.chaos.evidence import Call, Evidence, Who
+from ops.chaos.rules import Rules
 
 EARLY_S = 0.25
 """So much earlier than its time a window is split for sure, whatever the machine's load."""

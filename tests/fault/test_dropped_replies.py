@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from ops.chaos.bench import Bench, Options, bench
-from ops.chaos.checks import tally
 from ops.chaos.load import Load
 from ops.chaos.private_redis import PrivateRedis
+from ops.chaos.tally import tally
 from shared.scripts import load_script
 from tests.support.fault_bench import assert_ledger, say
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from ops.chaos.bench import Bench, Options, bench
-from ops.chaos.checks import tally
 from ops.chaos.faults import recovering
 from ops.chaos.private_redis import PrivateRedis
+from ops.chaos.tally import tally
 from tests.support.fault_bench import Probes, assert_ledger, say, some_in_hand
 
 STEPS = ("read", "start", "handler", "finish", "renew", "send")

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ops.chaos.bench import Bench
-from ops.chaos.checks import tally
 from ops.chaos.processes import Service
+from ops.chaos.tally import tally
 from ops.chaos.waiting import eventually
 
 

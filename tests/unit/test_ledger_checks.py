@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from ops.chaos.asking import Asks
-from ops.chaos.checks import Rules, judge, tally
+from ops.chaos.checks import judge
 from ops.chaos.cutter import Raw
 from ops.chaos.evidence import (
     Call,
@@ -23,6 +23,8 @@ from ops.chaos.evidence import (
 )
 from ops.chaos.leaks import find_leaks
 from ops.chaos.report import make_row, render
+from ops.chaos.rules import Rules
+from ops.chaos.tally import tally
 
 ANN = ("shop", "ann")
 RULES = Rules(max_wait_ms=1000)
