@@ -20,6 +20,7 @@ from ops.chaos.load import Load
 from ops.chaos.private_redis import PrivateRedis
 from ops.chaos.waiting import eventually
 from tests.support.fault_bench import assert_ledger, say, some_in_hand
+from tests.support.lease_watch import LeaseWatch, watched_leases
 
 EVERY_S = 5.0
 PER_S = 300.0
@@ -118,9 +119,7 @@ async def test_rolling_restart_of_all_workers(
         sent = sum(1 for sent in made.ledger.evidence.sent.values() if sent.is_accepted)
         rate = sent / (time.monotonic() - began_s)
         await assert_ledger(made)
-        calls = made.ledger.evidence.calls
-        assert len({call.window_id for call in calls}) == len(calls), "a handler has repeated"
-        assert {call.attempt for call in calls} == {1}
+        assert_each_once(made.ledger.evidence.calls)
         gaps.sort()
         say(f"{rate:.0f} messages/s; leases handed over within {max(owned_s):.2f} s")
         middle = gaps[len(gaps) // 2]
@@ -200,21 +199,6 @@ async def stop_with_requests_in_flight(made: Bench, redis: PrivateRedis, slot: s
     say(f"{len(held)} requests were in flight at the SIGTERM of {leaving.name}")
 
 
-async def owners_all_the_time(made: Bench, over: asyncio.Event) -> dict[int, float]:
-    """Poll the leases until ``over``; for how long each partition was without one at most."""
-    last = dict.fromkeys(range(PARTITIONS), time.monotonic())
-    longest = dict.fromkeys(range(PARTITIONS), 0.0)
-    while not over.is_set():
-        owners = await made.lease_owners()
-        now_s = time.monotonic()
-        for number in range(PARTITIONS):
-            longest[number] = max(longest[number], now_s - last[number])
-            if number in owners:
-                last[number] = now_s
-        await asyncio.sleep(0.02)
-    return longest
-
-
 async def balanced(made: Bench) -> None:
     """Wait until the workers that run own all partitions, evenly to within one."""
 
@@ -234,30 +218,46 @@ def workers_called(made: Bench) -> set[str]:
 async def test_scaling_up_and_down(
     private_redis: PrivateRedis, tmp_path: Path, chance: random.Random
 ) -> None:
-    """1 -> 8 -> 2 workers, six of them drained: owners all the time, ledger clean."""
+    """1 -> 8 -> 2 workers, six of them drained: an owner all the time, and each window once."""
     load = Load(instances=8, users_per_instance=100, per_s=100.0, writers=40, poison_rate=0.0)
     settings = {"lease_ms": LEASE_MS, "partitions": PARTITIONS}
     options = Options(workers=1, load=load, settings=settings)
     async with bench(private_redis, tmp_path, chance, options) as made:
+        made.endpoint.error_rate = 0.0
         made.writers.start()
-        over = asyncio.Event()
-        watching = asyncio.create_task(owners_all_the_time(made, over))
-        for number in range(2, 9):
-            made.spawn(f"w{number}", "consumer")
-        await asyncio.gather(*(process.ready() for process in made.workers.values()))
-        await balanced(made)
-        assert len(set((await made.lease_owners()).values())) == 8, "void: not all own something"
-        await eventually(lambda: len(workers_called(made)) == 8, "a window of each worker", 30.0)
-        leaving = chance.sample(sorted(made.workers), 6)
-        ends = []
-        for slot in leaving:
-            process = made.running.pop(slot)
-            ends.append(asyncio.create_task(process.stop(limit_s=20.0)))
-            await asyncio.sleep(chance.uniform(0.0, 0.5))
-        assert set(await asyncio.gather(*ends)) == {0}
-        await balanced(made)
-        over.set()
-        longest = max((await watching).values())
-        say(f"longest time without an owner: {longest:.2f} s, lease {LEASE_MS / 1000:.1f} s")
-        assert longest < LEASE_MS / 1000 + 1.0
+        async with watched_leases(private_redis.url) as leases:
+            for number in range(2, 9):
+                made.spawn(f"w{number}", "consumer")
+                await made.running[f"w{number}"].ready()
+                await balanced(made)
+            assert len(set((await made.lease_owners()).values())) == 8, "void: not all own some"
+            await eventually(lambda: len(workers_called(made)) == 8, "a window of each", 30.0)
+            leaving = chance.sample(sorted(made.workers), 6)
+            ends = []
+            for slot in leaving:
+                process = made.running.pop(slot)
+                ends.append(asyncio.create_task(process.stop(limit_s=20.0)))
+                await asyncio.sleep(chance.uniform(0.0, 0.5))
+            assert set(await asyncio.gather(*ends)) == {0}
+            await balanced(made)
         await assert_ledger(made)
+        assert_each_once(made.ledger.evidence.calls)
+        assert_handed_over(leases)
+
+
+def assert_each_once(calls: list[Call]) -> None:
+    """No handler has repeated."""
+    assert len({call.window_id for call in calls}) == len(calls), "a handler has repeated"
+    assert {call.attempt for call in calls} == {1}
+
+
+def assert_handed_over(leases: LeaseWatch) -> None:
+    """Every lease that changed hands was given back first, and taken by the next one at once."""
+    taken = sorted(leases.handovers_s())
+    say(
+        f"{len(taken)} leases handed over, without an owner for {taken[len(taken) // 2]:.3f} s"
+        f" at the median, {taken[-1]:.3f} at most; lease {LEASE_MS / 1000:.1f} s"
+    )
+    assert not leases.taken_from_the_living(), "a lease has expired though nobody died"
+    assert len(taken) >= 2 * (PARTITIONS - 1), "void: hardly any was handed over"
+    assert taken[-1] < HANDOVER_LIMIT_S
