@@ -33,7 +33,7 @@ CLAIM_BYTES = 4 * 1024 * 1024
 """Of entries in the pages of all streams that are claimed at the same time."""
 
 CLAIMS_AT_ONCE = 64
-"""Streams claimed at the same time: the pipe sends them together."""
+"""Streams claimed at the same time: while some pages are read here, Redis is at the next ones."""
 
 log = structlog.get_logger()
 
@@ -64,11 +64,15 @@ async def rebuild_memory(
         else:
             memory.learn(entry, now_s)
 
-    for at in range(0, len(instances), CLAIMS_AT_ONCE):
-        chunk = instances[at : at + CLAIMS_AT_ONCE]
-        share = CLAIM_BYTES // len(chunk)
-        claims = (_claim_stream(store, epoch, i, share, learn, metrics) for i in chunk)
-        await asyncio.gather(*claims)
+    left = iter(instances)
+    lanes = min(CLAIMS_AT_ONCE, len(instances))
+
+    async def claim_some() -> int:
+        share = CLAIM_BYTES // lanes
+        return sum([await _claim_stream(store, epoch, i, share, learn, metrics) for i in left])
+
+    if foreign := sum(await asyncio.gather(*(claim_some() for _ in range(lanes)))):
+        await store.note_reclaimed(foreign)
     await _add_missing(store, epoch, records, members, metrics)
     return _attach(memory, records, members)
 
@@ -80,9 +84,12 @@ async def _claim_stream(
     page_bytes: int,
     learn: Callable[[Entry, float], None],
     metrics: ConsumerMetrics,
-) -> None:
-    """Claim page after page, and let go of each before the next."""
-    cursor = b"0-0"
+) -> int:
+    """
+    Claim page after page, and let go of each before the next; gives how many entries another
+    worker had read.
+    """
+    cursor, foreign = b"0-0", 0
     while True:
         try:
             page = await store.claim(epoch, instance, cursor, CLAIM_COUNT, page_bytes)
@@ -91,15 +98,14 @@ async def _claim_stream(
             if error.code != "WRONGTYPE":
                 raise
             log.warning("claim.failed", instance=instance, error=str(error))
-            return
+            return foreign
         if page.lost_group:
             metrics.groups_recreated_total.inc()
             log.error("group.recreated", instance=instance)
         if page.missing:
             metrics.entries_missing_total.inc(page.missing)
             log.error("entry.missing", instance=instance, count=page.missing)
-        if page.foreign:
-            await store.note_reclaimed(page.foreign)
+        foreign += page.foreign
         now_s = time.monotonic()
         for raw_id, values in page.entries:
             entry = await decode_or_bury(store, epoch, instance, raw_id, values, metrics)
@@ -107,7 +113,7 @@ async def _claim_stream(
                 learn(entry, now_s)
         cursor = page.cursor
         if cursor == b"0-0":
-            return
+            return foreign
 
 
 async def _add_missing(
