@@ -127,7 +127,7 @@ async def _run(scene: Scene, flood: int, seconds: float) -> tuple[list[float], l
         with windows_consumer(redis, MAX_MESSAGES="1", **scene.settings) as worker:
             await settle([worker], store)
             began_ms = store.now_ms()
-            sent = await _send(store, _messages(scene, flood, seconds))
+            sent = await send(store, _messages(scene, flood, seconds))
             took_s = (store.now_ms() - began_ms) / 1000
             await store.wait_finished()
             cut = int(worker.scrape().total("windows_closed_total"))
@@ -156,7 +156,7 @@ def _messages(scene: Scene, flood: int, seconds: float) -> list[tuple[float, Mes
     ]
 
 
-async def _send(store: Store, messages: Sequence[tuple[float, Message]]) -> Sent:
+async def send(store: Store, messages: Sequence[tuple[float, Message]]) -> Sent:
     """Append them at their times, whatever the answers."""
     sent = Sent()
     dedupe_ms: int = Settings.model_fields["dedupe_ms"].default

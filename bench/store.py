@@ -89,6 +89,11 @@ class Store:
         names = ("cmdstat_evalsha", "cmdstat_eval")
         return sum(int(stats[name]["usec"]) for name in names if name in stats)
 
+    def calls_count(self) -> int:
+        """Commands that were called, also by scripts."""
+        stats = self.call("INFO", "commandstats")
+        return sum(int(of_one["calls"]) for of_one in stats.values())
+
     def reads_count(self) -> int:
         """How often it has read from a connection: a pipelined batch is one."""
         return int(self.call("INFO", "stats")["total_reads_processed"])

@@ -26,6 +26,8 @@ BENCHES = (
     "worker",
     "lateness",
     "instances",
+    "crowd",
+    "fair",
     "workers",
     "memory",
     "idle",
