@@ -7,7 +7,8 @@ process died, is appended and handled as usual, and so may be handled again, und
 id: this is a degraded service.
 
 A user's order is kept: after a message that was not handled here the user's later ones are not,
-either, until Redis is back. Those that Redis had before the outage are not known here.
+either, until Redis is back; nor are those of a paused instance. Those that Redis had before the
+outage are not known here.
 """
 
 from __future__ import annotations
@@ -79,6 +80,7 @@ class Bypass:
         metrics: IngestMetrics,
         session: aiohttp.ClientSession,
         now_ms: Callable[[], int],
+        is_paused: Callable[[Message], bool],
     ) -> None:
         """
         Made inside a running loop; ``close`` ends it.
@@ -90,6 +92,7 @@ class Bypass:
         self._metrics = metrics
         self._replies = DirectReplies(settings, metrics, session)
         self._now_ms = now_ms
+        self._is_paused = is_paused
         self._handlers = Handlers(settings)
         self._slots = asyncio.Semaphore(settings.handler_concurrency)
         self._places: dict[object, asyncio.Semaphore] = {}
@@ -194,7 +197,8 @@ class Bypass:
 
     async def _work_off(self, conversation: Conversation, job: _Job) -> None:
         try:
-            if job.dropped or conversation in self._deferred:
+            is_left = job.dropped or self._is_paused(job.message)
+            if is_left or conversation in self._deferred:
                 self._deferred.add(conversation)
                 return
             job.begun = True

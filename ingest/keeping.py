@@ -15,6 +15,7 @@ from ingest.append import DEADLINE_S, TIMEOUT_MS, RedisAppender
 from ingest.bypass import Bypass
 from ingest.forgets import Forgets
 from ingest.outage import SpoolingAppender
+from ingest.pauses import Pauses
 from ingest.remember import RedisMemory
 from ingest.spool.files import survey_folder
 from ingest.spool.folder import folders_of
@@ -29,6 +30,7 @@ from shared.metrics import IngestMetrics
 from shared.preflight import Prepared
 from shared.service import in_background, prepare_once
 from shared.settings import Settings
+from shared.steering_store import SteeringStore
 
 SPOOLED_APPEND_DEADLINE_S = 0.3
 """Where there is a spool, a message is kept there rather than asked for again and again."""
@@ -122,7 +124,8 @@ async def keeping_in_spool(
             settings.spool_dir, settings.prefix, settings.spool_max_bytes, metrics, now_ms
         )
         stack.callback(spool.close)
-        bypass = await _bypass_for(settings, spool, metrics, stack)
+        pauses = Pauses(SteeringStore(replays, keys), settings, settings.spool_dir)
+        bypass = await _bypass_for(settings, spool, metrics, pauses, stack)
         settle = None if bypass is None else bypass.settle
         replayer = Replayer(spool, patient, memory, metrics, settle, forgets)
         appender = SpoolingAppender(redis, spool, replayer, probe, bypass)
@@ -132,6 +135,8 @@ async def keeping_in_spool(
 
         await stack.enter_async_context(in_background(append=writes.run(), replay=replays.run()))
         await appender.start()
+        if bypass is not None:
+            await stack.enter_async_context(in_background(pauses=pauses.keep_reading()))
         await stack.enter_async_context(
             in_background(drain=appender.keep_draining(), room=spool.room.keep_measuring())
         )
@@ -139,12 +144,16 @@ async def keeping_in_spool(
 
 
 async def _bypass_for(
-    settings: Settings, spool: Spool, metrics: IngestMetrics, stack: AsyncExitStack
+    settings: Settings,
+    spool: Spool,
+    metrics: IngestMetrics,
+    pauses: Pauses,
+    stack: AsyncExitStack,
 ) -> Bypass | None:
     if settings.on_outage != "direct":
         return None
     session = await stack.enter_async_context(aiohttp.ClientSession())
-    bypass = Bypass(settings, spool, metrics, session, now_ms)
+    bypass = Bypass(settings, spool, metrics, session, now_ms, pauses.holds)
     stack.push_async_callback(bypass.close)
     return bypass
 

@@ -13,6 +13,7 @@ import aiohttp
 from ingest.append import RedisAppender
 from ingest.bypass import Bypass
 from ingest.outage import SpoolingAppender, State
+from ingest.pauses import Pauses
 from ingest.remember import RedisMemory
 from ingest.spool.payload import Spooled, decode_record
 from ingest.spool.replayer import Replayer
@@ -22,6 +23,7 @@ from shared.keys import Keys
 from shared.metrics import IngestMetrics, InstanceLabels
 from shared.model import Message
 from shared.settings import Settings
+from shared.steering_store import SteeringStore
 from shared.wire import FIELD, decode_message
 from tests.support.waiting import eventually
 
@@ -92,7 +94,10 @@ async def spooling(
                 bypass = None
                 if direct is not None:
                     session = await stack.enter_async_context(aiohttp.ClientSession())
-                    bypass = Bypass(direct, spool, metrics, session, now_ms)
+                    pauses = Pauses(SteeringStore(replays, keys), direct, folder)
+                    bypass = Bypass(direct, spool, metrics, session, now_ms, pauses.holds)
+                    reading = asyncio.create_task(pauses.keep_reading())
+                    stack.callback(reading.cancel)
                     stack.push_async_callback(bypass.close)
                 settle = None if bypass is None else bypass.settle
                 replayer = Replayer(spool, patient, memory, metrics, settle)
