@@ -184,7 +184,7 @@ def sends(evidence: Evidence, rules: Rules) -> Iterator[str]:
 
 def cuts(evidence: Evidence, rules: Rules) -> Iterator[str]:
     """The windows are not those that the independent cutter cuts from the raw stream."""
-    if rules.clocks_touched:
+    if rules.clocks_touched or rules.is_steered:
         return
     handed = by_user(evidence)
     for who, raw in evidence.raw.items():

@@ -14,6 +14,7 @@ class Rules:
     The settings that the checks depend on; ``quiet_ms`` 0 is off.
 
     ``is_direct``: what Redis does not take is handled without it, closed by ``bypass`` as well.
+    ``is_steered``: they were changed meanwhile, so who changed them judges the windows.
     """
 
     max_wait_ms: int
@@ -24,6 +25,7 @@ class Rules:
     has_channel: bool = True
     clocks_touched: bool = False
     is_direct: bool = False
+    is_steered: bool = False
 
 
 Check = Callable[[Evidence, Rules], Iterator[str]]
