@@ -8,7 +8,7 @@ instance has a first slot of its own, whatever the others hold, so it keeps no o
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -20,7 +20,12 @@ SHARED = 256
 
 
 class SendSlots:
-    """The slots of one worker's sends. Nothing of it outlives the worker."""
+    """
+    The slots of one worker's sends. Nothing of it outlives the worker.
+
+    Instances that wait for one of all slots take turns in ``_ring``; one that has ``each`` waits
+    for its own ends, beside it. So an end costs the same, however many instances wait.
+    """
 
     def __init__(self, each: int = EACH, shared: int = SHARED) -> None:
         self._each = each
@@ -28,6 +33,7 @@ class SendSlots:
         self._taken: Counter[str] = Counter()
         self._total = 0
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        self._ring: OrderedDict[str, None] = OrderedDict()
 
     @asynccontextmanager
     async def of(self, instance: str) -> AsyncIterator[None]:
@@ -52,6 +58,7 @@ class SendSlots:
     async def _wait(self, instance: str) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(instance, deque()).append(turn)
+        self._join(instance)
         try:
             await turn
         except asyncio.CancelledError:
@@ -59,18 +66,26 @@ class SendSlots:
                 self._give_back(instance)
             raise
 
+    def _join(self, instance: str) -> None:
+        """An instance that waits takes turns, but for one that has all its own."""
+        if instance in self._waiting and self._taken[instance] < self._each:
+            self._ring[instance] = None
+
     def _give_back(self, instance: str) -> None:
         self._taken[instance] -= 1
         self._total -= 1
+        self._join(instance)
+        while self._ring and self._total < self._shared:
+            self._hand_on(next(iter(self._ring)))
+        if not self._taken[instance]:
+            self._hand_on(instance)  # also when another one has it: the first is its own
         if not self._taken[instance]:
             del self._taken[instance]
-        for name in list(self._waiting):  # also when another one has it: the first is its own
-            if self._may_take(name):
-                self._hand_on(name)
 
     def _hand_on(self, instance: str) -> None:
         """Give a slot to who has waited longest; the instance comes last at the next one."""
-        turns = self._waiting.pop(instance)
+        self._ring.pop(instance, None)
+        turns = self._waiting.pop(instance, None)
         while turns:
             turn = turns.popleft()
             if not turn.done():
@@ -79,3 +94,4 @@ class SendSlots:
                 break
         if turns:
             self._waiting[instance] = turns
+            self._join(instance)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import AsyncExitStack
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from consumer.slots import SendSlots
 
@@ -38,6 +41,10 @@ class Senders:
         with pytest.raises(asyncio.CancelledError):
             await self._tasks.pop(name)
         await asyncio.sleep(0)
+
+    def at_hand(self) -> list[str]:
+        """Those that wait or are on their way."""
+        return list(self._tasks)
 
     async def _send(self, name: str) -> None:
         async with self._slots.of(name[0]):
@@ -109,3 +116,44 @@ async def test_a_failure_gives_the_slot_back() -> None:
                 raise ValueError("x")
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(slots.of("a"))
+
+
+STEPS = st.lists(
+    st.tuples(st.just("ask"), st.sampled_from("abcde"))
+    | st.tuples(st.sampled_from(["end", "cancel"]), st.integers(0, 30)),
+    max_size=60,
+)
+
+
+@given(STEPS, st.integers(1, 3), st.integers(1, 5))
+def test_nobody_waits_who_may_begin(
+    steps: list[tuple[str, str | int]], each: int, shared: int
+) -> None:
+    """In any order of events; and no instance has more than its own, nor all more than all."""
+
+    async def run() -> None:
+        senders = Senders(SendSlots(each=each, shared=shared))
+        asked: list[str] = []
+        for what, detail in steps:
+            if isinstance(detail, str):
+                asked.append(f"{detail}{len(asked)}")
+                await senders.ask(asked[-1])
+            elif left := [name for name in asked if name in senders.at_hand()]:
+                name = left[detail % len(left)]
+                if what == "cancel":
+                    await senders.cancel(name)
+                elif name in senders.begun:
+                    await senders.end(name)
+            at_hand = senders.at_hand()
+            held = Counter(name[0] for name in at_hand if name in senders.begun)
+            assert all(count <= each for count in held.values())
+            assert held.total() <= shared - 1 + len(held)
+            for name in at_hand:
+                if name not in senders.begun:
+                    assert held[name[0]], "its first is its own"
+                    assert held[name[0]] == each or held.total() >= shared
+        while begun := [name for name in senders.at_hand() if name in senders.begun]:
+            await senders.end(begun[0])
+        assert not senders.at_hand()
+
+    asyncio.run(run())
