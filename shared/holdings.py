@@ -14,6 +14,8 @@ from shared.errors import InturnError
 from shared.keys import Keys
 from shared.metrics import UNKNOWN, StoreMetrics
 from shared.server_info import ServerInfo
+from shared.steering import NOT_STEERED
+from shared.steering_store import SteeringStore
 from shared.survey import count_kept
 
 MEASURE_S = 30.0
@@ -27,9 +29,13 @@ async def keep_measuring(
 
     While Redis does not tell they are NaN; the survey beside this tells of an outage in the log.
     """
+    store, steering = SteeringStore(pipe, keys), NOT_STEERED
     while True:
         try:
             await _measure(pipe, keys, metrics)
+            steering = await store.read(steering)
+            for shown in metrics:
+                shown.instances_paused.set(len(steering.paused()))
         except InturnError:
             _show_unknown(metrics)
         await asyncio.sleep(interval_s)
@@ -62,6 +68,7 @@ def _show_unknown(metrics: Sequence[StoreMetrics]) -> None:
         for gauge in (
             shown.dead_letters_kept,
             shown.replies_unsent,
+            shown.instances_paused,
             shown.redis_memory_used_bytes,
             shown.redis_memory_max_bytes,
         ):

@@ -2,7 +2,8 @@
 What can be set, with units, defaults and the relations that must hold.
 
 Rising precedence: the defaults here, the TOML file that ``INTURN_CONFIG`` names (the same names
-in lower case), the environment (``INTURN_`` + name), ``[instances.<name>]`` in the file.
+in lower case), the environment (``INTURN_`` + name), ``[instances.<name>]`` in the file, and what
+``steering`` knows of run time.
 ``load_settings`` reports every problem at once. Times are in ms unless the name says otherwise.
 What stands here is read somewhere (a test holds that): a setting that would do nothing is refused.
 """

@@ -45,6 +45,9 @@ class StoreMetrics:
         self.replies_unsent = self._gauge(
             "replies_unsent", "replies that have not left, for whatever reason"
         )
+        self.instances_paused = self._gauge(
+            "instances_paused", "instances whose windows somebody has paused"
+        )
         self.redis_memory_used_bytes = self._gauge(
             "redis_memory_used_bytes",
             "memory that Redis uses for data, by its own INFO; in a cluster the fullest server's",
@@ -58,6 +61,7 @@ class StoreMetrics:
             self.partitions_without_owner,
             self.dead_letters_kept,
             self.replies_unsent,
+            self.instances_paused,
             self.redis_memory_used_bytes,
             self.redis_memory_max_bytes,
         ):

@@ -13,16 +13,21 @@ from shared.keys import Keys
 from shared.live_workers import live_workers
 from shared.preflight import Meta, meta_problems, read_meta
 from shared.settings import Settings
+from shared.steering_store import SteeringStore
 from shared.survey import Kept, StoreSurvey, count_kept, survey_store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataState:
-    """What is under the prefix, at one moment; ``workers`` are states by id."""
+    """
+    What is under the prefix, at one moment; ``workers`` are states by id, ``paused`` the names of
+    instances.
+    """
 
     survey: StoreSurvey
     kept: Kept
     workers: dict[str, str] = field(default_factory=dict)
+    paused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,9 +107,13 @@ async def _data(pipe: Pipe, prefix: str, meta: Meta | None) -> DataState | None:
         return None
     keys = Keys(prefix, int(meta.partitions or 0))
     try:
-        survey, kept, workers = await asyncio.gather(
-            survey_store(pipe, keys), count_kept(pipe, keys), live_workers(pipe, keys)
+        survey, kept, workers, steering = await asyncio.gather(
+            survey_store(pipe, keys),
+            count_kept(pipe, keys),
+            live_workers(pipe, keys),
+            SteeringStore(pipe, keys).read(),
         )
     except BrokerRefused:
         return None
-    return DataState(survey=survey, kept=kept, workers=workers)
+    paused = tuple(steering.paused())
+    return DataState(survey=survey, kept=kept, workers=workers, paused=paused)

@@ -37,6 +37,7 @@ def judge_data(data: DataState, settings: Settings) -> list[Point]:
     return [
         judge_workers(data.workers),
         judge_owners(data.survey, data.workers),
+        judge_pauses(data.paused),
         judge_backlog(data.survey, settings),
         judge_kept(data.kept),
     ]
@@ -69,6 +70,19 @@ def judge_owners(survey: StoreSurvey, workers: Mapping[str, str]) -> Point:
         advice = "a live worker takes them within LEASE_MS; if not, its log says why"
         return warn("owners", says, costs, advice)
     return fail("owners", says, costs, "start inturn consumer")
+
+
+def judge_pauses(paused: Sequence[str]) -> Point:
+    """Somebody has to end them."""
+    if not paused:
+        return ok("pauses", "no instance is paused")
+    named = ", ".join(paused[:NAMED_MAX]) + (", ..." if len(paused) > NAMED_MAX else "")
+    return warn(
+        "pauses",
+        f"{len(paused)} instances are paused: {named}",
+        "their messages are kept and wait, and are the oldest that are not finished",
+        "inturn instances resume <instance>, when that is to end",
+    )
 
 
 def judge_backlog(survey: StoreSurvey, settings: Settings) -> Point:

@@ -12,6 +12,7 @@ from shared.keys import Keys
 from shared.metrics import StoreMetrics
 from shared.redis_binary import ServerBinary
 from shared.server_info import ServerInfo
+from shared.steering_store import SteeringStore
 from tests.support.pipes import running_pipe
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
@@ -48,7 +49,7 @@ async def test_holdings_are_shown_and_unknown_during_an_outage(redis_binary: Ser
         assert value is not None
         return value
 
-    names = ("dead_letters_kept", "replies_unsent", "redis_memory_used_bytes")
+    names = ("dead_letters_kept", "replies_unsent", "instances_paused", "redis_memory_used_bytes")
     assert all(math.isnan(shown(name)) for name in (*names, "redis_memory_max_bytes"))
     with RedisServer(redis_binary, options={"maxmemory": "64mb"}) as server:
         async with running_pipe(server.url) as pipe:
@@ -56,6 +57,8 @@ async def test_holdings_are_shown_and_unknown_during_an_outage(redis_binary: Ser
             task = asyncio.create_task(keep_measuring(pipe, keys, [metrics], 0.01))
             await eventually(lambda: shown("dead_letters_kept") == 1, "the first look")
             assert shown("replies_unsent") == 2
+            await SteeringStore(pipe, keys).change("shop", {"paused": True})
+            await eventually(lambda: shown("instances_paused") == 1, "the pause")
             assert shown("redis_memory_max_bytes") == 64 * MiB
             assert 0 < shown("redis_memory_used_bytes") < 64 * MiB
             server.kill()

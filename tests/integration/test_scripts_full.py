@@ -17,6 +17,7 @@ from shared.keys import GROUP, Keys, sent_hash
 from shared.model import Memory, Message, Token
 from shared.mutes import Mutes
 from shared.redis_binary import ServerBinary
+from shared.steering_store import SteeringStore
 from shared.unsent import DiscardCode, ReplyId, ResendCode, Unsent
 from shared.wire import encode_reply
 from tests.support.partition_scripts import (
@@ -203,6 +204,17 @@ async def test_a_person_takes_a_conversation_over(scripts: Scripts, prefix: str)
     await mutes.unmute(SHOP, ANN)
     assert not await scripts.client.exists(scripts.p.muted)
     assert await scripts.client.hexists(human, "unmuted")
+
+
+async def test_instances_are_steered(scripts: Scripts, prefix: str) -> None:
+    """The emergency switch and the pause work just then, and the workers are woken."""
+    keys = Keys(prefix, 1)
+    store = SteeringStore(scripts.pipe, keys)
+    assert await store.change(SHOP, {"paused": True, "mode": "pass_through"}) == 2
+    assert (await store.read()).paused() == [SHOP]
+    assert await scripts.client.xlen(keys.bell) == 1
+    assert await store.take_back(SHOP) == 2
+    assert (await store.read()).by_instance == {}
 
 
 async def test_a_person_decides_about_held_replies(scripts: Scripts, prefix: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -11,6 +12,7 @@ import pytest
 from ops.doctor import render_json, render_text
 from shared.doctor import has_failed, judge, judge_silence
 from shared.doctor.examine import DataState, Examination
+from shared.doctor.judge_data import judge_pauses
 from shared.doctor.point import Verdict
 from shared.doctor.report import report_face
 from shared.doctor.server import Rights, ServerState, judge_refusals, probes
@@ -72,7 +74,7 @@ def test_healthy_server_passes_every_point() -> None:
     """Nothing is found where nothing is wrong."""
     found = verdicts()
     assert set(found.values()) == {Verdict.OK}
-    assert len(found) == 15
+    assert len(found) == 16
 
 
 ONLINE = {f"slave{n}": f"ip=10.0.0.{n},port=6379,state=online,offset=9,lag=0" for n in range(2)}
@@ -190,6 +192,15 @@ def test_backlog_is_judged_by_age() -> None:
     assert verdicts(settings=settings, data=aged)["backlog"] is Verdict.WARN
     patient = Settings(instances={"shop": InstanceSettings(max_wait_ms=20_000)})
     assert verdicts(settings=patient, data=aged)["backlog"] is Verdict.OK
+
+
+def test_a_pause_is_worth_a_look() -> None:
+    """Somebody has to end it; of many the first are named."""
+    data = replace(healthy_data(), paused=tuple(f"shop-{number}" for number in range(9)))
+    assert verdicts(data=data)["pauses"] is Verdict.WARN
+    says = judge_pauses(data.paused).says
+    assert says.startswith("9 instances are paused: shop-0, shop-1")
+    assert says.endswith("shop-7, ...")
 
 
 def test_dead_letters_are_worth_a_look() -> None:

@@ -21,6 +21,7 @@ ON_BOTH = {
     "inturn_loop_lag_seconds",
     "inturn_dead_letters_kept",
     "inturn_replies_unsent",
+    "inturn_instances_paused",
     "inturn_redis_memory_used_bytes",
     "inturn_redis_memory_max_bytes",
 }
