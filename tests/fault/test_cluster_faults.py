@@ -18,7 +18,7 @@ from shared.redis_binary import ServerBinary
 from tests.support.cluster import RedisCluster, ask
 from tests.support.handler_server import HandlerCall
 from tests.support.ledger import Who
-from tests.support.recovery import handled_since, lost_of
+from tests.support.recovery import handled_since, lost_of, out_of_order
 from tests.support.redis_server import RedisServer
 from tests.support.slot_moves import moving
 from tests.support.system import System, system
@@ -123,14 +123,21 @@ async def bring_back(cluster: RedisCluster, old: RedisServer, key: str, fault: s
     return took_s
 
 
-@pytest.mark.parametrize("fault", ["killed", "paused"])
+@pytest.mark.parametrize(
+    "fault, on_outage", [("killed", "reject"), ("paused", "reject"), ("killed", "spool")]
+)
 async def test_a_master_that_goes_is_replaced_under_load(
-    cluster: RedisCluster, prefix: str, tmp_path: Path, chance: random.Random, fault: str
+    cluster: RedisCluster,
+    prefix: str,
+    tmp_path: Path,
+    chance: random.Random,
+    fault: str,
+    on_outage: str,
 ) -> None:
     """
-    At ``replicas:1`` nothing that was accepted is lost, and within 15 s messages of all partitions
-    are accepted and handled again; nobody crashes. It comes back as a replica, for its place is
-    taken by the only one that there was.
+    At ``replicas:1`` nothing that was accepted is lost or out of order, and within 15 s messages
+    of all partitions are accepted and handled again; nobody crashes. It comes back as a replica,
+    for its place is taken by the only one that there was.
     """
     keys = Keys(prefix, PARTITIONS)
     async with system(
@@ -143,6 +150,8 @@ async def test_a_master_that_goes_is_replaced_under_load(
         lease_ms=1500,
         retry_base_ms=50,
         durability="replicas:1",
+        on_outage=on_outage,
+        spool_dir=str(tmp_path / "spool"),
     ) as made:
         ledger = made.ledger
         services = [made.ingest, await made.consumer(), await made.consumer()]
@@ -167,6 +176,7 @@ async def test_a_master_that_goes_is_replaced_under_load(
         )
         await asyncio.wait_for(sending, 60)
         await eventually(lambda: not lost_of(ledger), "what was accepted, in the handler", 60)
+        assert not out_of_order(ledger)
         assert cluster.master_of(key) is not old, "void: no failover"
         for service in services:
             assert service.is_running(), f"it ended: {service.log}"

@@ -57,6 +57,11 @@ class FakeNode:
             self._held = None
 
     @property
+    def connections(self) -> int:
+        """How many are open, also those of who looks for slots."""
+        return len(self._writers)
+
+    @property
     def keys(self) -> list[bytes]:
         """The first arguments of what came."""
         return [command[1] for command in self.got if len(command) > 1]
@@ -81,6 +86,7 @@ class FakeNode:
             while (command := commands.gets()) is not False:
                 self._take(command, writer)
         writer.close()
+        self._writers.discard(writer)
 
     def _take(self, command: list[bytes], writer: asyncio.StreamWriter) -> None:
         if command[0] == b"CLIENT":

@@ -68,6 +68,8 @@ class Ledger:
         """
         One message of each, in one request to ingest; sent again until it is accepted.
 
+        What is spooled has no entry yet: it counts as one of now, and is no matter for the cutter.
+
         Where ``sends_again`` says so it is sent once more, as a provider does that missed the
         answer, and must be known by its entries.
         """
@@ -86,7 +88,7 @@ class Ledger:
             if [kept["entry_id"] for kept in again] != [kept["entry_id"] for kept in accepted]:
                 self.mistakes.append(f"sent again, {messages} became other entries")
         for message, kept in zip(messages, accepted, strict=True):
-            ms, _, seq = kept["entry_id"].partition("-")
+            ms, _, seq = (kept["entry_id"] or f"{round(time.time() * 1000)}-0").partition("-")
             raw = Raw(int(ms), int(seq), message["message_id"])
             self.accepted[message["instance"], message["user"]].append(raw)
 

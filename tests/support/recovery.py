@@ -41,3 +41,15 @@ def handled_since(ledger: Ledger, at_ms: float) -> set[Who]:
         for who, rows in ledger.accepted.items()
         if any(raw.ms > at_ms and (who, raw.message_id) in handled for raw in rows)
     }
+
+
+def out_of_order(ledger: Ledger) -> dict[Who, list[str]]:
+    """The users whose messages were handled first in another order than they were accepted in."""
+    seen: dict[Who, dict[str, None]] = {}
+    for call in ledger.calls:
+        seen.setdefault(call.who, {}).update(dict.fromkeys(call.members))
+    return {
+        who: list(seen.get(who, ()))
+        for who, rows in ledger.accepted.items()
+        if list(seen.get(who, ())) != [raw.message_id for raw in rows]
+    }

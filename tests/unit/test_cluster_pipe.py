@@ -13,6 +13,8 @@ from shared.cluster.cluster_pipe import ClusterPipe
 from shared.cluster.slots import slot_of
 from shared.connect import Pipe, blocking_pipe_to, open_pipe
 from shared.errors import BrokerRefused, BrokerUnavailable, NotConnected
+from shared.node_pipe import BATCH_MAX
+from shared.service import in_background
 from tests.support.fake_cluster import (
     DOWN,
     TRY_AGAIN,
@@ -128,18 +130,66 @@ async def test_ask_is_followed_once() -> None:
         assert a.keys == [b"x", b"x"]
 
 
+async def test_ask_is_for_one_time() -> None:
+    """Turned away by the node that gets the slot, a command begins where the slot still is."""
+    async with fake_cluster(2) as (a, b), pipe_of(a) as pipe:
+        a.says(b"x", ask(b, "x"))
+        b.says(b"x", TRY_AGAIN)
+        await pipe.call("GET", "x")
+        assert a.keys == [b"x", b"x"]
+        assert b.keys == [b"x"]
+
+
 async def test_nobody_asks_for_who_was_cancelled() -> None:
     """ASKING would let through what follows it instead."""
-    async with fake_cluster(2) as (a, b), pipe_of(a) as pipe:
-        await pipe.call("GET", "x")
-        a.says(b"x", ask(b, "x"))
+    async with fake_cluster(2) as nodes, pipe_of(*nodes) as pipe:
+        a, b = nodes
+        share(nodes)
+        mine, others = _keys_of_halves()
+        a.says(mine.encode(), ask(b, mine))
         a.hold()
-        waiting = get(pipe, "x")
-        await eventually(lambda: a.keys == [b"x", b"x"], "the command at the old node")
+        waiting = get(pipe, mine)
+        await eventually(lambda: a.keys == [mine.encode()], "the command at the old node")
         waiting.cancel()
         a.release()
+        await pipe.call("GET", mine)
+        await pipe.call("GET", others)
+        assert b.got == [[b"GET", others.encode()]]
+
+
+async def test_no_batch_ends_between_asking_and_what_it_is_for() -> None:
+    """Were the connection lost there, the node would refuse what follows."""
+    async with fake_cluster(2) as nodes, pipe_of(*nodes) as pipe:
+        a, b = nodes
+        share(nodes)
+        mine, others = _keys_of_halves()
+        b.hold()
+        calls = [get(pipe, others)]
+        await eventually(lambda: len(b.got) == 1, "a batch on its way")
+        calls += [get(pipe, others) for _ in range(BATCH_MAX - 1)]
+        a.says(mine.encode(), ask(b, mine))
+        await asyncio.gather(*(pipe.call("GET", f"{{{mine}}}{n}") for n in range(3)))
+        calls.append(get(pipe, mine))
+        await eventually(lambda: is_held(pipe, mine), "the command to be sent elsewhere")
+        b.release(1)
+        await eventually(lambda: len(b.got) > 1, "the next batch")
+        await eventually(lambda: b.keys[-1:] == [mine.encode()], "all of that batch")
+        b.release()
+        await asyncio.gather(*calls)
+        assert b.got[-2:] == [[b"ASKING"], [b"GET", mine.encode()]]
+
+
+async def test_a_node_without_slots_is_left() -> None:
+    """Its connection is closed once nothing is on its way there."""
+    async with fake_cluster(2) as nodes, pipe_of(*nodes) as pipe:
+        a, b = nodes
+        await pipe.call("GET", "x")
+        await eventually(lambda: a.connections == 1, "the pipe's connection alone")
+        give(nodes, b)
+        a.says(b"x", moved(b, "x"))
+        await pipe.call("GET", "x")
+        await eventually(lambda: a.connections == 0, "no connection to the old node")
         assert await pipe.call("GET", "x") == b"OK"
-        assert b.got == []
 
 
 async def test_try_again_is_repeated_with_what_is_behind_it_held() -> None:
@@ -321,15 +371,14 @@ async def test_reads_that_block_do_not_wait_for_each_other() -> None:
     """A connection of its own for each slot, to the same node."""
     async with fake_cluster(1) as (a,):
         pipe = blocking_pipe_to(url_of([a]), name="bell")
-        running = asyncio.create_task(pipe.run())
-        await pipe.call("GET", "x")
-        a.hold()
-        both = [get(pipe, key) for key in ("x", "y")]
-        await eventually(lambda: sorted(a.keys) == [b"x", b"x", b"y"], "both reads")
-        a.release()
-        await asyncio.gather(*both)
-        running.cancel()
-        await asyncio.wait([running])
+        async with in_background(bell=pipe.run()):
+            a.hold()
+            first = get(pipe, "x")
+            await eventually(lambda: a.keys == [b"x"], "the first read")
+            second = get(pipe, "y")
+            await eventually(lambda: a.keys == [b"x", b"y"], "both reads")
+            a.release()
+            await asyncio.gather(first, second)
 
 
 async def test_what_names_no_key_is_asked_of_the_nodes() -> None:
