@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -37,6 +38,17 @@ def copy_with_mistake(folder: str, into: Path, file: str, right: str, wrong: str
     text = (copied / file).read_text()
     assert right in text, f"{file} does not say {right!r}: there is nothing to get wrong"
     (copied / file).write_text(text.replace(right, wrong, 1))
+    return copied
+
+
+def impatient_rules(into: Path) -> Path:
+    """A copy of Prometheus's rules in which no alert waits before it fires."""
+    copied = into / "rules"
+    shutil.copytree(DEPLOY / "prometheus", copied)
+    alerts = copied / "alerts.yml"
+    text, waiting = re.subn(r"^( +for:) .+$", r"\1 0s", alerts.read_text(), flags=re.MULTILINE)
+    assert waiting, "no alert waits: there is nothing to shorten"
+    alerts.write_text(text)
     return copied
 
 

@@ -12,7 +12,7 @@ import aiohttp
 import yaml
 
 from shared.lifeline import tie_to_this_process
-from tests.support.deploy_files import DEPLOY, load_yaml
+from tests.support.deploy_files import DEPLOY, impatient_rules, load_yaml
 from tests.support.redis_server import free_port
 from tests.support.tools import require_tool
 from tests.support.waiting import eventually
@@ -25,13 +25,20 @@ class PrometheusServer:
     One server, ready inside the block; ``targets`` are addresses by the name of their job.
 
     The configuration is that of ``deploy/prometheus``, but for where its targets are and for its
-    intervals: a second.
+    intervals: a second. ``is_impatient``: alerts fire as soon as what they watch is so.
     """
 
-    def __init__(self, folder: Path, targets: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        targets: Mapping[str, Sequence[str]],
+        *,
+        is_impatient: bool = False,
+    ) -> None:
         self._program = require_tool("prometheus", "prometheus")
         self._folder = folder
         self._targets = targets
+        self._rules = impatient_rules(folder) if is_impatient else DEPLOY / "prometheus"
         self._url = f"http://127.0.0.1:{free_port()}"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -66,6 +73,14 @@ class PrometheusServer:
 
         await eventually(is_so, f"{expression} to be {value}", START_S)
 
+    async def fires(self, alert: str, limit_s: float = START_S) -> None:
+        """Wait until an alert fires."""
+
+        async def is_so() -> bool:
+            return bool(await self.ask(f'ALERTS{{alertname="{alert}", alertstate="firing"}}'))
+
+        await eventually(is_so, f"{alert} to fire", limit_s)
+
     async def rules(self) -> list[dict[str, Any]]:
         """Every rule, with its health and its last error."""
         answer = await self._get("/api/v1/rules")
@@ -74,7 +89,7 @@ class PrometheusServer:
     def _config(self) -> dict[str, Any]:
         config: dict[str, Any] = load_yaml("prometheus/prometheus.yml")
         config["global"] |= {"scrape_interval": "1s", "evaluation_interval": "1s"}
-        config["rule_files"] = [str(DEPLOY / "prometheus" / name) for name in config["rule_files"]]
+        config["rule_files"] = [str(self._rules / name) for name in config["rule_files"]]
         jobs = {job["job_name"] for job in config["scrape_configs"]}
         assert jobs == set(self._targets), f"the jobs are {jobs}"
         for job in config["scrape_configs"]:
