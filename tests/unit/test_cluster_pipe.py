@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from shared.broker_errors import NO_CLUSTER, is_outage
+from shared.cluster import cluster_pipe
 from shared.cluster.cluster_pipe import ClusterPipe
 from shared.cluster.slots import slot_of
 from shared.connect import Pipe, blocking_pipe_to, open_pipe
@@ -265,6 +266,23 @@ async def test_a_node_that_is_gone_concerns_its_slots_alone() -> None:
             return mine.encode() in c.keys
 
         await eventually(is_found, "the slot at another node")
+
+
+async def test_nodes_are_not_stormed_for_who_has_which_slot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many commands fail, the next look comes after a pause."""
+    monkeypatch.setattr(cluster_pipe, "LOOK_S", 600.0)
+    async with fake_cluster(2) as (a, b), pipe_of(a, b) as pipe:
+        await pipe.call("GET", "x")
+        looks = a.looks + b.looks
+        await a.close()
+        for _ in range(20):
+            failed = await asyncio.gather(
+                *(pipe.call("GET", f"k{number}") for number in range(10)), return_exceptions=True
+            )
+            assert all(isinstance(each, BrokerUnavailable) for each in failed)
+        assert a.looks + b.looks == looks
 
 
 def _keys_of_halves() -> tuple[str, str]:
