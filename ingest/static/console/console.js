@@ -108,7 +108,7 @@ function hear(name, data) {
 }
 
 function staleText({ spool_messages }) {
-  const kept = spool_messages > 0 ? ` ${counted(spool_messages, "message")} are kept on this service’s disk.` : "";
+  const kept = spool_messages > 0 ? ` ${counted(spool_messages, "message")} ${spool_messages === 1 ? "is" : "are"} kept on this service’s disk.` : "";
   return `Redis does not answer. What is shown is from before; it is asked again and again.${kept}`;
 }
 

@@ -29,7 +29,7 @@ export function mount(root, page) {
     setting("Quiet", "quiet_ms", (value) => (value === 0 ? "off" : span(value))),
     { title: "Handler", kind: "name seldom", show: named((one) => one.handler) },
     { title: "Provider", kind: "name seldom", show: named((one) => one.provider ?? "–") },
-    { title: "", kind: "acts", show: (cell, one) => showActs(cell, one, { find, pause, change }) },
+    { title: "Steer", kind: "acts", show: (cell, one) => showActs(cell, one, { find, pause, change }) },
   ], (one) => one.instance);
   root.append(element("div", "tools", filter), sum, table.frame);
   page.watch({ instance: page.parts[0] ?? "" });

@@ -22,7 +22,7 @@ export class Table {
     table.setAttribute("aria-label", label);
     this.frame = element("div", "table card", table);
     this.frame.tabIndex = 0; // so that the keyboard scrolls it, too
-    this.frame.setAttribute("role", "region");
+    this.frame.setAttribute("role", "group");
     this.frame.setAttribute("aria-label", label);
   }
 
