@@ -15,6 +15,7 @@ from shared.redis_binary import ServerBinary
 from tests.support.browser import DESK, TOKEN, Visitors
 from tests.support.console import ConsoleSite, console_site, enter_console
 from tests.support.redis_server import RedisServer
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -94,11 +95,17 @@ async def test_an_instance_is_paused_and_resumed(
     await narrow(page, instance, rows=1)
     await page.get_by_role("button", name=f"Pause {instance}").click()
     await expect(page.locator("td.state")).to_have_text("paused")
+    await eventually(lambda: instance in console.consumer.log.read_text(), "a worker that obeys")
     await console.say(instance, "ann", "two")
 
     other = await enter_console(operators)
     await expect(other.locator("#why")).to_contain_text("Paused: ")
     await expect(other.locator("#why")).to_contain_text(instance)
+    await other.goto("/console#windows")
+    await expect(other.get_by_role("row", name=instance).locator("td.goes")).to_have_text(
+        "after the pause"
+    )
+    await other.goto("/console#now")
     assert console.handler.texts().count("two") == 0
 
     await page.get_by_role("button", name=f"Resume {instance}").click()
@@ -119,7 +126,7 @@ async def test_settings_are_changed_with_the_keyboard_and_taken_back(
     change = page.get_by_role("button", name=f"Change {instance}")
     await change.press("Enter")
     dialog = page.get_by_role("dialog")
-    await expect(dialog).to_contain_text(f"now {6000}, from the settings")
+    await expect(dialog).to_contain_text("now 6000, from the settings")
     await page.get_by_label("or after a silence of").fill("3600000")
     await page.keyboard.press("Enter")
     await expect(page.locator("#notice")).to_contain_text("quiet_ms would be 3600000")

@@ -84,6 +84,7 @@ function showUser(cell, one, page) {
 }
 
 function goesOn(one, now_ms) {
+  if (one.paused_since) return "after the pause";
   if (one.behind) return "after the one before";
   if (one.due_at === null) return one.started_at === null ? "–" : `since ${age((now_ms - one.started_at) / 1000)}`;
   const left_ms = one.due_at - now_ms;
