@@ -21,6 +21,7 @@ from shared.pipe import Pipe
 from shared.providers.registry import PROVIDERS
 from shared.redis_binary import ServerBinary
 from shared.settings import Settings
+from tests.support.clients import look_now
 from tests.support.ingest_server import IngestServer, serving
 from tests.support.pipes import running_pipe
 from tests.support.redis_server import RedisServer
@@ -48,7 +49,7 @@ async def server(pipe: Pipe, keys: Keys) -> AsyncIterator[IngestServer]:
 @pytest.fixture
 def client(redis_url: str) -> Iterator[Redis]:
     """To write what finish writes."""
-    with Redis.from_url(redis_url, protocol=2) as connected:
+    with look_now(redis_url) as connected:
         yield connected
 
 

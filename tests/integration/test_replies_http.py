@@ -18,6 +18,7 @@ from shared.keys import Keys
 from shared.pipe import Pipe
 from shared.providers.registry import PROVIDERS
 from shared.settings import Settings
+from tests.support.clients import look_now
 from tests.support.ingest_server import IngestServer, serving
 from tests.support.undecided import hold
 
@@ -42,7 +43,7 @@ async def server(pipe: Pipe, keys: Keys) -> AsyncIterator[IngestServer]:
 @pytest.fixture
 def client(redis_url: str) -> Iterator[Redis]:
     """To write what finish and send write."""
-    with Redis.from_url(redis_url, protocol=2) as connected:
+    with look_now(redis_url) as connected:
         yield connected
 
 

@@ -13,6 +13,7 @@ from redis import Redis
 
 from shared.keys import Keys
 from tests.support.browser import DESK, TOKEN, Visitors
+from tests.support.clients import look_now
 from tests.support.service_process import ServiceProcess
 from tests.support.undecided import bury, hold
 
@@ -73,7 +74,7 @@ async def console_of(browser: Browser, redis_url: str, folder: Path) -> AsyncIte
     }
     async with ServiceProcess("ingest", folder, settings) as ingest:
         visitors = Visitors(browser, ingest.url)
-        with Redis.from_url(redis_url, protocol=2) as client:
+        with look_now(redis_url) as client:
             yield Console(visitors=visitors, client=client, keys=Keys(prefix, PARTITIONS))
         await visitors.leave()
         assert visitors.unannounced() == []
