@@ -11,23 +11,23 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from hiredis import pack_command
 
 from shared.broker_errors import MISPLACED, NOT_A_PRIMARY
 from shared.cluster.lane import Asking, Errand, Lane
+from shared.cluster.node_pipes import NodeOfCluster, NodePipes
 from shared.cluster.nodes import Nodes
-from shared.cluster.slot_map import Place, SlotMap, place_text, place_told
+from shared.cluster.slot_map import SlotMap, place_text, place_told
 from shared.cluster.slots import keys_of, slot_of, slot_of_all
 from shared.command import Call, Command, Failure, settle_all
 from shared.durability import Durability
 from shared.errors import BrokerRefused, BrokerUnavailable, NotDurable
-from shared.node_pipe import NodePipe
 from shared.pipe import Pipe
 from shared.reconnect import Pause
-from shared.route import Route
 
 AGAIN_S = 0.01
 AGAIN_MAX_S = 0.1
@@ -41,8 +41,6 @@ LOOK_S = 0.25
 
 _OUT_OF_DATE = frozenset({"MOVED", "CLUSTERDOWN", "LOADING"}) | NOT_A_PRIMARY
 """Who says this makes us ask anew who has which slot."""
-
-NO_SLOT = -1
 
 _ASKING = pack_command(("ASKING",))
 
@@ -70,24 +68,22 @@ class ClusterPipe(Pipe):
         """``is_per_slot``: a connection to each slot's node for that slot alone, to block on."""
         super().__init__(timeout_ms=timeout_ms, name=name)
         self._nodes = nodes
-        self._durability = durability
-        self._is_per_slot = is_per_slot
         self._map: SlotMap | None = None
         self._lanes: dict[int, Lane] = {}
-        self._pipes: dict[tuple[Place, int], tuple[NodePipe, asyncio.Task[None]]] = {}
+        make = partial(NodeOfCluster, timeout_ms=timeout_ms, name=name, durability=durability)
+        self._pipes = NodePipes(nodes, make, self._look_soon, is_per_slot=is_per_slot)
         self._placeless: deque[Errand] = deque()
         self._wake = asyncio.Event()
         self._waiters: list[asyncio.Future[None]] = []
         self._look_s = 0.0
         self._pause = Pause()
-        self._group: asyncio.TaskGroup | None = None
         self._closed = False
 
     async def run(self) -> None:
         """Send until cancelled; then nothing is accepted any more."""
         try:
             async with asyncio.TaskGroup() as group:
-                self._group = group
+                self._pipes.open(group, self.on_batch)
                 try:
                     await self._keep_looking()
                 finally:
@@ -137,7 +133,7 @@ class ClusterPipe(Pipe):
             self._wake.set()
             await waiter
         assert self._map is not None
-        return {place_text(at): self._pipe_to(at, NO_SLOT) for at in sorted(self._map.owners())}
+        return {place_text(at): self._pipes.to(at) for at in sorted(self._map.owners())}
 
     def together(self, keys: Sequence[str]) -> list[Sequence[str]]:
         """Those of one slot."""
@@ -154,7 +150,7 @@ class ClusterPipe(Pipe):
             self._placeless.append(errand)
             self._wake.set()
             return
-        pipe = self._pipe_to(place, slot)
+        pipe = self._pipes.to(place, slot)
         errand.asked = place
         if errand.asks is not None:
             errand.asks = None
@@ -212,28 +208,6 @@ class ClusterPipe(Pipe):
             lane = self._lanes[slot] = Lane(slot, self)
         lane.add(command)
 
-    def _pipe_to(self, place: Place, slot: int) -> NodePipe:
-        at = place, slot if self._is_per_slot else NO_SLOT
-        known = self._pipes.get(at)
-        if known is not None:
-            return known[0]
-        assert self._group is not None
-        pipe = _NodePipe(
-            self._nodes.route_to(place),
-            self._look_soon,
-            timeout_ms=self.timeout_ms,
-            name=self.name,
-            durability=self._durability,
-        )
-        pipe.on_batch = self._tell_batch
-        name = f"pipe-{self.name}-{place_text(place)}"
-        self._pipes[at] = pipe, self._group.create_task(pipe.run(), name=name)
-        return pipe
-
-    def _tell_batch(self, count: int) -> None:
-        if self.on_batch is not None:
-            self.on_batch(count)
-
     def _look_soon(self) -> None:
         self._wake.set()
 
@@ -260,10 +234,7 @@ class ClusterPipe(Pipe):
 
     def _follow(self, found: SlotMap) -> None:
         self._map = found
-        for at, (pipe, task) in list(self._pipes.items()):
-            if at[0] not in found.owners() and pipe.is_idle:
-                del self._pipes[at]
-                task.cancel()
+        self._pipes.leave_all_but(found.owners())
         self._tell_waiters(None)
         placeless, self._placeless = self._placeless, deque()
         for errand in placeless:
@@ -286,19 +257,3 @@ class ClusterPipe(Pipe):
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_exception(failure) if failure is not None else waiter.set_result(None)
-
-
-class _NodePipe(NodePipe):
-    """To one node; who asks it alone tells, too, that it does not answer."""
-
-    def __init__(self, route: Route, on_silence: Callable[[], None], **options: Any) -> None:
-        super().__init__(route, **options)
-        self._on_silence = on_silence
-
-    async def call(self, *command: Any) -> Any:
-        """Run one command."""
-        try:
-            return await super().call(*command)
-        except BrokerUnavailable:
-            self._on_silence()
-            raise

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from hiredis import Reader
 
 from shared.cluster.slots import SLOTS, slot_of
+from shared.connect import Pipe, open_pipe
 
 OK = b"+OK\r\n"
 
@@ -164,3 +165,22 @@ def share(nodes: Sequence[FakeNode]) -> None:
 def url_of(nodes: Sequence[FakeNode]) -> str:
     """In the form of ``INTURN_REDIS_URL``."""
     return f"redis+cluster://{','.join(f'127.0.0.1:{node.port}' for node in nodes)}"
+
+
+@asynccontextmanager
+async def pipe_of(*nodes: FakeNode, timeout_ms: int = 10_000) -> AsyncIterator[Pipe]:
+    """A pipe to these."""
+    async with open_pipe(url_of(nodes), timeout_ms=timeout_ms, name="test") as pipe:
+        yield pipe
+
+
+def get(pipe: Pipe, key: str) -> asyncio.Future[bytes]:
+    """A call that is on its way."""
+    return asyncio.ensure_future(pipe.call("GET", key))
+
+
+def keys_of_halves() -> tuple[str, str]:
+    """A key of the first half of the slots, and one of the second."""
+    names = [f"k{number}" for number in range(100)]
+    first = next(name for name in names if slot_of(name) < 8192)
+    return first, next(name for name in names if slot_of(name) >= 8192)
