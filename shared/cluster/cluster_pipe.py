@@ -23,7 +23,7 @@ from shared.cluster.node_pipes import NodeOfCluster, NodePipes
 from shared.cluster.nodes import Nodes
 from shared.cluster.slot_map import SlotMap, place_text, place_told
 from shared.cluster.slots import keys_of, slot_of, slot_of_all
-from shared.command import Call, Command, Failure, settle_all
+from shared.command import Call, Command, Failure
 from shared.durability import Durability
 from shared.errors import BrokerRefused, BrokerUnavailable, NotDurable
 from shared.pipe import Pipe
@@ -90,10 +90,9 @@ class ClusterPipe(Pipe):
                     self._closed = True  # before the nodes' pipes end, and tell their commands
         finally:
             closed = BrokerUnavailable("the connection was closed")
-            settle_all(self._placeless, closed)
             for lane in self._lanes.values():
                 lane.close(closed)
-            self._tell_waiters(closed)
+            self._tell_placeless(closed)
 
     def send(self, command: Command) -> None:
         """Send a command with the next batch to the node that has its key."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -52,6 +53,13 @@ def move_of(cluster: RedisCluster, key: str) -> SlotMove:
     return SlotMove(cluster, slot_of(key), target)
 
 
+def count_of(cluster: RedisCluster, code: str) -> int:
+    """How often the masters have refused a command with ``code``."""
+    said = [ask(server, "INFO", "errorstats").decode() for server in cluster.masters]
+    found = [re.search(rf"errorstat_{code}:count=(\d+)", text) for text in said]
+    return sum(int(match[1]) for match in found if match)
+
+
 async def test_a_slot_that_has_moved_is_found(
     cluster: RedisCluster, pipe: Pipe, prefix: str
 ) -> None:
@@ -60,6 +68,32 @@ async def test_a_slot_that_has_moved_is_found(
     await pipe.call("INCR", key)
     await asyncio.to_thread(move_slot_of, cluster, key, move_of(cluster, key).target)
     assert await asyncio.gather(*(pipe.call("INCR", key) for _ in range(100))) == [*range(2, 102)]
+
+
+async def test_what_is_sent_while_a_slot_moves_keeps_its_order(
+    cluster: RedisCluster, pipe: Pipe, prefix: str
+) -> None:
+    """There and back again, with commands under way all the time: none is lost, twice or late."""
+    key = f"{{{prefix}}}:list"
+    await pipe.call("RPUSH", key, 0)
+    moved_before = count_of(cluster, "MOVED")
+    ends = [cluster.master_of(key), move_of(cluster, key).target]
+    calls: list[asyncio.Future[int]] = []
+
+    def move_about() -> None:
+        for number in range(1, 7):
+            move_slot_of(cluster, key, ends[number % 2])
+
+    moving = asyncio.create_task(asyncio.to_thread(move_about))
+    while not moving.done():
+        number = len(calls) + 1
+        calls.append(asyncio.ensure_future(pipe.call("RPUSH", key, number)))
+        await asyncio.sleep(0 if number % 20 else 0.001)
+    await moving
+    assert await asyncio.gather(*calls) == [number + 2 for number in range(len(calls))]
+    kept = await pipe.call("LRANGE", key, 0, -1)
+    assert [int(value) for value in kept] == [*range(len(calls) + 1)]
+    assert count_of(cluster, "MOVED") > moved_before, "void: nothing was sent elsewhere"
 
 
 async def test_a_slot_on_its_way_is_asked_at_both_ends(
@@ -92,13 +126,9 @@ async def test_a_script_waits_for_keys_that_are_on_their_way(
     move = move_of(cluster, one)
     move.begin()
     move.keys([one])
+    before = count_of(cluster, "TRYAGAIN")
     waiting = asyncio.ensure_future(pipe.script(BOTH, (one, other), ()))
-
-    def is_turned_away() -> bool:
-        said = [ask(server, "INFO", "errorstats") for server in cluster.masters]
-        return any(b"errorstat_TRYAGAIN" in text for text in said)
-
-    await eventually(is_turned_away, "a script that is turned away")
+    await eventually(lambda: count_of(cluster, "TRYAGAIN") > before, "a script turned away")
     await asyncio.to_thread(move.end)
     assert await waiting == [b"a", b"b"]
 
