@@ -33,9 +33,6 @@ START_S = 20.0
 """Importing alone takes a second of a busy machine."""
 
 
-_held: list[socket.socket] = []
-
-
 def free_port() -> int:
     """
     A loopback port for a server that is about to start: nobody else gets it while we live.
@@ -46,8 +43,8 @@ def free_port() -> int:
     holder = socket.socket()
     holder.bind(("127.0.0.1", 0))
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    _held.append(holder)
     port: int = holder.getsockname()[1]
+    holder.detach()  # open until the process ends
     return port
 
 
