@@ -41,6 +41,9 @@ RETRY_S = 0.05
 TURN_MESSAGES = 16
 """So many messages of one user go in one call; those behind them wait for its answer."""
 
+USERS_AT_A_TIME = 32
+"""Of one request; then others have their turn: a thousand messages at once hold nobody up."""
+
 
 class RedisAppender:
     """Appends messages to their streams; safe to use from many requests at once."""
@@ -87,16 +90,22 @@ class RedisAppender:
         for at, message in enumerate(messages):
             users.setdefault((message.instance, message.user), []).append(at)
         accepted: dict[int, Accepted] = {}
+        failures: list[BaseException] = []
 
         async def append_in_order(places: list[int]) -> None:
-            for begin in range(0, len(places), TURN_MESSAGES):
-                turn = places[begin : begin + TURN_MESSAGES]
-                kept = await self._append_turn([messages[at] for at in turn])
-                accepted.update(zip(turn, kept, strict=True))
+            try:
+                for begin in range(0, len(places), TURN_MESSAGES):
+                    turn = places[begin : begin + TURN_MESSAGES]
+                    kept = await self._append_turn([messages[at] for at in turn])
+                    accepted.update(zip(turn, kept, strict=True))
+            except BaseException as error:  # noqa: BLE001  told below, when all have ended
+                failures.append(error)
 
-        each = (append_in_order(places) for places in users.values())
-        done = await asyncio.gather(*each, return_exceptions=True)
-        failures = [result for result in done if isinstance(result, BaseException)]
+        async with asyncio.TaskGroup() as tasks:
+            for number, places in enumerate(users.values(), 1):
+                tasks.create_task(append_in_order(places))
+                if number % USERS_AT_A_TIME == 0:
+                    await asyncio.sleep(0)
         if failures:
             raise failures[0]
         return [accepted[at] for at in range(len(messages))]

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 from redis.asyncio import Redis
 
-from ingest.append import DEADLINE_S, TURN_MESSAGES, RedisAppender
+from ingest.append import DEADLINE_S, TURN_MESSAGES, USERS_AT_A_TIME, RedisAppender
 from ingest.group import MESSAGES_MAX
 from shared.command import Command
 from shared.connect import Pipe
@@ -242,3 +242,20 @@ async def test_what_is_certainly_not_there_is_told(keys: Keys, error: InturnErro
     appender = appender_of(pipe, keys, deadline_s=0.2)
     with pytest.raises(type(error)):
         await appender.append([message(0)])
+
+
+async def test_a_thousand_messages_at_once_hold_nobody_up(
+    redis_url: str, prefix: str, redis_client: Redis
+) -> None:
+    """What another request brings meanwhile goes in between, not behind all of them."""
+    keys = Keys(prefix, 1)
+    async with running_pipe(redis_url) as pipe, asyncio.TaskGroup() as tasks:
+        appender = appender_of(pipe, keys)
+        many = [message(number, user=f"user-{number}") for number in range(1000)]
+        tasks.create_task(appender.append(many))
+        await asyncio.sleep(0)  # the first of them are on their way
+        await asyncio.sleep(0)
+        tasks.create_task(appender.append([message(1000)]))
+    stored = await stored_ids(redis_client, keys)
+    assert len(stored) == 1001
+    assert 0 < stored.index("M1000") <= 4 * USERS_AT_A_TIME
