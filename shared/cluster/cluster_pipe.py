@@ -21,7 +21,7 @@ from shared.broker_errors import MISPLACED, NOT_A_PRIMARY
 from shared.cluster.lane import Asking, Errand, Lane
 from shared.cluster.node_pipes import NodeOfCluster, NodePipes
 from shared.cluster.nodes import Nodes
-from shared.cluster.slot_map import SlotMap, place_text, place_told
+from shared.cluster.slot_map import Place, SlotMap, place_text, place_told
 from shared.cluster.slots import keys_of, slot_of, slot_of_all
 from shared.command import Call, Command, Failure
 from shared.durability import Durability
@@ -141,16 +141,20 @@ class ClusterPipe(Pipe):
             slots.setdefault(slot_of(key), []).append(key)
         return list(slots.values())
 
+    def owner(self, slot: int) -> Place | None:
+        """The node that has a slot, as far as is known."""
+        return None if self._map is None else self._map.owner(slot)
+
     def post(self, errand: Errand) -> None:
         """Send it to the node that should have it, or keep it until that is known."""
         slot = errand.lane.slot
-        place = errand.asks or (self._map.owner(slot) if self._map is not None else None)
+        place = errand.asks or self.owner(slot)
         if place is None or self._closed:
             self._placeless.append(errand)
             self._wake.set()
             return
         pipe = self._pipes.to(place, slot)
-        errand.asked = place
+        errand.asked = errand.lane.place = place
         if errand.asks is not None:
             errand.asks = None
             pipe.send(Asking(errand, _ASKING))
@@ -233,7 +237,8 @@ class ClusterPipe(Pipe):
 
     def _follow(self, found: SlotMap) -> None:
         self._map = found
-        self._pipes.leave_all_but(found.owners())
+        if self._pipes.follow(found):
+            self._look_soon()
         self._tell_waiters(None)
         placeless, self._placeless = self._placeless, deque()
         for errand in placeless:

@@ -3,7 +3,8 @@ The commands of one slot, in order though the slot moves.
 
 A node that has a slot no more, or gives it away just now, does not execute a command but says who
 should be asked. Commands that came later must not overtake the one that is asked again: while any
-of a slot's commands is, those behind it are held until all before them are settled.
+of a slot's commands is, those behind it are held until all before them are settled. The same where
+another command has told that the slot moved: what is on its way to the old node goes first.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ _FAILURES = (BrokerRefused, BrokerUnavailable)
 
 class Judge(Protocol):
     """Who sends errands, and knows what becomes of those that fail."""
+
+    def owner(self, slot: int) -> Place | None:
+        """The node that has a slot, as far as is known."""
 
     def post(self, errand: Errand) -> None:
         """Send it to the node that should have it; it is not settled before this returns."""
@@ -106,7 +110,11 @@ class Asking:
 
 
 class Lane:
-    """Of one slot: its errands are under way, to be sent ``again``, or came ``behind`` those."""
+    """
+    Of one slot: its errands are under way, to be sent ``again``, or came ``behind`` those.
+
+    ``place``: where the last one was sent.
+    """
 
     __slots__ = (
         "_again",
@@ -116,12 +124,14 @@ class Lane:
         "_timer",
         "_under_way",
         "judge",
+        "place",
         "slot",
     )
 
     def __init__(self, slot: int, judge: Judge) -> None:
         self.slot = slot
         self.judge = judge
+        self.place: Place | None = None
         self._under_way = 0
         self._again: deque[Errand] = deque()
         self._behind: deque[Errand] = deque()
@@ -132,6 +142,8 @@ class Lane:
     def add(self, command: Command) -> None:
         """Send it, behind all that were added before."""
         errand = Errand(command, self)
+        if self._under_way and self.judge.owner(self.slot) != self.place:
+            self._is_held = True
         if self._is_held:
             self._behind.append(errand)
         else:

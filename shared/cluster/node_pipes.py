@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any
 
 from shared.cluster.nodes import Nodes
-from shared.cluster.slot_map import Place, place_text
+from shared.cluster.slot_map import Place, SlotMap, place_text
 from shared.errors import BrokerUnavailable
 from shared.node_pipe import NodePipe
 from shared.route import Route
@@ -51,6 +51,7 @@ class NodePipes:
         self._on_silence = on_silence
         self._is_per_slot = is_per_slot
         self._pipes: dict[tuple[Place, int], tuple[NodePipe, asyncio.Task[None]]] = {}
+        self._doubted: set[tuple[Place, int]] = set()
         self._group: asyncio.TaskGroup | None = None
         self._on_batch: Callable[[int], None] | None = None
 
@@ -71,9 +72,21 @@ class NodePipes:
         self._pipes[at] = pipe, task
         return pipe
 
-    def leave_all_but(self, places: Collection[Place]) -> None:
-        """End the others on which nothing is on its way."""
+    def follow(self, found: SlotMap) -> bool:
+        """
+        Leave the nodes that have no slots, when nothing is on its way there.
+
+        One that is no replica, either, has failed or was taken out, and may never answer: it is
+        left all the same if the next look finds the same. True: look again for that.
+        """
+        owners, doubted = found.owners(), self._doubted
+        self._doubted = set()
         for at, (pipe, task) in list(self._pipes.items()):
-            if at[0] not in places and pipe.is_idle:
+            if at[0] in owners:
+                continue
+            if pipe.is_idle or (at in doubted and at[0] not in found.places):
                 del self._pipes[at]
                 task.cancel()
+            elif at[0] not in found.places:
+                self._doubted.add(at)
+        return bool(self._doubted)

@@ -31,7 +31,7 @@ class FakeNode:
     def __init__(self) -> None:
         self.got: list[list[bytes]] = []
         self.looks = 0
-        self.slots: list[tuple[int, int, FakeNode]] = []
+        self.slots: list[tuple[int, int, Sequence[FakeNode]]] = []
         self.state = b"ok"
         self.refusal: bytes | None = None
         self._held: deque[tuple[asyncio.StreamWriter, bytes]] | None = None
@@ -111,8 +111,9 @@ class FakeNode:
         if asked == b"INFO":
             return _bulk(b"cluster_state:" + self.state)
         rows = [
-            b"*3\r\n:%d\r\n:%d\r\n*2\r\n%s:%d\r\n" % (first, last, _bulk(b"127.0.0.1"), node.port)
-            for first, last, node in self.slots
+            b"*%d\r\n:%d\r\n:%d\r\n" % (2 + len(nodes), first, last)
+            + b"".join(b"*2\r\n%s:%d\r\n" % (_bulk(b"127.0.0.1"), node.port) for node in nodes)
+            for first, last, nodes in self.slots
         ]
         return b"*%d\r\n" % len(rows) + b"".join(rows)
 
@@ -137,11 +138,11 @@ DOWN = b"-CLUSTERDOWN Hash slot not served\r\n"
 
 @asynccontextmanager
 async def fake_cluster(count: int) -> AsyncIterator[Sequence[FakeNode]]:
-    """So many nodes, of which the first has all slots, as all of them say."""
+    """So many nodes: the first has all slots, the others are its replicas, as all of them say."""
     nodes = [FakeNode() for _ in range(count)]
     for node in nodes:
         await node.open()
-    give(nodes, nodes[0])
+    give(nodes, *nodes)
     try:
         yield nodes
     finally:
@@ -149,17 +150,16 @@ async def fake_cluster(count: int) -> AsyncIterator[Sequence[FakeNode]]:
             await node.close()
 
 
-def give(nodes: Sequence[FakeNode], owner: FakeNode | None) -> None:
-    """All slots to one node, or to nobody."""
+def give(nodes: Sequence[FakeNode], *owner: FakeNode) -> None:
+    """All slots to one node, with what follows it as its replicas; or to nobody."""
     for node in nodes:
-        node.slots = [] if owner is None else [(0, SLOTS - 1, owner)]
+        node.slots = [(0, SLOTS - 1, owner)] if owner else []
 
 
-def share(nodes: Sequence[FakeNode]) -> None:
-    """The first half of the slots to the first node, the rest to the second."""
-    half = SLOTS // 2
+def share(nodes: Sequence[FakeNode], first: int = SLOTS // 2) -> None:
+    """The first so many slots to the first node, the rest to the second."""
     for node in nodes:
-        node.slots = [(0, half - 1, nodes[0]), (half, SLOTS - 1, nodes[1])]
+        node.slots = [(0, first - 1, nodes[:1]), (first, SLOTS - 1, nodes[1:2])]
 
 
 def url_of(nodes: Sequence[FakeNode]) -> str:

@@ -31,7 +31,7 @@ async def test_nodes_are_known_that_no_url_names() -> None:
     """All that are named may go: those that they told of are asked."""
     async with fake_cluster(2) as (a, b):
         route = route_of(url_of([a]), timeout_s=5.0, client_name="test")
-        a.slots = [(0, 99, b)]
+        a.slots = [(0, 99, [b])]
         await (await route.connect()).disconnect(nowait=True)
         await a.close()
         connection = await route.connect()

@@ -9,13 +9,16 @@ import pytest
 from shared.cluster.cluster_pipe import ClusterPipe
 from shared.cluster.slots import slot_of
 from shared.connect import Pipe
-from shared.errors import BrokerUnavailable
+from shared.errors import BrokerRefused, BrokerUnavailable, NotConnected
 from shared.node_pipe import BATCH_MAX
 from tests.support.fake_cluster import (
+    DOWN,
     TRY_AGAIN,
+    FakeNode,
     ask,
     fake_cluster,
     get,
+    give,
     keys_of_halves,
     moved,
     pipe_of,
@@ -23,7 +26,7 @@ from tests.support.fake_cluster import (
 )
 from tests.support.waiting import eventually
 
-QUICK_MS = 100
+QUICK_MS = 1000
 """Where a test waits for a pipe to give up."""
 
 
@@ -68,6 +71,55 @@ async def test_one_that_was_executed_is_not_sent_again() -> None:
         assert await asyncio.gather(*calls) == [b"OK"] * 3
         assert a.keys == [b"{x}0", b"{x}1", b"{x}2"]
         assert b.keys == [b"{x}1", b"{x}3"]
+
+
+async def look_again(pipe: Pipe, node: FakeNode, key: str) -> None:
+    """Have the pipe ask who has which slot, by a command on a key of ``node``."""
+    assert isinstance(pipe, ClusterPipe)
+    before = pipe._map
+    node.says(key.encode(), DOWN)
+    with pytest.raises(BrokerRefused):
+        await pipe.call("GET", key)
+    await eventually(lambda: pipe._map is not before, "a look")
+
+
+async def test_what_is_on_its_way_to_the_old_node_goes_first() -> None:
+    """Another slot's command made the pipe look: what it found overtakes nothing."""
+    async with fake_cluster(2) as nodes, pipe_of(*nodes) as pipe:
+        a, b = nodes
+        mine, others = keys_of_halves()
+        share(nodes)
+        a.says(b"{%s}1" % mine.encode(), moved(b, mine))
+        a.hold()
+        first = get(pipe, f"{{{mine}}}1")
+        await eventually(lambda: len(a.keys) == 1, "the first at the old node")
+        share(nodes, first=1)
+        await look_again(pipe, b, others)
+        second = get(pipe, f"{{{mine}}}2")
+        await pipe.call("GET", others)
+        assert set(b.keys) == {others.encode()}
+        a.release()
+        await asyncio.gather(first, second)
+        assert b.keys[-2:] == [b"{%s}%d" % (mine.encode(), number) for number in (1, 2)]
+
+
+async def test_a_node_that_is_none_any_more_holds_nothing_up() -> None:
+    """It hangs, and another has its slots: what it was asked may have run, and nobody waits."""
+    async with fake_cluster(2) as nodes, pipe_of(*nodes) as pipe:
+        a, b = nodes
+        mine, others = keys_of_halves()
+        share(nodes)
+        a.hold()
+        first = get(pipe, mine)
+        await eventually(lambda: len(a.keys) == 1, "the first at the old node")
+        give(nodes, b)
+        await look_again(pipe, b, others)
+        second = get(pipe, mine)
+        with pytest.raises(BrokerUnavailable) as told:
+            await first
+        assert not isinstance(told.value, NotConnected)
+        assert await second == b"OK"
+        assert b.keys[-1] == mine.encode()
 
 
 async def test_other_slots_are_not_held() -> None:
