@@ -36,6 +36,7 @@ BENCHES = (
     "spool",
     "tickets",
     "listeners",
+    "console",
 )
 
 LONG = ("http",)

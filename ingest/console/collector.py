@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +28,10 @@ STALE = "STALE"
 
 INTERVAL_S = 0.5
 REST = 8
-"""What a look has taken, so many times over, goes by before the next one."""
+"""What a look takes, so many times over, goes by before the next one."""
+
+LOOKS_TIMED = 3
+"""The quickest of so many counts: one that had to wait for others says nothing of what it costs."""
 
 INTERVAL_MAX_S = 5.0
 
@@ -65,6 +69,7 @@ class View:
         self.last: Frame | None = None
         self.wanted = asyncio.Event()
         self.is_stale = False
+        self.took_s: deque[float] = deque(maxlen=LOOKS_TIMED)
 
     def tell(self, frame: Frame) -> None:
         """Everybody; nothing here waits for one who is slow."""
@@ -129,9 +134,8 @@ class Collector:
             while view.listeners:
                 began_s = time.monotonic()
                 view.tell(await self._look(view))
-                took_s = time.monotonic() - began_s
-                pause_s = min(INTERVAL_MAX_S, max(view.look.interval_s, took_s * REST))
-                await _wait(view.wanted, pause_s)
+                view.took_s.append(time.monotonic() - began_s)
+                await _wait(view.wanted, pause_s(view.look.interval_s, view.took_s))
         finally:
             self._views.pop(view.asked, None)
 
@@ -150,6 +154,11 @@ class Collector:
             return framed(LOOK, {"view": view.asked.view, "stale": False, **found})
         view.is_stale = True
         return framed(STALE, {"view": view.asked.view, "stale": True, **self._away()})
+
+
+def pause_s(interval_s: float, took_s: Iterable[float]) -> float:
+    """How long after a look the next one begins; ``took_s`` are the last ones' times."""
+    return min(INTERVAL_MAX_S, max(interval_s, min(took_s) * REST))
 
 
 async def _wait(event: asyncio.Event, limit_s: float) -> None:

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from redis.asyncio import Redis
 
-from ingest.console.collector import LOOK, STALE, Asked, Collector
+from ingest.console.collector import LOOK, STALE, Asked, Collector, pause_s
 from ingest.console.collector import Look as Looks
 from ingest.console.serving import ConsoleRoutes, serving_console
 from ingest.console.stream import PAGES_MAX, PATH, ConsoleStream
@@ -94,6 +94,14 @@ async def console() -> AsyncIterator[Console]:
         async with serving(Settings(api_token="s3cret"), routes=routes) as server:
             yield Console(server=server, looks=counted, collector=collector)
             collector.close()
+
+
+def test_looks_that_cost_much_are_made_seldom() -> None:
+    """Not because a single one had to wait; and never so seldom that the page seems dead."""
+    assert pause_s(0.5, [0.01, 0.02, 0.01]) == 0.5
+    assert pause_s(0.5, [0.01, 3.0, 2.0]) == 0.5
+    assert pause_s(0.5, [0.2, 0.25, 0.2]) == 1.6
+    assert pause_s(0.5, [9.0, 9.0, 9.0]) == 5.0
 
 
 async def test_nothing_is_looked_at_while_no_page_is_open(console: Console) -> None:

@@ -14,6 +14,7 @@ def test_the_example_can_be_pasted_as_it_stands() -> None:
 
     assert text.count("curl -s http://[::1]:8420/api/v1/") == 2
     assert "http://[::1]:8421/metrics" in text
+    assert "Who waits, and why: http://[::1]:8420/console\n" in text
     assert "within 2.5 seconds" in text
     assert "authorization" not in text
     assert "playground" not in text
