@@ -27,6 +27,7 @@ See what it does: write a few short messages on
 
 EXAMPLE = """\
 inturn listens on {base}, the consumer's metrics are on {consumer}/metrics
+Who waits, and why: {base}/console
 {playground}Try it by hand, three times within {wait_s:g} seconds:
 
   curl -s {base}/api/v1/messages{proof} -H 'content-type: application/json' \\

@@ -71,8 +71,12 @@ function show() {
   write("title", view.title);
   document.title = `${view.title} · inturn`;
   for (const link of part("views").children) {
-    if (link.dataset.name === view.name) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (link.dataset.name !== view.name) {
+      link.removeAttribute("aria-current");
+      continue;
+    }
+    link.setAttribute("aria-current", "page");
+    link.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
   const root = element("div", view.name);
   root.id = "root";

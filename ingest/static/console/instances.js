@@ -20,7 +20,7 @@ export function mount(root, page) {
   sum.id = "sum";
   const table = new Table("Instances", [
     { title: "Instance", kind: "name", show: named((one) => one.instance) },
-    { title: "State", kind: "state", show: showState },
+    { title: "State", kind: "state seldom", show: showState },
     { title: "Not finished", kind: "number", tell: (one) => count(one.messages) },
     { title: "Oldest", kind: "number seldom", tell: (one) => (one.oldest_at === null ? "–" : age((at - one.oldest_at) / 1000)) },
     setting("Mode", "mode", (value) => value.replace("_", " ")),

@@ -9,7 +9,7 @@ export const name = "windows";
 export const title = "Windows";
 export const live = true;
 
-const STATES = { open: "open", closed: "due", running: "with a handler", retrying: "to be tried again" };
+const STATES = { open: "open", closed: "due", running: "with a handler", retrying: "to retry" };
 const TICK_MS = 100;
 
 export function mount(root, page) {
