@@ -105,7 +105,7 @@ async def test_what_is_on_its_way_to_the_old_node_goes_first() -> None:
 
 async def test_a_node_that_is_none_any_more_holds_nothing_up() -> None:
     """It hangs, and another has its slots: what it was asked may have run, and nobody waits."""
-    async with fake_cluster(2) as nodes, pipe_of(*nodes) as pipe:
+    async with fake_cluster(2) as nodes, pipe_of(*nodes, timeout_ms=60_000) as pipe:
         a, b = nodes
         mine, others = keys_of_halves()
         share(nodes)
@@ -115,6 +115,7 @@ async def test_a_node_that_is_none_any_more_holds_nothing_up() -> None:
         give(nodes, b)
         await look_again(pipe, b, others)
         second = get(pipe, mine)
+        await eventually(first.done, "no more waiting for the old node")
         with pytest.raises(BrokerUnavailable) as told:
             await first
         assert not isinstance(told.value, NotConnected)
