@@ -101,8 +101,13 @@ class Reclaimer:
         return found[0], found[1]
 
     async def _is_any_there(self, keys: Sequence[str]) -> bool:
-        groups = self._pipe.together(keys)
-        return any(await asyncio.gather(*(self._pipe.call("EXISTS", *each) for each in groups)))
+        """Those of whom nobody can tell may be there, unless nobody tells anything."""
+        asked = [self._pipe.call("EXISTS", *each) for each in self._pipe.together(keys)]
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        errors = [answer for answer in found if isinstance(answer, BaseException)]
+        if len(errors) == len(found):
+            raise errors[0]
+        return bool(errors) or any(found)
 
     async def _audit_records(self, partition: Partition) -> dict[Token, float]:
         """Records that are not what they seem, with when each was first seen so."""

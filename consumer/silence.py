@@ -40,19 +40,21 @@ async def look(pipe: Pipe, keys: Keys, partitions: Sequence[Partition]) -> None:
     has unread entries.
 
     Raises:
-        BrokerUnavailable, BrokerRefused: nothing was rung.
+        BrokerUnavailable, BrokerRefused: some could not be asked, and were not rung.
     """
-    if not partitions:
-        return
     by_ready = {keys.partition(p.number).ready: p for p in partitions}
     groups = pipe.together(list(by_ready))
-    found = await asyncio.gather(
-        *(_ask(pipe, keys, [by_ready[ready] for ready in group]) for group in groups)
-    )
-    for group, (unread, unsent) in zip(groups, found, strict=True):
-        for partition in (by_ready[ready] for ready in group):
-            if unread or keys.partition(partition.number).outbox in unsent:
-                partition.ring()
+    looks = [_look_at(pipe, keys, [by_ready[ready] for ready in group]) for group in groups]
+    for error in await asyncio.gather(*looks, return_exceptions=True):
+        if error is not None:
+            raise error
+
+
+async def _look_at(pipe: Pipe, keys: Keys, partitions: Sequence[Partition]) -> None:
+    unread, unsent = await _ask(pipe, keys, partitions)
+    for partition in partitions:
+        if unread or keys.partition(partition.number).outbox in unsent:
+            partition.ring()
 
 
 async def _ask(pipe: Pipe, keys: Keys, partitions: Sequence[Partition]) -> tuple[bool, set[str]]:
