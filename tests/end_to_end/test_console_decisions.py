@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from tests.support.browser import PHONE, lose_first_answer
+from shared.redis_binary import ServerBinary
+from tests.support.browser import PHONE, TOKEN, lose_first_answer
 from tests.support.console_page import Console, console_of
+from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -236,3 +239,35 @@ async def test_a_phone_is_wide_enough(console: Console, view: str) -> None:
         await page.get_by_role("button", name="Show what").first.click()
     await expect(page.locator("#sum")).not_to_have_text("")
     assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") == 0
+
+
+async def test_what_waits_on_disk_is_shown_while_redis_is_away(
+    chromium: Browser, redis_binary: ServerBinary, tmp_path: Path
+) -> None:
+    """The spool's view asks no Redis: how much waits, and for how long, until it is over."""
+    with RedisServer(redis_binary) as redis:
+        async with console_of(chromium, redis.url, tmp_path) as console:
+            console.visitors.announce("503")
+            page = await console.enter("spool")
+            await expect(page.locator("#sum")).to_have_text("Nothing waits on this disk")
+            await expect(page.locator("tbody tr")).to_have_count(1)
+            redis.kill()
+            for number in range(3):
+                await write(console.url, f"user-{number}")
+            await expect(page.locator("#sum")).to_contain_text("3 messages wait for Redis")
+            await expect(page.locator("tbody")).to_contain_text("this process")
+            redis.start()
+            await expect(page.locator("#sum")).to_have_text(
+                "Nothing waits on this disk", timeout=LONG_MS
+            )
+
+
+async def write(url: str, user: str) -> None:
+    """One message, which is kept wherever there is room."""
+    body = {"instance": "shop", "user": user, "text": "hello"}
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with (
+        aiohttp.ClientSession(headers=headers) as session,
+        session.post(f"{url}/api/v1/messages", json=body) as answer,
+    ):
+        assert answer.status == 202

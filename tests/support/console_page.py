@@ -24,6 +24,7 @@ PARTITIONS = 4
 class Console:
     """An ingest without a worker: what is decided is seen, and stays as it is."""
 
+    url: str
     visitors: Visitors
     client: Redis
     keys: Keys
@@ -75,6 +76,8 @@ async def console_of(browser: Browser, redis_url: str, folder: Path) -> AsyncIte
     async with ServiceProcess("ingest", folder, settings) as ingest:
         visitors = Visitors(browser, ingest.url)
         with look_now(redis_url) as client:
-            yield Console(visitors=visitors, client=client, keys=Keys(prefix, PARTITIONS))
+            yield Console(
+                url=ingest.url, visitors=visitors, client=client, keys=Keys(prefix, PARTITIONS)
+            )
         await visitors.leave()
         assert visitors.unannounced() == []

@@ -12,6 +12,10 @@ export const live = true;
 
 const PATH = "/api/v1/dead-letters";
 const GROUPS_SHOWN = 12;
+/** What costs the service most is asked for as seldom as that wants, while letters come and come. */
+const GROUPS_REST = 30;
+const GROUPS_REST_MS = 1000;
+const LOOK_REST_MS = 900;
 
 export function mount(root, page) {
   const [instance = "", error = ""] = page.parts;
@@ -19,7 +23,7 @@ export function mount(root, page) {
   view.look();
   return {
     take: (told) => view.take(told),
-    leave: () => view.many.stop(),
+    leave: () => view.leave(),
   };
 }
 
@@ -33,6 +37,8 @@ class DeadView {
     this.meant = meant;
     this.isNarrowed = Object.keys(meant).length > 0;
     this.total = null;
+    this.lookedAt = 0;
+    this.groupsDue = 0;
     this.sum = element("p", "lead");
     this.sum.id = "sum";
     const replay = element("button", "strong");
@@ -82,12 +88,19 @@ class DeadView {
   /** The stream tells how many there are; what they are is asked for when that has changed. */
   take({ dead_letters: total }) {
     if (this.total === null || total === this.total || this.many.isBusy) return;
+    if (performance.now() < this.lookedAt + LOOK_REST_MS) return; // it is told again, and again
     if (this.kept.isLong) this.tell(total);
     else this.look();
   }
 
+  leave() {
+    this.many.stop();
+    clearTimeout(this.later);
+  }
+
   async look() {
     if (this.many.isBusy) return;
+    this.lookedAt = performance.now();
     const told = await this.kept.load();
     if (told === null) return;
     this.tell(told.total);
@@ -107,12 +120,21 @@ class DeadView {
       this.groups.replaceChildren();
       return;
     }
+    const began = performance.now();
+    if (began < this.groupsDue) {
+      clearTimeout(this.later);
+      this.later = setTimeout(() => this.lookAtGroups(this.total), this.groupsDue - began);
+      return;
+    }
     let told;
     try {
       told = await this.page.ask("GET", `${PATH}/groups`);
     } catch {
       return; // the list is there without them
     }
+    const took = performance.now() - began;
+    this.groupsDue = performance.now() + Math.max(GROUPS_REST_MS, took * GROUPS_REST);
+    if (this.groups.contains(document.activeElement)) return; // who is about to choose is let choose
     const more = told.is_whole ? "" : ` Of the newest ${count(told.looked_at)}.`;
     const links = told.groups.slice(0, GROUPS_SHOWN).map((group) => this.groupLink(group));
     const heading = element("p", "quietly", `By error and instance.${more}`);
