@@ -12,7 +12,6 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from hiredis import pack_command
@@ -26,8 +25,10 @@ from shared.cluster.slots import keys_of, slot_of, slot_of_all
 from shared.command import Call, Command, Failure
 from shared.durability import Durability
 from shared.errors import BrokerRefused, BrokerUnavailable, NotDurable
+from shared.node_pipe import NodePipe
 from shared.pipe import Pipe
 from shared.reconnect import Pause
+from shared.route import Route
 
 AGAIN_S = 0.01
 AGAIN_MAX_S = 0.1
@@ -70,8 +71,8 @@ class ClusterPipe(Pipe):
         self._nodes = nodes
         self._map: SlotMap | None = None
         self._lanes: dict[int, Lane] = {}
-        make = partial(NodeOfCluster, timeout_ms=timeout_ms, name=name, durability=durability)
-        self._pipes = NodePipes(nodes, make, self._look_soon, is_per_slot=is_per_slot)
+        self._durability = durability
+        self._pipes = NodePipes(nodes, self._make_pipe, is_per_slot=is_per_slot)
         self._placeless: deque[Errand] = deque()
         self._wake = asyncio.Event()
         self._waiters: list[asyncio.Future[None]] = []
@@ -83,7 +84,7 @@ class ClusterPipe(Pipe):
         """Send until cancelled; then nothing is accepted any more."""
         try:
             async with asyncio.TaskGroup() as group:
-                self._pipes.open(group, self.on_batch)
+                self._pipes.open(group)
                 try:
                     await self._keep_looking()
                 finally:
@@ -210,6 +211,21 @@ class ClusterPipe(Pipe):
         if lane is None:
             lane = self._lanes[slot] = Lane(slot, self)
         lane.add(command)
+
+    def _make_pipe(self, route: Route) -> NodePipe:
+        pipe = NodeOfCluster(
+            route,
+            self._look_soon,
+            timeout_ms=self.timeout_ms,
+            name=self.name,
+            durability=self._durability,
+        )
+        pipe.on_batch = self._tell_batch
+        return pipe
+
+    def _tell_batch(self, count: int) -> None:
+        if self.on_batch is not None:
+            self.on_batch(count)
 
     def _look_soon(self) -> None:
         self._wake.set()

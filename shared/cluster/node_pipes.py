@@ -41,23 +41,20 @@ class NodePipes:
     def __init__(
         self,
         nodes: Nodes,
-        make: Callable[[Route, Callable[[], None]], NodePipe],
-        on_silence: Callable[[], None],
+        make: Callable[[Route], NodePipe],
         *,
         is_per_slot: bool,
     ) -> None:
         self._nodes = nodes
         self._make = make
-        self._on_silence = on_silence
         self._is_per_slot = is_per_slot
         self._pipes: dict[tuple[Place, int], tuple[NodePipe, asyncio.Task[None]]] = {}
         self._doubted: set[tuple[Place, int]] = set()
         self._group: asyncio.TaskGroup | None = None
-        self._on_batch: Callable[[int], None] | None = None
 
-    def open(self, group: asyncio.TaskGroup, on_batch: Callable[[int], None] | None) -> None:
+    def open(self, group: asyncio.TaskGroup) -> None:
         """From now on pipes may be made."""
-        self._group, self._on_batch = group, on_batch
+        self._group = group
 
     def to(self, place: Place, slot: int = _NO_SLOT) -> NodePipe:
         """The pipe to a node, for a slot."""
@@ -66,8 +63,7 @@ class NodePipes:
         if known is not None:
             return known[0]
         assert self._group is not None
-        pipe = self._make(self._nodes.route_to(place), self._on_silence)
-        pipe.on_batch = self._on_batch
+        pipe = self._make(self._nodes.route_to(place))
         task = self._group.create_task(pipe.run(), name=f"pipe-{pipe.name}-{place_text(place)}")
         self._pipes[at] = pipe, task
         return pipe

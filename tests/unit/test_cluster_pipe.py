@@ -223,3 +223,14 @@ async def test_what_names_no_key_is_asked_of_the_nodes() -> None:
         assert b.got[-1] == [b"TIME"]
         assert c.got == []
         assert pipe.together(["{x}1", "y", "{x}2"]) == [["{x}1", "{x}2"], ["y"]]
+
+
+async def test_batches_are_told_of_every_node() -> None:
+    """To whoever listens now."""
+    sizes: list[int] = []
+    async with fake_cluster(2) as nodes, pipe_of(*nodes) as pipe:
+        share(nodes)
+        await pipe.call("GET", "x")
+        pipe.on_batch = sizes.append
+        await pipe.call_each([("GET", key) for key in keys_of_halves()])
+        assert sizes == [1, 1]
