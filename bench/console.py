@@ -36,6 +36,9 @@ CONNECTIONS = 4
 STEADY_S = 12.0
 """Windows take 8 s: after that as many are finished as begin."""
 
+SETTLED_S = 2.0
+"""The first look reads what has ended in the last half minute, once."""
+
 LIMIT_S = 10.0
 PART_OF_CORE = Reach(limit=3.0)
 DELAY = Reach(limit=1000.0)
@@ -175,6 +178,7 @@ async def cost(
         async with AsyncExitStack() as stack:
             for query in queries:
                 await stack.enter_async_context(opened(session, process.port, query))
+            await asyncio.sleep(SETTLED_S)
             used = await use_of(process.pid, redis_pid, seconds)
         found.append((name, len(queries), used))
     none.append(await use_of(process.pid, redis_pid, seconds))

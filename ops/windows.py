@@ -11,13 +11,13 @@ from ops.told import as_document
 from shared.connect import Pipe
 from shared.keys import Keys
 from shared.open_windows import (
-    BYTES_PER_STREAM,
     ENTRIES_PER_STREAM,
     OpenWindow,
     OpenWindows,
     open_windows,
 )
 from shared.settings import load_settings
+from shared.stream_heads import BYTES_PER_STREAM
 from shared.trace.whereabouts import WindowState
 
 HEAD = ("WINDOW", "INSTANCE", "STATE", "MESSAGES", "AGE", "GOES ON", "ATTEMPT", "CLOSED BY")

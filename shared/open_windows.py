@@ -14,11 +14,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from shared.backlog_by_instance import filled_streams
 from shared.connect import Pipe
-from shared.errors import EntryUndecodable
 from shared.keys import Keys, PartitionKeys, conversation_of_field
 from shared.model import ClosedBy, Conversation, Entry, EntryId, WindowId, window_id
 from shared.record import DAMAGE, Record, decode_record
@@ -26,20 +25,12 @@ from shared.redis_time import time_ms_at
 from shared.settings import Settings
 from shared.steering import Steering, connection_of
 from shared.steering_store import SteeringStore
+from shared.stream_heads import ENTRIES_MIN, PageSize, oldest_entries
 from shared.trace.whereabouts import WindowState
 from shared.window import Cut, RulesOf, first_cut, match_entries, rules_for
-from shared.wire import decode_entry
 
-PAGE = 100
 ENTRIES_PER_STREAM = 1000
-BYTES_PER_STREAM = 4 * 1024 * 1024
-"""Of one stream its oldest entries are looked at, up to the one or the other."""
-
-ENTRIES_MIN = 8
-"""Of each stream so many are looked at, whatever ``Bounds`` say of all together."""
-
-PAGE_BYTES = 1024 * 1024
-"""A page after the first is as long as promises to be no larger than this."""
+"""Of one stream its oldest entries are looked at, up to so many or ``BYTES_PER_STREAM``."""
 
 STREAMS_AT_ONCE = 16
 RULES_CACHED = 1000
@@ -133,11 +124,11 @@ async def open_windows(
     rules_of = lru_cache(maxsize=RULES_CACHED)(partial(rules_for, settings, steering=steering))
     pause_of = partial(_pause_of, settings, steering)
     found = [each for look in looks for each in look.in_hand(pause_of)]
-    is_whole = True
+    is_whole, page = True, PageSize()
     for at in range(0, len(streams), STREAMS_AT_ONCE):
         chunk = streams[at : at + STREAMS_AT_ONCE]
         read = await asyncio.gather(
-            *(_entries(pipe, look.part, name, most) for look, name in chunk)
+            *(oldest_entries(pipe, look.part, name, most, page) for look, name in chunk)
         )
         for (look, name), (entries, ended) in zip(chunk, read, strict=True):
             is_whole = is_whole and ended
@@ -195,36 +186,6 @@ def _decoded_records(flat: Sequence[bytes]) -> Iterator[tuple[Conversation, Reco
             yield conversation_of_field(field), decode_record(value)
         except DAMAGE:
             continue
-
-
-async def _entries(
-    pipe: Pipe, part: PartitionKeys, instance: str, most: int
-) -> tuple[list[Entry], bool]:
-    """The oldest entries of a stream, and whether these are all."""
-    found: list[Entry] = []
-    start, rows_seen, bytes_seen = "-", 0, 0
-    while rows_seen < most and bytes_seen < BYTES_PER_STREAM:
-        count = ENTRIES_MIN
-        if rows_seen:
-            count = min(PAGE, max(ENTRIES_MIN, PAGE_BYTES * rows_seen // max(1, bytes_seen)))
-        rows: list[Any] = await pipe.call(
-            "XRANGE", part.stream(instance), start, "+", "COUNT", count
-        )
-        found += _decoded(instance, rows)
-        if len(rows) < count:
-            return found, True
-        rows_seen += len(rows)
-        bytes_seen += sum(len(value) for _, values in rows for value in values)
-        start = f"({rows[-1][0].decode()}"
-    return found, False
-
-
-def _decoded(instance: str, rows: Sequence[Any]) -> Iterator[Entry]:
-    for row_id, values in rows:
-        try:
-            yield decode_entry(instance, row_id, values)
-        except EntryUndecodable:
-            continue  # its owner makes a dead letter of it
 
 
 def _state_of(record: Record) -> WindowState:
