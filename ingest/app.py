@@ -75,12 +75,13 @@ def build_app(
     judge: Judge = judge_nothing,
     routes: Iterable[web.RouteDef] = (),
     open_routes: Iterable[web.RouteDef] = (),
+    shows_metrics: bool = True,
 ) -> web.Application:
     """
     The application; ``make_runner`` runs it. ``routes`` need the token, ``open_routes`` none.
 
-    ``health`` says what is wrong with Redis, or None, and ``instead`` what then keeps messages.
-    ``now_ms`` is the clock of
+    ``health`` says what is wrong with Redis, or None, and ``instead`` what then keeps messages;
+    ``shows_metrics`` as there. ``now_ms`` is the clock of
     ``received_at``. ``say`` logs each message that is kept, ``judge`` tells whose echoes are.
 
     Raises:
@@ -103,7 +104,7 @@ def build_app(
     app[CONNECTIONS] = Connections(connection_limit(open_files_limit()), metrics)
     shortcuts = webhooks.shortcuts() | shortcuts_to(messages) | shortcuts_to(opened)
     app[FRONT] = Front(guard, metrics, app[CONNECTIONS], shortcuts)
-    app.add_routes(Health(health, metrics, instead=instead).routes())
+    app.add_routes(Health(health, metrics, instead=instead, shows_metrics=shows_metrics).routes())
     app.add_routes(OpenApi(providers, has_token=token is not None).routes())
     app.add_routes(webhooks.routes())
     app.add_routes(messages)

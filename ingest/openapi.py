@@ -88,11 +88,12 @@ def _own_paths() -> dict[str, Any]:
     ready = answered("messages are kept", reference("Health"))
     unready = answered("no message can be kept; nobody should send here", reference("Unready"))
     metrics = {"description": "Prometheus's text format", "content": {plain(CONTENT_TYPE): {}}}
+    elsewhere = answered("one of several processes: ask on METRICS_PORT", reference("Error"))
     document = answered("this document", {"type": "object"})
     return {
         "/healthz": {"get": operation("Is the process alive", {200: answered("yes", _OK)})},
         "/readyz": {"get": operation("Are messages kept", {200: ready, 503: unready})},
-        "/metrics": {"get": operation("Metrics", {200: metrics})},
+        "/metrics": {"get": operation("Metrics", {200: metrics, 404: elsewhere})},
         PATH: {"get": operation("This document", {200: document})},
         "/session": _session_item(),
     }

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from aiohttp import web
@@ -27,6 +30,7 @@ from ingest.report import ReportApi
 from ingest.spool_api import SpoolApi
 from ingest.ticketing import serving_tickets
 from shared.connect import Pipe, pipe_to
+from shared.health import Health
 from shared.holdings import keep_measuring
 from shared.keys import Keys
 from shared.meta_keeper import keep_meta
@@ -43,6 +47,15 @@ SURVEY_S = 15.0
 log: FilteringBoundLogger = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneOfSeveral:
+    """Of several processes on one ``port``: its number from 0, and where it alone is asked."""
+
+    number: int
+    port: int
+    metrics_port: int
+
+
 async def serve_ingest(
     settings: Settings,
     redis_url: str,
@@ -52,11 +65,13 @@ async def serve_ingest(
     on_ready: Callable[[int], None] = lambda _port: None,
     beside: Sequence[StoreMetrics] = (),
     embeds_redis: bool = False,
+    one: OneOfSeveral | None = None,
 ) -> None:
     """
     Serve until ``stop`` is set; ``on_ready`` is told the port, ``say`` logs each message.
     What is found out about the store is also shown in the metrics of the services ``beside``.
-    ``embeds_redis``: it is a private one, so that nobody else's messages are in it.
+    ``embeds_redis``: it is a private one, so that nobody else's messages are in it. ``one``: others
+    serve the same port, and health and metrics of this process alone have a port of their own.
 
     What was answered 2xx is in Redis or in the spool; a request that is cut off by the end of
     the process was not answered, so its provider sends it again. Without a spool it waits for
@@ -115,6 +130,7 @@ async def serve_ingest(
                 *console.staff,
             ],
             open_routes=[*tickets.open, *playground.open_routes(), *console.open],
+            shows_metrics=one is None,
         )
         shown = (metrics, *beside)
         survey = keep_surveying(surveyor, shown, SURVEY_S, tell=limited.note)
@@ -125,8 +141,13 @@ async def serve_ingest(
             in_background(
                 status=reads.run(), survey=survey, holdings=holdings, meta=meta, heeding=heeding
             ),
+            _telling(Health(health, metrics, instead=instead), settings.host, one),
             listening(
-                make_runner(app, metrics), settings.host, settings.port, "INTURN_PORT"
+                make_runner(app, metrics),
+                settings.host,
+                settings.port if one is None else one.port,
+                "INTURN_PORT",
+                is_shared=one is not None,
             ) as port,
         ):
             on_ready(port)
@@ -134,6 +155,20 @@ async def serve_ingest(
             await forgets.leave()
             tickets.end_streams()
             console.end_streams()
+
+
+@asynccontextmanager
+async def _telling(health: Health, host: str, one: OneOfSeveral | None) -> AsyncIterator[None]:
+    """Health and metrics of one of several processes, on the port that is its own."""
+    if one is None:
+        yield
+        return
+    app = web.Application()
+    app.add_routes(health.routes())
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    async with listening(runner, host, one.metrics_port, "INTURN_METRICS_PORT") as port:
+        log.info("process.listening", metrics_port=port)
+        yield
 
 
 def _routes(reads: Pipe, keys: Keys, settings: Settings) -> list[web.RouteDef]:
@@ -155,13 +190,17 @@ async def _keep_meta(
     await keep_meta(pipe, await found, *metrics)
 
 
-def main() -> int:
+def main(one: OneOfSeveral | None = None) -> int:
     """``inturn ingest``: the service until a signal; returns the exit code."""
-    return run_configured(_serve_alone)
+    if one is not None:
+        structlog.contextvars.bind_contextvars(process=one.number)
+    return run_configured(partial(_serve_alone, one=one))
 
 
-async def _serve_alone(settings: Settings, redis_url: str, stop: asyncio.Event) -> None:
+async def _serve_alone(
+    settings: Settings, redis_url: str, stop: asyncio.Event, *, one: OneOfSeveral | None
+) -> None:
     def announce(port: int) -> None:
         log.info("ingest.started", host=settings.host, port=port)
 
-    await serve_ingest(settings, redis_url, stop, on_ready=announce)
+    await serve_ingest(settings, redis_url, stop, on_ready=announce, one=one)

@@ -92,8 +92,19 @@ def up() -> None:
 
 
 @inturn.command()
-def ingest() -> None:
-    """Run the ingest service: webhooks and API messages into Redis."""
+@click.option("--processes", type=click.IntRange(1, 64), help="So many, all on INTURN_PORT.")
+def ingest(*, processes: int | None) -> None:
+    """
+    Run the ingest service: webhooks and API messages into Redis.
+
+    With --processes each tells its health and metrics on INTURN_METRICS_PORT or a port after it;
+    one that dies is started again.
+    """
+    if processes is not None:
+        from ops.ingest_crew import run_ingest_crew
+
+        _exit(run_ingest_crew(processes))
+        return
     from ingest.service import main as serve
 
     _exit(serve())

@@ -10,26 +10,19 @@ when they are gone, SIGTERM to Redis.
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
-from typing import NoReturn
 
+from ops.forked import Serve, as_exit_code, describe_end, fork_child, orderly_code
 from ops.restarts import redis_restarts, services_restarts
 from ops.signals import ENDING, Signals
 from shared.embedded import EmbeddedRedis, remove_left_socket
 from shared.home import FolderLock, note_up, prepare_folder
-from shared.lifeline import tie_to_this_process
 from shared.redis_binary import find_server
-
-Serve = Callable[[], int]
-"""Runs the services until SIGTERM and returns the exit code. It is called in the forked child, with
-SIGINT and SIGHUP ignored, and must import what starts threads only then."""
 
 Say = Callable[[str], None]
 
@@ -165,8 +158,7 @@ class Supervisor:
         if self._redis_due_s is None:
             self._outcome = 1
         elif self._asked_to_end:
-            # a SIGTERM that came before the services could handle it is an orderly end
-            self._outcome = 0 if code == -signal.SIGTERM else _as_exit_code(code)
+            self._outcome = orderly_code(code)
         elif code in FINAL_CODES:
             self._outcome = code
         else:
@@ -176,35 +168,20 @@ class Supervisor:
         pause_s = self._child_restarts.after_death(started_s=self._child_started_s, died_s=now_s)
         if pause_s is None:
             self._say(f"the services died ({describe_end(code)}) three times at their start")
-            self._outcome = _as_exit_code(code)
+            self._outcome = as_exit_code(code)
             return
         self._say(f"the services died ({describe_end(code)}), starting them again")
         self._child_due_s = now_s + pause_s
 
     def _fork_child(self, now_s: float) -> None:
-        tie = tie_to_this_process()
-        _flush()
-        with self._signals.held_back():
-            pid = os.fork()
-            if pid == 0:
-                self._be_child(tie)
-            self._child, self._child_started_s = pid, now_s
+        self._child = fork_child(self._serve_with_redis, self._signals)
+        self._child_started_s = now_s
 
-    def _be_child(self, tie: Callable[[], None]) -> NoReturn:
-        """Never returns: what the parent has on its stack is not the child's to unwind."""
-        code = 1
-        try:
-            tie()
-            self._signals.hand_over_to_child()
-            if self._redis is not None:
-                os.environ["INTURN_REDIS_URL"] = self._redis.url
-            code = self._serve()
-        except BaseException:  # noqa: BLE001  whatever it is, the parent is told by the exit code
-            sys.excepthook(*sys.exc_info())  # by now the log's
-        finally:
-            logging.shutdown()
-            _flush()
-            os._exit(code)
+    def _serve_with_redis(self) -> int:
+        """In the child."""
+        if self._redis is not None:
+            os.environ["INTURN_REDIS_URL"] = self._redis.url
+        return self._serve()
 
     def _say(self, text: str) -> None:
         """A terminal that was closed is no reason to leave the services without their end."""
@@ -240,20 +217,3 @@ class Supervisor:
         if self._child is None and self._redis_state is RedisState.READY:
             due.append(self._child_due_s)
         return min((max(0.0, at - now_s) for at in due if at is not None), default=None)
-
-
-def _flush() -> None:
-    """What is buffered must not be written twice; a terminal that is gone is no reason to end."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
-
-
-def describe_end(code: int) -> str:
-    """An exit code in words; negative: the signal's number, as ``subprocess`` has it."""
-    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
-
-
-def _as_exit_code(code: int) -> int:
-    """A death by signal as shells report it."""
-    return code if code >= 0 else 128 - code

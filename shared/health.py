@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from shared.errors import InturnError
+from shared.errors import InturnError, RequestRefused
 from shared.metrics import CONTENT_TYPE, StoreMetrics
 
 READY_WITHIN_S = 2.0
@@ -36,11 +36,14 @@ class Health:
         within_s: float = READY_WITHIN_S,
         *,
         instead: Instead = lambda: None,
+        shows_metrics: bool = True,
     ) -> None:
+        """``shows_metrics`` off: whoever asks here does not know which process answers."""
         self._check = check
         self._instead = instead
         self._metrics = metrics
         self._within_s = within_s
+        self._shows_metrics = shows_metrics
 
     def routes(self) -> list[web.RouteDef]:
         """What this module answers."""
@@ -71,7 +74,15 @@ class Health:
         return web.json_response({"status": "unavailable", "error": error}, status=503)
 
     async def show_metrics(self, _request: web.Request) -> web.Response:
-        """Prometheus's text format."""
+        """
+        Prometheus's text format.
+
+        Raises:
+            RequestRefused: 404; counters that jump from process to process would be nonsense.
+        """
+        if not self._shows_metrics:
+            why = "each process shows its own on METRICS_PORT and the ports after it"
+            raise RequestRefused(404, "metrics_elsewhere", why)
         return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _problem(self) -> str | None:

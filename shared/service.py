@@ -7,7 +7,6 @@ Only ``__main__`` modules and the command line call this.
 from __future__ import annotations
 
 import asyncio
-import errno
 import faulthandler
 import gc
 import os
@@ -25,6 +24,7 @@ import structlog
 import uvloop
 from aiohttp import web
 
+from shared.addresses import explain_address
 from shared.connect import Pipe, open_pipe
 from shared.errors import BrokerRefused, BrokerUnavailable, StartRefused
 from shared.home import find_redis_url
@@ -219,30 +219,26 @@ async def prepare_once(pipe: Pipe, settings: Settings) -> Prepared:
 
 @asynccontextmanager
 async def listening(
-    runner: web.AppRunner, host: str, port: int, setting: str
+    runner: web.AppRunner, host: str, port: int, setting: str, *, is_shared: bool = False
 ) -> AsyncIterator[int]:
     """
     Serve a runner's application while inside; gives the port (of 0: the one that was free).
+
+    ``is_shared``: other processes listen there, too, and the system gives each a part.
 
     Raises:
         StartRefused: the address cannot be had; names ``setting``.
     """
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port, backlog=1024)
+        site = web.TCPSite(runner, host, port, backlog=1024, reuse_port=is_shared or None)
         try:
             await site.start()
         except OSError as error:
-            raise StartRefused([_explain(error, host, port, setting)]) from error
+            raise StartRefused([explain_address(error, host, port, setting)]) from error
         yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()
-
-
-def _explain(error: OSError, host: str, port: int, setting: str) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"{setting}: port {port} on {host} is in use; choose another one"
-    return f"{setting}: cannot listen on {host} port {port}: {error.strerror}"
 
 
 @asynccontextmanager

@@ -107,6 +107,7 @@ class Settings(ModelSettings, BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(8420, ge=0, le=65535)
     consumer_port: int = Field(8421, ge=0, le=65535)
+    metrics_port: int = Field(8430, ge=0, le=65535)
     api_token: FollowedSecret | None = None
     public_url: PublicUrl | None = None
     playground: bool | None = None

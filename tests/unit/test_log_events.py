@@ -75,7 +75,8 @@ def logged_levels() -> dict[str, set[str]]:
     """All events of all services, with every level that one is logged at."""
     found: dict[str, set[str]] = defaultdict(set)
     for room in ("shared", "ingest", "consumer"):
-        for path in sorted((ROOT / room).rglob("*.py")):
+        paths = sorted((ROOT / room).rglob("*.py"))
+        for path in [*paths, ROOT / "ops" / "crew.py"]:
             for event, levels in logged_in(path.read_text()):
                 found[event] |= levels
     return dict(found)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ops.forked import describe_end
 from ops.restarts import PAUSE_MAX_S, Restarts, redis_restarts, services_restarts
-from ops.supervise import describe_end
 
 
 def test_redis_is_given_up_at_the_third_death_within_a_minute() -> None:

@@ -1,0 +1,76 @@
+"""
+A port that several processes listen on (``SO_REUSEPORT``), held by their parent.
+
+Linux gives each new connection to one of the sockets that listen, by a hash of its addresses. So
+anybody of the same user could join unasked: the parent looks first whether the port is free, as a
+single process would, and then stays bound to it, without listening, so that nobody else is given
+it. (The two are not one step: two parents that start at the same instant may both get through.)
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from contextlib import suppress
+
+from shared.addresses import explain_address
+from shared.errors import StartRefused
+
+_ELSEWHERE = (
+    "--processes: connections to one port are shared out on Linux alone; here start processes with "
+    "ports of their own, behind a proxy"
+)
+
+
+class SharedPort:
+    """Held until ``close``; ``number`` is the port, also where 0 was asked for."""
+
+    def __init__(self, host: str, port: int, setting: str) -> None:
+        """
+        Hold ``port`` on every address of ``host``.
+
+        Raises:
+            StartRefused: it cannot be had (names ``setting``), or not shared on this system.
+        """
+        if sys.platform != "linux":
+            raise StartRefused([_ELSEWHERE])
+        self.number = port
+        self._held: list[socket.socket] = []
+        try:
+            for family, _, _, _, address in _addresses(host, port):
+                self._hold(family, address)
+        except OSError as error:
+            self.close()
+            raise StartRefused([explain_address(error, host, port, setting)]) from error
+
+    def close(self) -> None:
+        """Let go of it."""
+        for one in self._held:
+            one.close()
+
+    def _hold(self, family: int, address: tuple[str, int]) -> None:
+        address = (address[0], self.number, *address[2:])
+        with _bound(family, address, socket.SO_REUSEADDR) as looked:
+            self.number = looked.getsockname()[1]
+        address = (address[0], self.number, *address[2:])
+        self._held.append(_bound(family, address, socket.SO_REUSEADDR, socket.SO_REUSEPORT))
+
+
+def _addresses(host: str, port: int) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return list(dict.fromkeys(found))  # type: ignore[arg-type]
+
+
+def _bound(family: int, address: tuple[str, int], *options: int) -> socket.socket:
+    one = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        for option in options:
+            one.setsockopt(socket.SOL_SOCKET, option, 1)
+        if family == socket.AF_INET6:
+            with suppress(OSError):
+                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        one.bind(address)
+    except OSError:
+        one.close()
+        raise
+    return one

@@ -1,0 +1,69 @@
+"""Which ports several ingest processes have, and when they have none."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from ops.ingest_crew import metrics_ports
+from ops.shared_port import SharedPort
+from shared.errors import StartRefused
+from shared.settings import Settings
+
+
+@pytest.fixture(params=[False, True], ids=["alone", "sharing"])
+def listening(request: pytest.FixtureRequest) -> Iterator[socket.socket]:
+    """A server."""
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if request.param:
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield server
+
+
+def test_each_has_the_port_after_the_one_before() -> None:
+    """They are known beforehand, so that they can be scraped; 0 is any free one for each."""
+    assert metrics_ports(Settings(), 3, 8420) == [8430, 8431, 8432]
+    assert metrics_ports(Settings(metrics_port=0), 2, 8420) == [0, 0]
+
+
+@pytest.mark.parametrize(
+    "first, count, problem",
+    [
+        (8418, 3, "INTURN_METRICS_PORT: INTURN_PORT is among the ports 8418 to 8420"),
+        (65_535, 2, "INTURN_METRICS_PORT: 2 ports from 65535 on end beyond 65535"),
+    ],
+)
+def test_ports_that_cannot_be_are_refused(first: int, count: int, problem: str) -> None:
+    """The error says which setting is to be changed."""
+    with pytest.raises(StartRefused, match=problem):
+        metrics_ports(Settings(metrics_port=first), count, 8420)
+
+
+def test_a_shared_port_is_nobody_elses(listening: socket.socket) -> None:
+    """Who listens there already, alone or sharing, is not joined by mistake."""
+    with pytest.raises(StartRefused, match=r"INTURN_PORT: port .* is in use"):
+        SharedPort("127.0.0.1", listening.getsockname()[1], "INTURN_PORT")
+
+
+def test_a_free_port_is_found_and_held() -> None:
+    """Asked for any, it is one that those who share it can have, and nobody else is given."""
+    port = SharedPort("127.0.0.1", 0, "INTURN_PORT")
+    with closing(port), socket.socket() as sharing, socket.socket() as alone:
+        sharing.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sharing.bind(("127.0.0.1", port.number))
+        with pytest.raises(OSError, match="in use"):
+            alone.bind(("127.0.0.1", port.number))
+
+
+def test_elsewhere_it_says_that_it_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a port would not be shared out, nobody is made to believe so."""
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(StartRefused, match=r"--processes: .* on Linux alone"):
+        SharedPort("127.0.0.1", 0, "INTURN_PORT")
