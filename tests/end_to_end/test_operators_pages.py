@@ -137,11 +137,16 @@ def test_the_settings_of_a_page_load(page: str, monkeypatch: pytest.MonkeyPatch)
 
 
 async def test_security(place: Place) -> None:
-    """A token is made, the API asks for it, and Redis tells what it denied."""
-    make, ask, denied = blocks_of("security", "sh")
+    """A token is made, the API asks for it, a user is forgotten, and Redis tells what it denied."""
+    make, ask, forget, denied = blocks_of("security", "sh")
 
     assert re.fullmatch(r"[0-9a-f]{64}\n", await place.run(make))
     assert '"ana"' in await place.run(ask)
+    named = re.findall(r"\b491700000001\b", forget)
+    assert len(named) == forget.count("shop") == 2
+    answered = forget.replace(named[0], "ana").replace("inturn forget", "echo y | inturn forget")
+    await place.run(answered)
+    assert "nothing is known" in await place.run(ask)
     await place.run(denied)
     assert "unauthorized" in await place.run(ask.replace("$INTURN_API_TOKEN", "another"))
 
@@ -180,8 +185,9 @@ async def test_coming_from_a_buffer(place: Place) -> None:
 
 async def test_leaving(place: Place) -> None:
     """It drains, what is left is shown, and then nothing of it is in Redis or on the disk."""
-    drain, decide, delete = blocks_of("leaving", "sh")
+    pause, drain, decide, delete = blocks_of("leaving", "sh")
 
+    assert "paused" in await place.run(pause)
     assert "0 messages wait" in await place.run(drain)
     assert "no dead letters" in await place.run(decide)
     await place.ingest.stop()
