@@ -4,7 +4,7 @@ import { ask, persistently } from "../common/api.js";
 import { element, part, showView, write } from "../common/dom.js";
 import { listen } from "../common/live.js";
 import { hasSession, logIn, logOut } from "../common/session.js";
-import { addressOf, placeIn } from "./address.js";
+import { addressOf, hashOf, placeIn } from "./address.js";
 import { counted } from "./figures.js";
 import { VIEWS } from "./views.js";
 
@@ -49,8 +49,8 @@ function toAddress(name, ...parts) {
   return addressOf(name, parts);
 }
 
-function go(...place) {
-  location.hash = toAddress(...place);
+function go(name, ...parts) {
+  location.hash = hashOf(name, parts);
 }
 
 function hasView(name) {
