@@ -52,10 +52,11 @@ def impatient_rules(into: Path) -> Path:
     return copied
 
 
-def prepared_copy(into: Path) -> Path:
+def prepared_copy(into: Path, **environment: str) -> Path:
     """The folder ``private`` of a copy of ``deploy/`` after ``deploy/prepare``."""
     copied = shutil.copytree(DEPLOY, into / "deploy", ignore=lambda *_: ["private"])
-    code, said = run_check(copied / "prepare")
+    words = (f"{name}={value}" for name, value in environment.items())
+    code, said = run_check("env", *words, copied / "prepare")
     assert code == 0, said
     return copied / "private"
 

@@ -1,5 +1,5 @@
 """
-The users of ``deploy/redis/users.acl`` on a server of the tests, and services that run as them.
+The users of ``deploy/redis`` on a server of the tests, and services that run as them.
 
 The one Redis that tests share has these users: whatever a service or the command line asks of it
 is asked with the rights that it is to have, and what was denied fails the run at its end. Tests
@@ -38,26 +38,22 @@ def write_users(
     The shipped users for keys that begin with ``prefix``, each with a password that is its name,
     and a ``default`` who may do everything; for a Redis of that version.
     """
-    text = (DEPLOY / "redis" / "users.acl").read_text()
+    text = (DEPLOY / "redis" / shipped_for(version)).read_text()
     for role in ROLES:
         hashed = hashlib.sha256(role.encode()).hexdigest()
         text = text.replace(f"#{role.upper()}_SHA256", f"#{hashed}")
     text = text.replace("~inturn:*", f"~inturn:* ~{prefix}*")
     text = text.replace("&inturn:*", f"&inturn:* &{prefix}*")
-    text = re.sub(r"~inturn:(\{\*\}:\w+)", rf"~inturn:\1 ~{prefix}*:\1", text)
-    if version < SELECTORS_SINCE:  # as deploy/README.md says
-        text = re.sub(r"\((\S+) [^)]*\)", r"\1", text)
+    text = re.sub(r"~inturn:(\{\S+?)(?=[ )])", rf"~inturn:\1 ~{prefix}*:\1", text)
     text = text.replace("user default off", "user default on nopass ~* &* +@all")
     path = into / "users.acl"
     path.write_text(text)
     return path
 
 
-def users_for(version: tuple[int, int, int], text: str) -> str:
-    """Users as a Redis of that version reads them; ``deploy/README.md`` says the same."""
-    if version >= SELECTORS_SINCE:
-        return text
-    return re.sub(r"\((\S+) [^)]*\)", r"\1", text)
+def shipped_for(version: tuple[int, int, int]) -> str:
+    """The name of the shipped users that a Redis of that version loads as they are."""
+    return "users.acl" if version >= SELECTORS_SINCE else "users-6.2.acl"
 
 
 def note_users(url: str) -> None:
