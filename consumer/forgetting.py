@@ -19,6 +19,7 @@ from shared.errors import BrokerRefused, BrokerUnavailable
 from shared.forget import Forgetter
 from shared.forget.wish import Wishes
 from shared.keys import Keys, partition_of
+from shared.model import Conversation
 
 LOOK_S = 60.0
 """For a wish whose ring was lost."""
@@ -55,11 +56,19 @@ class ForgetKeeper:
     async def _fulfil_ours(self) -> bool:
         """Whether something is left, for another worker or for the next look."""
         is_left = False
-        for wish, (instance, user) in (await self._wishes.open()).items():
-            if partition_of(instance, user, self._partitions) not in self._owned:
+        for wish, whose in (await self._wishes.open()).items():
+            if partition_of(*whose, self._partitions) not in self._owned:
                 is_left = True
                 continue
-            report = await self._forgetter.forget(instance, user)
-            await self._wishes.fulfil(wish, report.face())
-            log.info("conversation.forgotten", instance=instance, user=user)
+            try:
+                await self._fulfil(wish, whose)
+            except (BrokerUnavailable, BrokerRefused) as error:  # others' may be elsewhere
+                log.warning("forget.delayed", error=str(error))
+                is_left = True
         return is_left
+
+    async def _fulfil(self, wish: str, whose: Conversation) -> None:
+        instance, user = whose
+        report = await self._forgetter.forget(instance, user)
+        await self._wishes.fulfil(wish, report.face())
+        log.info("conversation.forgotten", instance=instance, user=user)

@@ -9,6 +9,7 @@ before it puts anything of the spool into Redis. One that was away is told when 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from shared.connect import Pipe
@@ -56,9 +57,11 @@ class Asked:
         args = (str(self._heard), self._process, str(self._heeded))
         redis_ms, *rows = await self._pipe.script(load_script("heed"), self._keys, args)
         self.ahead_ms = int(redis_ms) - now_ms
-        for raw_id, (_, who, _, at) in rows:
+        for raw_id, values in rows:
             self._heard = EntryId.parse(raw_id)
-            self._until[who.decode()] = int(at)
+            with suppress(ValueError):  # a later version's: this process must not end of it
+                _, who, _, at = values
+                self._until[who.decode()] = int(at)
 
     @property
     def has_news(self) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -44,12 +45,13 @@ class Wishes:
         return wish
 
     async def open(self) -> dict[str, Conversation]:
-        """What is not fulfilled, by its id."""
+        """What is not fulfilled, by its id; what cannot be read is nobody's, and stays."""
         flat = await self._pipe.call("HGETALL", self._keys.wishes)
         found: dict[str, Conversation] = {}
         for wish, whose in zip(flat[::2], flat[1::2], strict=True):
-            instance, user = orjson.loads(whose)
-            found[wish.decode()] = (instance, user)
+            with suppress(ValueError, TypeError):  # a later version's: a worker must not end of it
+                instance, user = orjson.loads(whose)
+                found[wish.decode()] = (str(instance), str(user))
         return found
 
     async def fulfil(self, wish: str, told: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from shared.connect import Pipe
 from shared.forget import Forgetter
 from shared.forget.wish import Wishes
+from shared.keys import ClinicKeys
 from tests.support import functions
 from tests.support.deployment import INSTANCE, Deployment, deployment
 from tests.support.raw_contents import raw_contents
@@ -171,3 +172,41 @@ async def test_a_wish_is_fulfilled_by_the_partitions_owner(
             assert await wishes.told(late) is not None
         assert await traces(shop, redis_client) == []
         assert called() == []
+
+
+@pytest.mark.parametrize("wish", [b"{", b"7", b'["only one"]', b"\xff"])
+async def test_a_wish_that_cannot_be_read_ends_no_worker(
+    redis_url: str, prefix: str, pipe: Pipe, redis_client: Redis, wish: bytes
+) -> None:
+    """Nor does it keep others from being fulfilled."""
+    async with deployment(redis_url, prefix, handler=WAITING) as shop:
+        await redis_client.hset(shop.keys.wishes, "0", wish)
+        await shop.say(ANA, "secret")
+        async with shop.worker():
+            wishes = Wishes(pipe, shop.keys)
+            made = await wishes.make(INSTANCE, ANA)
+            await eventually(lambda: is_told(wishes, made), "the wish that can be read")
+        assert await traces(shop, redis_client) == []
+
+
+async def test_a_wish_that_fails_holds_up_no_other(
+    redis_url: str, prefix: str, pipe: Pipe, redis_client: Redis
+) -> None:
+    """What Redis refuses of one user is tried again, and others are forgotten meanwhile."""
+    settings = {"partitions": 1, "handler": WAITING}
+    async with deployment(redis_url, prefix, **settings) as shop, shop.worker():
+        await shop.say(BEN, "secret")
+        wishes = Wishes(pipe, shop.keys)
+        tickets = ClinicKeys.of(shop.keys.prefix, "other").tickets
+        await redis_client.set(tickets, "no hash")
+        stuck = await wishes.make("other", ANA)
+        made = await wishes.make(INSTANCE, BEN)
+        await eventually(lambda: is_told(wishes, made), "the other wish")
+        assert list(await wishes.open()) == [stuck]
+        await redis_client.delete(tickets)
+        await eventually(lambda: is_told(wishes, stuck), "the one that failed")
+
+
+async def is_told(wishes: Wishes, wish: str) -> bool:
+    """Whether it was fulfilled."""
+    return await wishes.told(wish) is not None
