@@ -24,10 +24,15 @@ IN_FORCE = "in force on all workers within 2 s"
 
 @dataclass(frozen=True, slots=True)
 class _Steered:
-    """An instance as it is steered now, and whether it is one that anybody has heard of."""
+    """
+    An instance as it is steered now, and whether it is one that anybody has heard of.
+
+    ``may_be_paused``: no settings name it, so it may be behind a connection that is paused.
+    """
 
     facts: InstanceFacts
     is_known: bool
+    may_be_paused: bool
 
 
 def show_settings(instance: str, *, as_json: bool) -> str:
@@ -83,7 +88,7 @@ def resume_instance(instance: str, *, as_json: bool) -> str:
         StartRefused: no instance can have this name.
     """
     found = _change(instance, {"paused": None})
-    if found.facts.paused:
+    if found.facts.paused or found.may_be_paused:
         found = _change(instance, {"paused": False})
     return _render(found, f"goes on {IN_FORCE}", as_json=as_json)
 
@@ -100,8 +105,12 @@ def _change(instance: str, changes: Mapping[str, Value | None]) -> _Steered:
             if problem is not None:
                 raise StartRefused([problem])
             await store.change(instance, changes)
-        facts = facts_of(instance, settings, await store.read())
-        return _Steered(facts, await is_known(pipe, keys, settings, instance))
+        steering = await store.read()
+        return _Steered(
+            facts=facts_of(instance, settings, steering),
+            is_known=await is_known(pipe, keys, settings, instance),
+            may_be_paused=instance not in settings.instances and bool(steering.paused()),
+        )
 
     return with_store(act)
 

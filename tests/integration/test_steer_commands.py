@@ -103,6 +103,15 @@ async def test_an_account_goes_on_though_its_connection_is_paused(
     assert (await stands(pipe, keys)).is_paused("page", None)
 
 
+async def test_an_account_that_nobody_names_goes_on_behind_a_paused_connection(
+    pipe: Pipe, keys: Keys
+) -> None:
+    """Its messages alone tell what it is behind; what the command says holds all the same."""
+    await run("pause", "page")
+    assert "goes on" in await run("resume", "page:77")
+    assert not (await stands(pipe, keys)).is_paused("page:77", "page")
+
+
 @pytest.mark.parametrize(
     "arguments, says",
     [
