@@ -41,7 +41,8 @@ class _Waiter:
 class Turns(Generic[W]):
     """
     Three rings, one for each kind: orphans one at a time, bulky windows as far as there is room,
-    and the others. Who has no place stands beside them until it is called.
+    and the others. Who has no place stands beside them until it is called. While an orphan does no
+    other one is begun, or it would keep its place unused once called, until that one has ended.
 
     ``queues_of`` gives the windows of a partition that may start; None: none may at the moment,
     and its lines are dropped. Nothing of it outlives the worker.
@@ -55,6 +56,7 @@ class Turns(Generic[W]):
         self._waiters: dict[Line, _Waiter] = {}
         self._rings: tuple[deque[_Waiter], ...] = tuple(deque() for _ in KINDS)
         self._is_bulky_turn = False
+        self._orphan_waits = False
         self._round = 0
         self._current = -1
         self._queues: dict[int, Startable[W] | None] = {}
@@ -85,12 +87,12 @@ class Turns(Generic[W]):
         self._queues.clear()
         self._call_back()
         taken: list[tuple[int, W]] = []
-        if orphan and limit > 0:
-            self._serve(ORPHANS, taken)
-        bulky, others = self._rings[BULKY], self._rings[OTHERS]
+        orphans, bulky, others = self._rings
         while len(taken) < limit:
             may_be_bulky = bool(bulky) and room_bytes > 0
-            if may_be_bulky and (self._is_bulky_turn or not others):
+            if orphan and orphans and not self._orphan_waits:
+                orphan = not self._serve(ORPHANS, taken)
+            elif may_be_bulky and (self._is_bulky_turn or not others):
                 if self._serve(BULKY, taken):
                     room_bytes -= taken[-1][1].window_bytes
                     self._is_bulky_turn = False
@@ -119,6 +121,9 @@ class Turns(Generic[W]):
             elif places is not None and not places.take(waiter.line, first.connection):
                 ring.popleft()
                 self._call_back()
+                if kind == ORPHANS:
+                    self._orphan_waits = True
+                    return False
             else:
                 is_last = queues.pop(waiter.line)
                 if not (is_last and self._drop(waiter, number)):
@@ -166,4 +171,8 @@ class Turns(Generic[W]):
         """Who was called by its places comes last: it has waited for one, and not for a slot."""
         if self._places is not None:
             for line in self._places.take_called():
-                self._rings[line[0]].append(self._waiters[line])
+                if line[0] == ORPHANS:
+                    self._orphan_waits = False
+                    self._rings[ORPHANS].appendleft(self._waiters[line])
+                else:
+                    self._rings[line[0]].append(self._waiters[line])

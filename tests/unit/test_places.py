@@ -155,6 +155,35 @@ def test_a_promise_that_nobody_keeps_is_the_next_ones() -> None:
     assert slots.take(9) == [2]
 
 
+def test_an_orphan_has_the_place_that_an_empty_line_was_called_to() -> None:
+    """In the same round: nothing is in hand any more whose end could bring another one."""
+    slots = new_slots()
+    slots.add(0, "one", "one")
+    assert slots.take(9) == [0]
+    slots.put(0, Fake("one", orphaned=True))
+    assert slots.take(9, orphan=True) == []
+    slots.queues[0].withdraw(lambda waiting: waiting.number == 1)
+    slots.end(0)
+    assert slots.take(9, orphan=True) == [2]
+
+
+def test_an_orphan_that_has_to_wait_for_another_one_keeps_no_place() -> None:
+    """They run one at a time, and other windows have the threads meanwhile."""
+    slots = Slots(Places(limit_of, pool_of))
+    slots.add(0, "pooled", "pooled")
+    assert slots.take(9) == [0, 1]
+    slots.put(0, Fake("two", orphaned=True))
+    slots.put(0, Fake("pooled", orphaned=True))
+    slots.add(0, "pooled")
+    assert slots.take(9, orphan=True) == []
+    slots.end(0)
+    assert slots.take(9, orphan=True) == [2]
+    slots.end(1)
+    assert slots.take(9) == [4]
+    slots.end(2)
+    assert slots.take(9, orphan=True) == [3]
+
+
 class Worker:
     """Two partitions that share places, as the dispatcher treats them."""
 
