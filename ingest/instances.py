@@ -79,7 +79,8 @@ class InstancesApi:
         takes a value back, what is not named stays as it is.
 
         Raises:
-            RequestRefused: 4xx, nothing has changed.
+            RequestRefused: 4xx, nothing has changed: 409 where what would then hold for the
+                instance contradicts itself.
             BrokerUnavailable, BrokerRefused: answer 503; it may have changed, ask again.
         """
         instance = _instance_in(request)
@@ -87,7 +88,7 @@ class InstancesApi:
             changes = _changes_in(parse_json(body))
         steering = await self._store.read()
         if problem := change_problem(self._settings, steering, instance, changes):
-            raise RequestRefused(400, "invalid_field", problem)
+            raise RequestRefused(409, "conflict", problem)
         await self._store.change(instance, changes)
         log.info("instance.steered", instance=instance, **changes)
         return await self._settings_of(instance)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ingest.console.stream import PATH as STREAM_PATH
+from ingest.console.views import LIVE
 from ingest.openapi_parts import operation, refused
 from ingest.openapi_schemas import Schema
 
@@ -22,7 +23,12 @@ def console_paths(guard: Mapping[str, Any]) -> dict[str, Any]:
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
     }
     parameters = [
-        {**_in_query("view", "which of the live views"), "required": True},
+        {
+            "name": "view",
+            "in": "query",
+            "required": True,
+            "schema": {"enum": list(LIVE), "description": "which of the live views"},
+        },
         _in_query("instance", "of this one alone; of the list of instances, those it is a part of"),
         _in_query("users", "1: users are named"),
     ]

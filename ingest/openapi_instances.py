@@ -93,7 +93,7 @@ def instance_paths(guard: Mapping[str, Any]) -> dict[str, Any]:
     told: dict[int | str, Schema] = {200: answered("as it holds now", STEERED)}
     everybody: dict[int | str, Schema] = {200: answered("the largest backlog first", INSTANCES)}
     whose = [in_path("instance", INSTANCE)]
-    changed = {**told, **refused(*OF_BODIES, 401)}
+    changed = {**told, **refused(*OF_BODIES, 401, 409)}
     return {
         PATH: {
             "get": operation(

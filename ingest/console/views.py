@@ -31,6 +31,9 @@ ENTRIES_LOOKED_AT = 4000
 
 Face = dict[str, Any]
 
+LIVE = ("now", "partitions", "windows", "instances", "dead", "replies")
+"""The views that a stream tells of."""
+
 
 class Views:
     """Looks at the data of one connection, ``reads``, which somebody runs."""

@@ -7,12 +7,17 @@ import os
 import sys
 from pathlib import Path
 
+import aiohttp
 import pytest
 
+from ingest.console.views import LIVE
 from tests.support.service_process import ServiceProcess
 
 TOKEN = "a-token-of-the-api"
 ONLY_THE_API = ("--include-path-regex", "^/api/", "--phases", "coverage")
+SLOW = ("/api/v1/events/stream", "/api/v1/console/stream", "/api/v1/forget")
+"""Streams stay open for five minutes; who forgets waits for a worker, and none runs here."""
+
 SEED = os.environ.get("TEST_SEED", "1")
 
 
@@ -39,7 +44,7 @@ async def test_nothing_contradicts_the_document(
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "schemathesis.cli", "run", f"{ingest.url}/openapi.json"),
             *("--max-examples", "6", "--seed", SEED),
-            *("--exclude-path", "/api/v1/events/stream"),  # stays open for five minutes
+            *(part for path in SLOW for part in ("--exclude-path", path)),
             *("--suppress-health-check", "all", "--no-color", "--continue-on-failure"),
             *options,
             cwd=tmp_path,
@@ -52,3 +57,19 @@ async def test_nothing_contradicts_the_document(
     assert process.returncode == 0, told[-6000:]
     assert "Test cases:" in told, f"void: {told}"
     assert '"level":"error"' not in log, log[-3000:]
+
+
+async def test_the_document_names_all_views(redis_url: str, prefix: str, tmp_path: Path) -> None:
+    """What a stream of the console may be asked for stands in ``/openapi.json``."""
+    path = "/api/v1/console/stream"
+    settings = {"redis_url": redis_url, "prefix": prefix}
+    async with (
+        ServiceProcess("ingest", tmp_path, settings) as ingest,
+        aiohttp.ClientSession(ingest.url) as browser,
+    ):
+        async with browser.get("/openapi.json") as answer:
+            view, *_ = (await answer.json())["paths"][path]["get"]["parameters"]
+        async with browser.get(path) as answer:
+            said = (await answer.json())["error"]["message"]
+    assert view["schema"]["enum"] == list(LIVE)
+    assert said == f"view must be one of: {', '.join(LIVE)}"
