@@ -105,9 +105,20 @@ class Crew:
     def _start_due(self, now_s: float) -> None:
         for place in self._places:
             if place.pid is None and not self._is_ending and now_s >= place.due_s:
-                place.lives += 1
-                place.started_s = now_s
-                place.pid = fork_child(partial(self._serve, place.number), self._signals)
+                self._start(place, now_s)
+
+    def _start(self, place: Place, now_s: float) -> None:
+        """A machine that has no room for one more process is no reason to end those that serve."""
+        try:
+            place.pid = fork_child(partial(self._serve, place.number), self._signals)
+        except OSError as error:
+            if not self._living():
+                raise
+            place.due_s = now_s + PAUSE_MAX_S
+            log.warning("process.not_started", number=place.number, error=error.strerror)
+            return
+        place.lives += 1
+        place.started_s = now_s
 
     def _take_signals(self, arrived: list[int]) -> None:
         for signum in arrived:

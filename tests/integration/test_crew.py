@@ -97,6 +97,19 @@ def test_a_later_refusal_takes_nobody_along(tmp_path: Path) -> None:
         assert is_running(first)
 
 
+def test_no_room_for_a_process_takes_nobody_along(tmp_path: Path) -> None:
+    """Those that live serve on, and it is started when there is room again."""
+    with CrewProcess(tmp_path, "no_third_fork") as crew:
+        first, second = crew.pid(0), crew.pid(1)
+        os.kill(second, signal.SIGKILL)
+
+        assert is_running(crew.pid(1, after=second))
+        assert is_running(first)
+        crew.process.terminate()
+        assert crew.wait_end() == 0
+        assert '"event":"process.not_started","number":1' in crew.output
+
+
 def test_what_never_lives_is_given_up(tmp_path: Path) -> None:
     """When no process comes up, the supervisor above is to know."""
     with CrewProcess(tmp_path, "none_lives") as crew:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -17,7 +18,11 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
+import pytest
+
 from ops.crew import Crew
+from ops.forked import Serve, fork_child
+from ops.signals import Signals
 from shared.lifeline import tie_to_this_process
 from shared.log import configure_logging
 from tests.support.redis_server import ROOT
@@ -120,6 +125,27 @@ def second_ends_badly(folder: Path, number: int) -> int:
     return work(folder, number) or 3 * number
 
 
+def no_third_fork(folder: Path, number: int) -> int:
+    """Run, though the machine has no room for one more process when the first one died."""
+    return work(folder, number)
+
+
+def refuse_third_fork() -> None:
+    """From now on, once."""
+    forks = 0
+
+    def fork(serve: Serve, signals: Signals) -> int:
+        nonlocal forks
+        forks += 1
+        if forks == 3:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return fork_child(serve, signals)
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr("ops.crew.fork_child", fork)
+    patch.setattr("ops.crew.PAUSE_MAX_S", 0.1)
+
+
 MEMBERS = (
     work,
     second_refuses,
@@ -127,6 +153,7 @@ MEMBERS = (
     none_lives,
     second_is_stubborn,
     second_ends_badly,
+    no_third_fork,
 )
 
 
@@ -135,6 +162,8 @@ def main() -> None:
     folder, name = Path(sys.argv[1]), sys.argv[2]
     member = next(one for one in MEMBERS if one.__name__ == name)
     configure_logging("info", "json")
+    if member is no_third_fork:
+        refuse_third_fork()
     sys.exit(Crew(partial(member, folder), 2).run())
 
 
