@@ -119,7 +119,7 @@ async def test_settings_are_changed_with_the_keyboard_and_taken_back(
     operators: Visitors, console: ConsoleSite, instance: str
 ) -> None:
     """What was set at run time is marked, and what cannot be is refused in words."""
-    operators.announce("status of 400")
+    operators.announce("status of 409")
     await console.say(instance, "ann", "hello")
     page = await enter_console(operators, "instances")
     await narrow(page, instance, rows=1)
