@@ -1,6 +1,6 @@
 // The dialog in which an instance's settings are changed at run time.
 
-import { element } from "../common/dom.js";
+import { element, put } from "../common/dom.js";
 
 const NUMBERS = [
   ["max_wait_ms", "A window closes after, in ms", 1],
@@ -11,7 +11,10 @@ const NUMBERS = [
 const MODES = [["", "as configured"], ["window", "window"], ["pass_through", "pass through: each message alone"]];
 const SOURCES = { instance: "this instance’s settings", settings: "the settings", default: "the default" };
 
-/** `save` gets what differs, null for what is as configured again; both tell whether it was done. */
+/**
+ * `save` gets what differs, null for what is as configured again. Both tell whether it was done, and
+ * say why not: here, for what is behind a dialog is not seen.
+ */
 export function openChange(root, one, { save, takeBack }) {
   const fields = [modeField(one.settings.mode), ...NUMBERS.map((number) => numberField(one.settings, number))];
   const saving = button("Save", "strong", "submit");
@@ -22,7 +25,10 @@ export function openChange(root, one, { save, takeBack }) {
   head.append("Change ", whose);
   head.id = "change-title";
   const more = element("p", "quietly", "It holds within two seconds for windows that open from then on, and until it is taken back. An empty field is as configured.");
-  const form = element("form", "change", ...fields.map((field) => field.frame), saving, backing, closing);
+  const said = element("p", "notice");
+  said.setAttribute("role", "alert");
+  const say = (text) => put(said, text);
+  const form = element("form", "change", ...fields.map((field) => field.frame), said, saving, backing, closing);
   const dialog = element("dialog", "", head, more, form);
   dialog.setAttribute("aria-labelledby", head.id);
   root.append(dialog);
@@ -30,9 +36,9 @@ export function openChange(root, one, { save, takeBack }) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const changes = Object.fromEntries(fields.filter((field) => field.hasChanged()).map((field) => [field.name, field.value()]));
-    end(Object.keys(changes).length === 0 || (await save(changes)));
+    end(Object.keys(changes).length === 0 || (await save(changes, say)));
   });
-  backing.addEventListener("click", async () => end(await takeBack()));
+  backing.addEventListener("click", async () => end(await takeBack(say)));
   closing.addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", () => dialog.remove());
   dialog.showModal();

@@ -2,7 +2,7 @@
 
 import { element, put } from "../common/dom.js";
 import { decideAll, ManyButton, refusalOf } from "./decide.js";
-import { count, counted } from "./figures.js";
+import { count, counted, inSentence } from "./figures.js";
 import { ageOf, button, factList, KeptList, moment, wording } from "./kept.js";
 import { isolated } from "./table.js";
 
@@ -195,7 +195,7 @@ function resultOf({ done, stuck, wasLost }) {
 
 function factsOf(one) {
   const facts = [];
-  if (one.instance !== null) facts.push(one.instance);
+  if (one.instance !== null) facts.push(inSentence(one.instance));
   if (one.messages !== null) facts.push(counted(one.messages, "message"));
   if (one.attempts !== null) facts.push(counted(one.attempts, "attempt"));
   facts.push(ageOf(one.at));

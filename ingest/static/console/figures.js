@@ -37,7 +37,13 @@ export function span(ms) {
   return ms < 1000 ? `${Math.round(ms)} ms` : age(ms / 1000);
 }
 
+/** A name within a sentence, which it does not turn around, whatever its script. */
+export function inSentence(name) {
+  return `\u2068${name}\u2069`;
+}
+
 /** A few names, and how many more there are. */
 export function listed({ instances, more }) {
-  return more > 0 ? `${instances.join(", ")} and ${count(more)} more` : instances.join(", ");
+  const names = instances.map(inSentence).join(", ");
+  return more > 0 ? `${names} and ${count(more)} more` : names;
 }

@@ -37,13 +37,13 @@ export function mount(root, page) {
   /** As the last look has told it: what was shown when a button was made is old. */
   const find = (instance) => shown.find((one) => one.instance === instance);
 
-  async function steer(method, instance, body) {
+  async function steer(method, instance, body, say = (text) => page.say(text)) {
     try {
       await page.ask(method, `${SETTINGS}/${encodeURIComponent(instance)}/settings`, { body });
-      page.say("");
+      say("");
       return true;
     } catch (error) {
-      page.say(failureOf(error));
+      say(failureOf(error));
       return false;
     }
   }
@@ -52,8 +52,8 @@ export function mount(root, page) {
   }
   function change(one) {
     openChange(root, one, {
-      save: (changes) => steer("PUT", one.instance, changes),
-      takeBack: () => steer("DELETE", one.instance),
+      save: (changes, say) => steer("PUT", one.instance, changes, say),
+      takeBack: (say) => steer("DELETE", one.instance, undefined, say),
     });
   }
   return {

@@ -3,7 +3,7 @@
 import { element, put } from "../common/dom.js";
 import { userOf } from "./dead.js";
 import { decideAll, ManyButton, refusalOf } from "./decide.js";
-import { count, counted } from "./figures.js";
+import { count, counted, inSentence } from "./figures.js";
 import { ageOf, factList, KeptList, moment, wording } from "./kept.js";
 
 export const name = "replies";
@@ -129,7 +129,7 @@ function replies(value) {
 
 function factsOf(one) {
   const facts = [];
-  if (one.instance !== null) facts.push(one.instance);
+  if (one.instance !== null) facts.push(inSentence(one.instance));
   if (one.texts !== null) facts.push(counted(one.texts, "text"));
   facts.push(counted(one.attempts, "attempt"), ageOf(one.at));
   return facts;
