@@ -4,9 +4,10 @@ A connection to one server that batches by itself.
 Calls that come while a batch is on its way form the next batch: no timer, so an idle pipe answers
 at once and a busy one shares each round trip among dozens.
 
-A connection that fails, or whose server says that it is no primary, is dropped; the next call
-connects anew. While nobody can be connected to, calls fail at once, and only one of them in a pause
-(``shared.reconnect``) tries: however many call again, Redis is not stormed when it comes back.
+A connection that fails is dropped, and so is one whose server says that it is no primary, or is
+none any more as another connection has found; the next call connects anew. While nobody can be
+connected to, calls fail at once, and only one of them in a pause (``shared.reconnect``) tries:
+however many call again, Redis is not stormed when it comes back.
 """
 
 from __future__ import annotations
@@ -130,6 +131,10 @@ class NodePipe(Pipe):
         """Each command of ``batch`` is settled, once, whatever happens."""
         if self._connection is None and (met := self._pause.failure()) is not None:
             settle_all(batch, met)
+            return
+        if self._connection is not None and not self._route.is_current():
+            await self._disconnect()
+            settle_all(batch, NotConnected("another server is the primary now"))
             return
         if self.on_batch is not None:
             self.on_batch(sum(command.count for command in batch))

@@ -29,6 +29,10 @@ class Route(Protocol):
         """
         ...
 
+    def is_current(self) -> bool:
+        """Whether the last connection leads to where a new one of this process would."""
+        ...
+
 
 def connection_options(timeout_s: float, client_name: str) -> dict[str, Any]:
     """
@@ -65,3 +69,7 @@ class DirectRoute:
     async def connect(self) -> AbstractConnection:
         """A new connection to it."""
         return await opened(self._pool.make_connection())  # type: ignore[no-untyped-call]
+
+    def is_current(self) -> bool:
+        """There is one server."""
+        return True

@@ -1,18 +1,23 @@
 """
-Redis Sentinel: the primary is asked for before every connection, never remembered.
+Redis Sentinel: the primary is asked for before every connection.
 
 All Sentinels are asked at once and the newest configuration that a majority of them (or all that
 answer in time) knows is followed: one Sentinel that was cut off from the others still names the
 old primary, and redis-py's client, which asks one after the other, would believe it, or wait for
 one that is gone. What was found must itself say that it is a primary, for a failover may be on
 its way: a primary of yesterday would take writes only to throw them away.
+
+One that the Sentinels cannot reach is never told that it is replaced, and goes on answering those
+who are connected to it. So as soon as one connection of this process was led elsewhere, the others
+are left: a worker that renews its leases on one server and reads on another one would be refused
+there under each of its epochs, and take new ones without end.
 """
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 
@@ -57,6 +62,9 @@ def choose_primary(views: list[PrimaryView]) -> PrimaryView | None:
 class SentinelRoute:
     """To the primary of a name, wherever it is now."""
 
+    _newest: ClassVar[dict[str, tuple[str, int]]] = {}
+    """By URL: where the last connection of this process leads to, whoever made it."""
+
     def __init__(self, url: str, *, timeout_s: float, options: dict[str, Any]) -> None:
         """
         ``options`` are redis-py's for each connection.
@@ -65,6 +73,8 @@ class SentinelRoute:
             ValueError: the URL has another form.
         """
         found = parse_sentinel_url(url)
+        self._url = url
+        self._led_to: tuple[str, int] | None = None
         self._name = found.name
         self._places = found.places
         self._ask_s = timeout_s / ASK_PARTS
@@ -94,7 +104,12 @@ class SentinelRoute:
         if role[0] != b"master":
             await connection.disconnect(nowait=True)
             raise NotConnected(f"what the Sentinels call {self._name} is a replica")
+        self._led_to = self._newest[self._url] = primary.host, primary.port
         return connection
+
+    def is_current(self) -> bool:
+        """Whether no other connection of this process was led elsewhere since."""
+        return self._led_to == self._newest.get(self._url)
 
     async def _views(self) -> tuple[list[PrimaryView], str]:
         """What a majority says, or all that answer in time; and why another one does not."""

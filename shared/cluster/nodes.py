@@ -102,6 +102,10 @@ class Nodes:
         random.shuffle(places)
         return places[:ASKED_MAX]
 
+    def is_current(self) -> bool:
+        """Any node will do."""
+        return True
+
     async def _first_of(self, places: list[Place]) -> SlotMap | Failure:
         asked = [asyncio.create_task(self._ask(place)) for place in places]
         why: Failure = NotConnected("no node of the cluster answers")
@@ -139,6 +143,10 @@ class NodeRoute:
     async def connect(self) -> AbstractConnection:
         """A new connection to it."""
         return await self._nodes._connected(self._place)  # noqa: SLF001 - of the same module
+
+    def is_current(self) -> bool:
+        """The slot map says which node is asked; one that is cut off refuses by itself."""
+        return True
 
 
 async def _slots(connection: AbstractConnection, place: Place) -> SlotMap:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -84,6 +85,27 @@ async def test_what_says_of_itself_that_it_is_a_replica_is_not_used(
                     await pipe.call("PING")
             finally:
                 client.replicaof("NO", "ONE")
+
+
+async def test_a_primary_of_yesterday_is_left_as_soon_as_one_pipe_knows(
+    redis_binary: ServerBinary,
+) -> None:
+    """One that the Sentinels cannot tell so goes on as a primary, and answers whom it knows."""
+    with SentinelDeployment(redis_binary) as deployed:
+        old = deployed.primary
+        async with running_pipe(deployed.url, timeout_ms=60_000) as early:
+            await early.call("CONFIG", "SET", "maxclients", 1)  # no Sentinel can come back
+            old.pause()
+            await asyncio.to_thread(deployed.wait_for_failover, old)
+            old.resume()
+            assert await early.call("CONFIG", "GET", "port") == [b"port", b"%d" % old.port]
+            assert (await early.call("ROLE"))[0] == b"master", "void: it was told"
+
+            new = await port_of(deployed.url)
+            assert new != old.port
+            with pytest.raises(NotConnected, match="another server"):
+                await early.call("SET", "lost", 1)
+            assert await early.call("CONFIG", "GET", "port") == [b"port", b"%d" % new]
 
 
 async def test_a_pipe_follows_a_failover(deployed: SentinelDeployment) -> None:
