@@ -81,29 +81,18 @@ async def serve_ingest(
         StartRefused: Redis is not fit, or its data was made with other settings; or the spool's
             folder cannot be written.
     """
-    has_playground = is_playground_on(settings, embeds_redis=embeds_redis)
     found: asyncio.Future[Prepared] = asyncio.get_running_loop().create_future()
-    if settings.on_outage == "reject":
-        at_once = await prepared(settings, redis_url, stop)
-        if at_once is None:
-            return
-        found.set_result(at_once)
+    if settings.on_outage == "reject" and not await _is_found(found, settings, redis_url, stop):
+        return
     keys = Keys(settings.prefix, settings.partitions)
     metrics = IngestMetrics(InstanceLabels(settings.metrics_instances))
     reads = pipe_to(redis_url, timeout_ms=READ_TIMEOUT_MS, name="status")
-    steering = SteeringStore(reads, keys)
-    playground = Playground(settings, steering.read, is_on=has_playground)
-
+    has_playground = is_playground_on(settings, embeds_redis=embeds_redis)
+    playground = Playground(settings, SteeringStore(reads, keys).read, is_on=has_playground)
     forgets = Forgets(reads, keys, settings.spool_dir, new_process_name())
 
-    async def check() -> str | None:
-        return await what_is_wrong(reads, keys)
-
+    check = partial(what_is_wrong, reads, keys)
     surveyor = Surveyor(reads, keys)
-
-    async def count_backlog() -> int:
-        return (await surveyor.survey()).backlog_messages
-
     async with (
         keeping(settings, redis_url, keys, metrics, check, found, forgets) as (
             appender,
@@ -113,7 +102,7 @@ async def serve_ingest(
         serving_tickets(settings, redis_url, reads, metrics) as tickets,
         serving_console(settings, reads, keys, metrics) as console,
     ):
-        limited = BacklogLimit(appender, settings.backlog_limit, count_backlog)
+        limited = BacklogLimit(appender, settings.backlog_limit, surveyor.backlog)
         app = build_app(
             settings,
             appender=limited,
@@ -123,8 +112,7 @@ async def serve_ingest(
             say=say,
             judge=EchoJudge(reads, keys, settings).judge,
             routes=[
-                *_routes(reads, keys, settings),
-                *SpoolApi(settings, metrics).routes(),
+                *_routes(reads, keys, settings, metrics),
                 *tickets.staff,
                 *playground.routes(),
                 *console.staff,
@@ -157,6 +145,16 @@ async def serve_ingest(
             console.end_streams()
 
 
+async def _is_found(
+    found: asyncio.Future[Prepared], settings: Settings, redis_url: str, stop: asyncio.Event
+) -> bool:
+    """Wait for Redis and tell ``found``; False: ``stop`` was set before it was there."""
+    at_once = await prepared(settings, redis_url, stop)
+    if at_once is not None:
+        found.set_result(at_once)
+    return at_once is not None
+
+
 @asynccontextmanager
 async def _telling(health: Health, host: str, one: OneOfSeveral | None) -> AsyncIterator[None]:
     """Health and metrics of one of several processes, on the port that is its own."""
@@ -171,8 +169,10 @@ async def _telling(health: Health, host: str, one: OneOfSeveral | None) -> Async
         yield
 
 
-def _routes(reads: Pipe, keys: Keys, settings: Settings) -> list[web.RouteDef]:
-    """What asks Redis, and needs the token."""
+def _routes(
+    reads: Pipe, keys: Keys, settings: Settings, metrics: IngestMetrics
+) -> list[web.RouteDef]:
+    """What asks Redis or the spool, and needs the token."""
     return [
         *Conversations(reads, keys, settings).routes(),
         *MutesApi(reads, keys).routes(),
@@ -181,6 +181,7 @@ def _routes(reads: Pipe, keys: Keys, settings: Settings) -> list[web.RouteDef]:
         *InstancesApi(reads, keys, settings).routes(),
         *DeadLettersApi(reads, keys).routes(),
         *RepliesApi(reads, keys, settings).routes(),
+        *SpoolApi(settings, metrics).routes(),
     ]
 
 

@@ -89,6 +89,10 @@ class Surveyor:
         self._turn = asyncio.Lock()
         self._forget()
 
+    async def backlog(self) -> int:
+        """Messages accepted and not finished, as of a new look; raises as ``survey``."""
+        return (await self.survey()).backlog_messages
+
     async def survey(self) -> StoreSurvey:
         """
         Look at every partition; one to three round trips for all of them together. In a cluster

@@ -3,7 +3,7 @@
 import { ask, persistently } from "../common/api.js";
 import { element, part, showView, write } from "../common/dom.js";
 import { listen } from "../common/live.js";
-import { hasSession, logIn, logOut } from "../common/session.js";
+import { hasSession, logInByForm, logOut } from "../common/session.js";
 import { addressOf, hashOf, placeIn } from "./address.js";
 import { counted } from "./figures.js";
 import { VIEWS } from "./views.js";
@@ -153,15 +153,7 @@ function enter() {
 
 async function submitToken(event) {
   event.preventDefault();
-  const field = part("token");
-  try {
-    await logIn(field.value);
-  } catch (error) {
-    say(error.status === 401 ? "This token is not right." : "That did not work. Please try again.");
-    field.select();
-    return;
-  }
-  field.value = "";
+  if (!(await logInByForm(say))) return;
   enter();
   part("title").focus();
 }

@@ -4,7 +4,7 @@
 import { ask, persistently } from "../common/api.js";
 import { part, showView, write } from "../common/dom.js";
 import { randomId } from "../common/keep.js";
-import { hasSession, logIn } from "../common/session.js";
+import { hasSession, logInByForm } from "../common/session.js";
 import { forgetStory, showRules, showStory, showTally } from "./beside.js";
 import { forgetChat, showChat } from "./chat.js";
 import { addMessage, isSettled, newConversation, noteAccepted, takeFace } from "./state.js";
@@ -234,15 +234,7 @@ async function open() {
 
 async function submitToken(event) {
   event.preventDefault();
-  const field = part("token");
-  try {
-    await logIn(field.value);
-  } catch (error) {
-    tell(error.status === 401 ? "This token is not right." : "That did not work. Please try again.");
-    field.select();
-    return;
-  }
-  field.value = "";
+  if (!(await logInByForm(tell))) return;
   tell("");
   await open();
   part("text").focus();
