@@ -70,8 +70,8 @@ class EventsApi:
     ) -> None:
         """All there is to tell, to its end; raises nothing: what has begun cannot become a 503."""
         try:
+            await self._hub.greet(feed, listener, answer, since)
             async with asyncio.timeout(self._hub.times.life_s):
-                await self._hub.greet(feed, listener, answer, since)
                 await listener.ended.wait()
         except TimeoutError:
             pass  # its time is over

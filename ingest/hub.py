@@ -56,7 +56,10 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """``life_s``: the server ends a stream then, and the browser comes back."""
+    """
+    ``life_s``: so long after it has told the queue the server ends a stream, and the browser comes
+    back. It does not count from the begin: where Redis is slow, nothing would ever be told.
+    """
 
     heartbeat_s: float = 15.0
     snapshot_s: float = 5.0
