@@ -29,19 +29,25 @@ class Witness:
 
 @asynccontextmanager
 async def witness(redis: Redis) -> AsyncIterator[Witness]:
-    """Watches while inside."""
+    """
+    Watches while inside.
+
+    It is told to end, not cancelled: redis-py sends by ``asyncio.wait_for``, which on Python 3.11
+    may lose a cancellation.
+    """
     seen = Witness()
+    ended = asyncio.Event()
 
     async def watch() -> None:
-        while True:
+        while not ended.is_set():
             began_s = time.monotonic()
             await asyncio.sleep(PAUSE_S)
             await redis.ping()
             seen.worst_s = max(seen.worst_s, time.monotonic() - began_s - PAUSE_S)
 
     async with asyncio.TaskGroup() as group:
-        watching = group.create_task(watch(), name="witness")
+        group.create_task(watch(), name="witness")
         try:
             yield seen
         finally:
-            watching.cancel()
+            ended.set()
