@@ -4,7 +4,10 @@ A port that several processes listen on (``SO_REUSEPORT``), held by their parent
 Linux gives each new connection to one of the sockets that listen, by a hash of its addresses. So
 anybody of the same user could join unasked: the parent looks first whether the port is free, as a
 single process would, and then stays bound to it, without listening, so that nobody else is given
-it. (The two are not one step: two parents that start at the same instant may both get through.)
+it. Nobody listens yet when another parent looks before the processes of this one are there, or
+while none of them lives: so each first takes a name that only one can have, an abstract Unix
+socket's, which lives where ports do (in one network namespace) and ends with its holders. Only
+parents that write the address differently (0.0.0.0, 127.0.0.1) can still miss each other so.
 """
 
 from __future__ import annotations
@@ -52,6 +55,7 @@ class SharedPort:
         address = (address[0], self.number, *address[2:])
         with _bound(family, address, socket.SO_REUSEADDR) as looked:
             self.number = looked.getsockname()[1]
+            self._held.append(_bound(socket.AF_UNIX, f"\0inturn-{address[0]}-{self.number}"))
         address = (address[0], self.number, *address[2:])
         self._held.append(_bound(family, address, socket.SO_REUSEADDR, socket.SO_REUSEPORT))
 
@@ -61,7 +65,7 @@ def _addresses(host: str, port: int) -> list[tuple[int, int, int, str, tuple[str
     return list(dict.fromkeys(found))  # type: ignore[arg-type]
 
 
-def _bound(family: int, address: tuple[str, int], *options: int) -> socket.socket:
+def _bound(family: int, address: tuple[str, int] | str, *options: int) -> socket.socket:
     one = socket.socket(family, socket.SOCK_STREAM)
     try:
         for option in options:

@@ -52,6 +52,14 @@ def test_a_shared_port_is_nobody_elses(listening: socket.socket) -> None:
         SharedPort("127.0.0.1", listening.getsockname()[1], "INTURN_PORT")
 
 
+def test_a_shared_port_has_one_parent() -> None:
+    """Also while nobody listens yet: of two that start at once only one has it, until it ends."""
+    first = SharedPort("127.0.0.1", 0, "INTURN_PORT")
+    with closing(first), pytest.raises(StartRefused, match=r"INTURN_PORT: port .* is in use"):
+        SharedPort("127.0.0.1", first.number, "INTURN_PORT")
+    SharedPort("127.0.0.1", first.number, "INTURN_PORT").close()
+
+
 def test_a_free_port_is_found_and_held() -> None:
     """Asked for any, it is one that those who share it can have, and nobody else is given."""
     port = SharedPort("127.0.0.1", 0, "INTURN_PORT")
