@@ -6,7 +6,8 @@ What a message costs by step: microseconds of Python, and of Redis inside our sc
 The services are the real ones, and a step costs what their counters grew by while it ran: windows
 that stay open leave a worker with reading alone; a handler that is held until every window has
 started (a user has only one) parts starting from finishing; what a run with replies costs beyond
-one without is sending. The least of each one's rounds counts: others on the machine only add.
+one without is sending. What a run costs beyond it whose handler is an HTTP endpoint is the call,
+which is in no sum. The least of each one's rounds counts: others on the machine only add.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ HANDLERS = "python:bench.processes.handlers:"
 
 APPEND, READ, START, FINISH, SEND = "append", "read", "start", "finish", "send"
 WEBHOOK = "webhook before append"
+CALL = "handler's call over HTTP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,9 @@ class Cost:
 
     def __sub__(self, other: Cost) -> Cost:
         return Cost(self.python - other.python, self.redis - other.redis)
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.python + other.python, self.redis + other.redis)
 
     def of_each(self, count: int) -> Cost:
         """Seconds of all, as microseconds of one."""
@@ -140,7 +145,9 @@ async def measure(report: Report, arguments: argparse.Namespace) -> None:
         step: Cost(min(c[step].python for c in rounds), min(c[step].redis for c in rounds))
         for step in rounds[0]
     }
+    call = least.pop(CALL)
     _add_rows(report, least)
+    report.add(f"{CALL}, Python", call.python, "us/message")
     add_counting(report)
     await add_floor(report)
 
@@ -209,12 +216,13 @@ async def _measure_worker(stored: Stored) -> dict[str, Cost]:
         started = await worker.use_until(worker.has_started_all)
         finished = await worker.use_until(worker.has_finished_all, release=True)
         worker.check()
-    sent = await _measure_replies(stored)
+    silent = started + finished
     steps = {
         READ: read,
         START: started - read,
         FINISH: finished,
-        SEND: sent - started - finished,
+        SEND: await _measure_replies(stored) - silent,
+        CALL: await _measure_calls(stored) - silent,
     }
     return {step: cost.of_each(count) for step, cost in steps.items()}
 
@@ -231,6 +239,16 @@ async def _measure_replies(stored: Stored) -> Cost:
             replies = worker.process.scrape().total("replies_sent_total")
             if replies != worker.windows:
                 raise Void(f"{replies:g} replies to {worker.windows} windows were sent")
+    return used
+
+
+async def _measure_calls(stored: Stored) -> Cost:
+    port = free_port()
+    with Process("bench.processes.provider", (str(port),), port=port) as endpoint:
+        endpoint.wait_ready()
+        async with _worker(stored, HANDLER=f"http://{HOST}:{port}/answer") as worker:
+            used = await worker.use_until(worker.has_finished_all)
+            worker.check()
     return used
 
 

@@ -122,7 +122,7 @@ class Process:
 
     def scrape(self) -> Samples:
         """Its metrics now."""
-        return Samples(_get(self.port, "/metrics")[1].decode())
+        return scrape(self.port)
 
 
 class Samples:
@@ -136,6 +136,11 @@ class Samples:
     def total(self, name: str) -> float:
         """The sum over all labels of the samples called ``inturn_<name>``."""
         return sum(s.value for s in self._samples if s.name == f"inturn_{name}")
+
+
+def scrape(port: int) -> Samples:
+    """What a server of this machine tells on ``/metrics`` now."""
+    return Samples(_get(port, "/metrics")[1].decode())
 
 
 def status_of(port: int, path: str = "/readyz") -> int:
@@ -184,6 +189,14 @@ def anonymous_bytes(pid: int) -> int:
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) * 1024
     raise Void("this kernel does not tell a process's anonymous memory")
+
+
+def own_bytes(pid: int) -> int:
+    """The same, of a page that it shares with other processes only its part."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss_Anon:"):
+            return int(line.split()[1]) * 1024
+    raise Void("this kernel does not tell a process's part of shared memory")
 
 
 def _settings(redis: RedisServer, **settings: str) -> dict[str, str]:

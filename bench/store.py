@@ -115,6 +115,11 @@ class Store:
         """Messages that are not finished."""
         return sum(self.call_many([("XLEN", stream) for stream in streams]))
 
+    def known(self) -> int:
+        """Message ids that dedupe remembers, which are as many as entries while none is old."""
+        keys = set(self._redis.scan_iter(f"{self.keys.prefix}:*:seen:*", count=AT_ONCE))
+        return sum(self.call_many([("HLEN", key) for key in keys]))
+
     def pending(self, streams: Sequence[str]) -> int:
         """Messages that a worker has read and not finished."""
         answers = self.call_many([("XPENDING", stream, GROUP) for stream in streams])

@@ -23,6 +23,7 @@ from tests.support.redis_server import ROOT
 BENCHES = (
     "append",
     "ingest",
+    "ingest_processes",
     "worker",
     "lateness",
     "instances",

@@ -1,5 +1,6 @@
 """
-A provider that takes every text: where the worker of a bench sends its replies.
+A provider that takes every text: where the worker of a bench sends its replies. At ``/answer`` it
+is a handler that answers nothing, at once.
 
     python -m bench.processes.provider <port>
 """
@@ -26,10 +27,17 @@ async def take(request: web.Request) -> web.Response:
     return web.json_response({"key": {"id": "taken"}}, status=201)
 
 
+async def stay_silent(request: web.Request) -> web.Response:
+    """Read a window and answer nothing."""
+    await request.read()
+    return web.Response(status=204)
+
+
 async def main() -> None:
     """Serve until the process is ended."""
     app = web.Application()
     app.router.add_get("/readyz", ready)
+    app.router.add_post("/answer", stay_silent)
     app.router.add_post("/{path:.*}", take)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
