@@ -10,7 +10,8 @@ its way: a primary of yesterday would take writes only to throw them away.
 One that the Sentinels cannot reach is never told that it is replaced, and goes on answering those
 who are connected to it. So as soon as one connection of this process was led elsewhere, the others
 are left: a worker that renews its leases on one server and reads on another one would be refused
-there under each of its epochs, and take new ones without end.
+there under each of its epochs, and take new ones without end. Servers are told apart by their own
+word (``run_id``), for Sentinels may call one by several names.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from shared.broker_errors import classify
 from shared.errors import NotConnected
 from shared.redis_url import parse_sentinel_url
 from shared.route import opened
+from shared.server_info import ServerInfo
 
 ASK_PARTS = 3
 """The Sentinels may take that part of the time for a connection; the rest is the primary's."""
@@ -62,8 +64,8 @@ def choose_primary(views: list[PrimaryView]) -> PrimaryView | None:
 class SentinelRoute:
     """To the primary of a name, wherever it is now."""
 
-    _newest: ClassVar[dict[str, tuple[str, int]]] = {}
-    """By URL: where the last connection of this process leads to, whoever made it."""
+    _newest: ClassVar[dict[str, str]] = {}
+    """By URL: the server that the last connection of this process leads to, whoever made it."""
 
     def __init__(self, url: str, *, timeout_s: float, options: dict[str, Any]) -> None:
         """
@@ -74,7 +76,7 @@ class SentinelRoute:
         """
         found = parse_sentinel_url(url)
         self._url = url
-        self._led_to: tuple[str, int] | None = None
+        self._led_to: str | None = None
         self._name = found.name
         self._places = found.places
         self._ask_s = timeout_s / ASK_PARTS
@@ -87,8 +89,9 @@ class SentinelRoute:
 
         Raises:
             NotConnected: no Sentinel answers, none knows the name, the primary is down, or what
-                they name is none (yet).
+                they name is none (yet), or another connection was led elsewhere meanwhile.
         """
+        before = self._newest.get(self._url)
         views, silence = await self._views()
         primary = choose_primary(views)
         if primary is None:
@@ -96,16 +99,24 @@ class SentinelRoute:
             raise NotConnected(f"the Sentinels name no primary {self._name}: {why}")
         connection = await opened(_at(self._servers, primary.host, primary.port))
         try:
-            await connection.send_command("ROLE")
-            role = await connection.read_response()
+            server = await self._primary_at(connection, primary)
+            if self._newest.get(self._url) not in (before, server):
+                raise NotConnected(f"the primary of {self._name} has just changed")
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
-        if role[0] != b"master":
-            await connection.disconnect(nowait=True)
-            raise NotConnected(f"what the Sentinels call {self._name} is a replica")
-        self._led_to = self._newest[self._url] = primary.host, primary.port
+        self._led_to = self._newest[self._url] = server
         return connection
+
+    async def _primary_at(self, connection: AbstractConnection, view: PrimaryView) -> str:
+        """The server's own name, if it says that it is a primary."""
+        await connection.send_command("ROLE")
+        role = await connection.read_response()
+        if role[0] != b"master":
+            raise NotConnected(f"what the Sentinels call {self._name} is a replica")
+        await connection.send_command("INFO", "server")
+        info = ServerInfo.parse(await connection.read_response())
+        return info.text("run_id") or f"{view.host}:{view.port}"
 
     def is_current(self) -> bool:
         """Whether no other connection of this process was led elsewhere since."""

@@ -1,0 +1,135 @@
+"""Which connections lead to the primary of now, beside Sentinels that say what a test wants."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from hiredis import Reader, pack_command
+
+from shared.connect import route_of
+from shared.errors import NotConnected
+from shared.route import Route
+from tests.support.waiting import eventually
+
+Answer = Callable[[], bytes]
+
+
+@asynccontextmanager
+async def answering(
+    answers: dict[bytes, Answer], gate: asyncio.Event | None = None
+) -> AsyncIterator[int]:
+    """A server that answers by a command's first word, else ``+OK``, while ``gate`` is open."""
+    writers: set[asyncio.StreamWriter] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.add(writer)
+        commands = Reader()
+        while data := await reader.read(65536):
+            commands.feed(data)
+            while (command := commands.gets()) is not False:
+                if gate is not None:
+                    await gate.wait()
+                writer.write(answers.get(command[0], lambda: b"+OK\r\n")())
+        writer.close()
+        writers.discard(writer)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for writer in writers:
+            writer.transport.abort()
+
+
+@asynccontextmanager
+async def primary(run_id: str, gate: asyncio.Event | None = None) -> AsyncIterator[int]:
+    """A server that says it is one, under its own name; its port."""
+    told = f"# Server\r\nrun_id:{run_id}\r\n".encode()
+    answers: dict[bytes, Answer] = {
+        b"ROLE": lambda: b"*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n",
+        b"INFO": lambda: b"$%d\r\n%s\r\n" % (len(told), told),
+    }
+    async with answering(answers, gate) as port:
+        yield port
+
+
+class Sentinel:
+    """One Sentinel, and what it says now."""
+
+    def __init__(self) -> None:
+        self.place = ("127.0.0.1", 0)
+        self.epoch = 1
+        self.told = 0
+
+    def tell(self) -> bytes:
+        """The answer to SENTINEL MASTER."""
+        self.told += 1
+        host, port = self.place
+        fields = ("ip", host, "port", str(port), "flags", "master")
+        return bytes(pack_command((*fields, "config-epoch", str(self.epoch))))
+
+
+@asynccontextmanager
+async def sentinel() -> AsyncIterator[tuple[Sentinel, Callable[[], Route]]]:
+    """One of its own, and how to make ways by it: all of the same URL."""
+    asked = Sentinel()
+    async with answering({b"SENTINEL": asked.tell}) as port:
+        url = f"redis+sentinel://127.0.0.1:{port}/mymaster"
+        yield asked, lambda: route_of(url, timeout_s=5.0, client_name="test")
+
+
+async def led(route: Route) -> None:
+    """Make a connection; nothing is asked on it."""
+    await (await route.connect()).disconnect(nowait=True)
+
+
+async def test_a_primary_under_two_names_is_one() -> None:
+    """Sentinels that call it by its name and by its address drive nobody from one to the other."""
+    async with primary("a") as port, sentinel() as (asked, new_route):
+        first, second = new_route(), new_route()
+        asked.place = ("127.0.0.1", port)
+        await led(first)
+        asked.place = ("localhost", port)
+        await led(second)
+        assert first.is_current()
+        assert second.is_current()
+
+
+async def test_a_failover_that_one_connection_met_is_known_to_all() -> None:
+    """And who comes back to the new primary is where the others are."""
+    async with primary("a") as old, primary("b") as new, sentinel() as (asked, new_route):
+        first, second = new_route(), new_route()
+        asked.place = ("127.0.0.1", old)
+        await led(first)
+        asked.place, asked.epoch = ("127.0.0.1", new), 2
+        await led(second)
+        assert not first.is_current()
+        await led(first)
+        assert first.is_current()
+        assert second.is_current()
+
+
+async def test_who_asked_before_a_failover_leads_nobody_back() -> None:
+    """It was told of the old primary, and reached it after another one had reached the new."""
+    gate = asyncio.Event()
+    gate.set()
+    async with primary("a", gate) as old, primary("b") as new, sentinel() as (asked, new_route):
+        first, late = new_route(), new_route()
+        asked.place = ("127.0.0.1", old)
+        await led(first)
+        gate.clear()
+        waiting = asyncio.create_task(led(late))
+        await eventually(lambda: asked.told == 2, "an answer of the Sentinel")
+        asked.place, asked.epoch = ("127.0.0.1", new), 2
+        await led(first)
+        gate.set()
+        with pytest.raises(NotConnected, match="has just changed"):
+            await waiting
+        assert first.is_current()
+        await led(late)
+        assert first.is_current()
+        assert late.is_current()
