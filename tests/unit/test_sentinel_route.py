@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from hiredis import Reader, pack_command
@@ -69,8 +70,8 @@ class Sentinel:
         """The answer to SENTINEL MASTER."""
         self.told += 1
         host, port = self.place
-        fields = ("ip", host, "port", str(port), "flags", "master")
-        return bytes(pack_command((*fields, "config-epoch", str(self.epoch))))
+        fields: tuple[Any, ...] = ("ip", host, "port", port, "flags", "master")
+        return bytes(pack_command((*fields, "config-epoch", self.epoch)))
 
 
 @asynccontextmanager
