@@ -7,7 +7,8 @@ The services are the real ones, and a step costs what their counters grew by whi
 that stay open leave a worker with reading alone; a handler that is held until every window has
 started (a user has only one) parts starting from finishing; what a run with replies costs beyond
 one without is sending. What a run costs beyond it whose handler is an HTTP endpoint is the call,
-which is in no sum. The least of each one's rounds counts: others on the machine only add.
+which is in no sum; once that endpoint answers at once, and once not before it has all windows. The
+least of each one's rounds counts: others on the machine only add.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from bench.floor import add_floor
 from bench.load import Webhooks, choose_client
 from bench.payloads import INSTANCES_SETTING
 from bench.report import Report, Void, run_bench
-from bench.servers import HOST, Process, cpu_s, ingest, redis_server
+from bench.servers import HOST, Process, cpu_s, ingest, peak_bytes, redis_server
 from bench.store import Store
 from ingest.append import RedisAppender
 from shared.metrics import IngestMetrics, InstanceLabels
@@ -58,6 +59,7 @@ HANDLERS = "python:bench.processes.handlers:"
 APPEND, READ, START, FINISH, SEND = "append", "read", "start", "finish", "send"
 WEBHOOK = "webhook before append"
 CALL = "handler's call over HTTP"
+HELD = "handler's call over HTTP, all at once"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +143,18 @@ async def measure(report: Report, arguments: argparse.Namespace) -> None:
             costs |= await _measure_worker(stored)
             rounds.append(costs)
             report.say(f"round {number + 1}")
+        held, grown = await _measure_calls(stored, all_at_once=True)
     least = {
         step: Cost(min(c[step].python for c in rounds), min(c[step].redis for c in rounds))
         for step in rounds[0]
     }
-    call = least.pop(CALL)
+    silent, call = least[READ] + least[START] + least[FINISH], least.pop(CALL)
     _add_rows(report, least)
     report.add(f"{CALL}, Python", call.python, "us/message")
+    each = (held.of_each(count) - silent).python
+    report.add(f"{HELD}, Python", each, "us/message")
+    report.add(f"{HELD}, memory", grown / (count // WINDOW) / 1000, "kB/window")
+    report.note(f"all at once: {count // WINDOW:,} calls of one worker")
     add_counting(report)
     await add_floor(report)
 
@@ -217,12 +224,13 @@ async def _measure_worker(stored: Stored) -> dict[str, Cost]:
         finished = await worker.use_until(worker.has_finished_all, release=True)
         worker.check()
     silent = started + finished
+    called, _ = await _measure_calls(stored, all_at_once=False)
     steps = {
         READ: read,
         START: started - read,
         FINISH: finished,
         SEND: await _measure_replies(stored) - silent,
-        CALL: await _measure_calls(stored) - silent,
+        CALL: called - silent,
     }
     return {step: cost.of_each(count) for step, cost in steps.items()}
 
@@ -242,14 +250,22 @@ async def _measure_replies(stored: Stored) -> Cost:
     return used
 
 
-async def _measure_calls(stored: Stored) -> Cost:
-    port = free_port()
+async def _measure_calls(stored: Stored, *, all_at_once: bool) -> tuple[Cost, int]:
+    """And the most bytes that the worker grew by."""
+    port, windows = free_port(), str(len(stored.accepted) // WINDOW)
+    path, settings = "answer", {}
+    if all_at_once:
+        path, settings = f"gather/{windows}", {"HANDLER_CONCURRENCY": windows}
     with Process("bench.processes.provider", (str(port),), port=port) as endpoint:
         endpoint.wait_ready()
-        async with _worker(stored, HANDLER=f"http://{HOST}:{port}/answer") as worker:
+        async with _worker(stored, HANDLER=f"http://{HOST}:{port}/{path}", **settings) as worker:
+            before = peak_bytes(worker.process.pid)
             used = await worker.use_until(worker.has_finished_all)
             worker.check()
-    return used
+            if again := worker.process.scrape().total("attempts_postponed_total"):
+                raise Void(f"{again:g} calls failed")
+            grown = peak_bytes(worker.process.pid) - before
+    return used, grown
 
 
 @asynccontextmanager

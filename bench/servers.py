@@ -191,6 +191,14 @@ def anonymous_bytes(pid: int) -> int:
     raise Void("this kernel does not tell a process's anonymous memory")
 
 
+def peak_bytes(pid: int) -> int:
+    """The most that a process ever had in RAM, its files' pages too."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise Void("this kernel does not tell the most that a process had in RAM")
+
+
 def own_bytes(pid: int) -> int:
     """The same, of a page that it shares with other processes only its part."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
