@@ -8,6 +8,7 @@ exactly one finished window, and nothing is left over.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -51,11 +52,12 @@ class Journal:
 
 
 class Store:
-    """One bench's Redis, looked at from outside."""
+    """One bench's Redis, looked at from outside; ``INTURN_PARTITIONS`` counts as for services."""
 
     def __init__(self, url: str) -> None:
         settings = Settings.model_fields
-        self.keys = Keys(settings["prefix"].default, settings["partitions"].default)
+        partitions = os.environ.get("INTURN_PARTITIONS") or settings["partitions"].default
+        self.keys = Keys(settings["prefix"].default, int(partitions))
         self.url = url
         self._redis = redis.Redis.from_url(url, protocol=2)
 
