@@ -123,6 +123,7 @@ class SlotBells:
             del self._readers[gone]
             if (wait := self._waits.pop(gone, None)) is not None:  # none: it has just returned
                 wait.cancel()
+            self._pipe.leave(gone[0])
         for some in wanted - self._waits.keys():
             reader = self._readers.setdefault(some, BellReader(self._pipe))
             self._waits[some] = self._group.create_task(

@@ -114,6 +114,13 @@ class Pipe(ABC):
     def together(self, keys: Sequence[str]) -> list[Sequence[str]]:
         """``keys``, parted into those that one command may name: all, or in a cluster by slot."""
 
+    def leave(self, key: str) -> None:  # noqa: B027 - most have no connection for one key
+        """
+        What was asked about ``key`` is wanted no more: end its own connection, if it has one.
+
+        What is on its way there is told ``BrokerUnavailable``; the next call connects anew.
+        """
+
     async def script(self, script: Script, keys: Sequence[Any], args: Sequence[Any]) -> Any:
         """Run one script, by its hash; by its text where Redis does not know it (yet)."""
         rest = (len(keys), *keys, *args)

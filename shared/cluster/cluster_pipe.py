@@ -142,6 +142,10 @@ class ClusterPipe(Pipe):
             slots.setdefault(slot_of(key), []).append(key)
         return list(slots.values())
 
+    def leave(self, key: str) -> None:
+        """That of its slot, where each has its own."""
+        self._pipes.leave(slot_of(key))
+
     def owner(self, slot: int) -> Place | None:
         """The node that has a slot, as far as is known."""
         return None if self._map is None else self._map.owner(slot)

@@ -68,21 +68,31 @@ class NodePipes:
         self._pipes[at] = pipe, task
         return pipe
 
+    def leave(self, slot: int) -> None:
+        """End the pipes that are a slot's own, also where something is on its way."""
+        for at in [at for at in self._pipes if self._is_per_slot and at[1] == slot]:
+            self._end(at)
+
     def follow(self, found: SlotMap) -> bool:
         """
-        Leave the nodes that have no slots, when nothing is on its way there.
+        Leave the nodes that have no slots, or not the one that a pipe is for, when nothing is on
+        its way there.
 
         One that is no replica, either, has failed or was taken out, and may never answer: it is
         left all the same if the next look finds the same. True: look again for that.
         """
         owners, doubted = found.owners(), self._doubted
         self._doubted = set()
-        for at, (pipe, task) in list(self._pipes.items()):
-            if at[0] in owners:
+        for at, (pipe, _) in list(self._pipes.items()):
+            place, slot = at
+            if place in owners and (slot == _NO_SLOT or found.owner(slot) == place):
                 continue
-            if pipe.is_idle or (at in doubted and at[0] not in found.places):
-                del self._pipes[at]
-                task.cancel()
-            elif at[0] not in found.places:
+            if pipe.is_idle or (at in doubted and place not in found.places):
+                self._end(at)
+            elif place not in found.places:
                 self._doubted.add(at)
         return bool(self._doubted)
+
+    def _end(self, at: tuple[Place, int]) -> None:
+        _, task = self._pipes.pop(at)
+        task.cancel()

@@ -16,6 +16,11 @@ class Slots:
 
     def __init__(self) -> None:
         self.rings: defaultdict[str, asyncio.Queue[bytes]] = defaultdict(asyncio.Queue)
+        self.left: list[str] = []
+
+    def leave(self, key: str) -> None:
+        """Its connection ends."""
+        self.left.append(key)
 
     def require_block(self, _block_ms: int) -> None:
         """Any will do."""
@@ -44,6 +49,8 @@ async def test_a_bell_that_rang_and_is_not_ours_any_more_is_let_go() -> None:
         slots.rings["b"].put_nowait(b"1-0")
         assert (await bells.wait(["a", "b"])).keys() == {"b"}
         slots.rings["a"].put_nowait(b"2-0")
+        assert slots.left == []
         assert (await bells.wait(["a"])).keys() == {"a"}
+        assert slots.left == ["b"]
         assert (await bells.wait(["b"])).keys() == {"b"}
         assert bells.heard("a") is None

@@ -8,6 +8,7 @@ import pytest
 
 from shared.broker_errors import NO_CLUSTER, is_outage
 from shared.cluster import cluster_pipe
+from shared.cluster.slots import slot_of
 from shared.connect import Pipe, blocking_pipe_to
 from shared.errors import BrokerRefused, BrokerUnavailable, NotConnected
 from shared.service import in_background
@@ -209,6 +210,39 @@ async def test_reads_that_block_do_not_wait_for_each_other() -> None:
             await eventually(lambda: a.keys == [b"x", b"y"], "both reads")
             a.release()
             await asyncio.gather(first, second)
+
+
+async def test_a_connection_for_one_slot_goes_with_it() -> None:
+    """To another node, though the old one still has other slots."""
+    async with fake_cluster(2) as nodes:
+        a, b = nodes
+        pipe = blocking_pipe_to(url_of(nodes), name="bell")
+        async with in_background(bell=pipe.run()):
+            await pipe.call("GET", "x")
+            await eventually(lambda: a.connections + b.connections == 1, "the slot's connection")
+            share(nodes, first=slot_of("x"))
+            a.says(b"x", moved(b, "x"))
+            await pipe.call("GET", "x")
+            await eventually(
+                lambda: (a.connections, b.connections) == (0, 1), "one at the new node"
+            )
+
+
+async def test_a_connection_for_one_slot_is_left() -> None:
+    """With a read that blocks on it; another slot's stays, and the next read has a new one."""
+    async with fake_cluster(1) as (a,):
+        pipe = blocking_pipe_to(url_of([a]), name="bell")
+        async with in_background(bell=pipe.run()):
+            await pipe.call("GET", "y")
+            a.hold()
+            blocking = get(pipe, "x")
+            await eventually(lambda: a.keys[-1:] == [b"x"], "the read")
+            await eventually(lambda: a.connections == 2, "two connections")
+            blocking.cancel()
+            pipe.leave("x")
+            await eventually(lambda: a.connections == 1, "the other slot's connection")
+            a.release()
+            assert await pipe.call("GET", "x") == b"OK"
 
 
 async def test_what_names_no_key_is_asked_of_the_nodes() -> None:
