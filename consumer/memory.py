@@ -16,7 +16,7 @@ from consumer.narrator import Narrator
 from consumer.paused import IsPaused, Paused, nothing_paused
 from consumer.startable import Startable
 from consumer.timers import Timers
-from shared.model import ClosedBy, Conversation, Entry, Window
+from shared.model import ClosedBy, Conversation, Entry, Token, Window
 from shared.record import Record
 from shared.window import RulesOf, extend_cut, first_cut, match_entries
 
@@ -164,6 +164,13 @@ class Memory:
     def has_startable(self) -> bool:
         """Whether anything waits for a handler slot, or for a place."""
         return len(self.startable) > 0
+
+    def is_waiting(self, conversation: Conversation, token: Token) -> bool:
+        """Whether the record under a token waits here: for a slot or place, or a pause's end."""
+        state = self.states.get(conversation)
+        if state is None or state.record is None or state.record.token != token:
+            return False
+        return state.phase in (Phase.STARTABLE, Phase.STARTING)
 
     def window_to_start(self, state: State) -> Window:
         """The frozen window of a conversation that has a slot; its entries may be bare."""

@@ -31,9 +31,6 @@ class Paused:
         self._is_paused = is_paused
         self._held: dict[Conversation, State] = {}
 
-    def __contains__(self, conversation: Conversation) -> bool:
-        return conversation in self._held
-
     def pass_on(self, state: State) -> None:
         """It may start when its turn comes, or is held back."""
         if self._is_paused(state):

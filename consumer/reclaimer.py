@@ -120,8 +120,8 @@ class Reclaimer:
             ours = record.worker == self._worker
             if not record.worker or (ours and record.token in self._dispatcher.running):
                 continue
-            if conversation in partition.memory.paused:
-                continue  # it is known, and nobody is to run it
+            if partition.memory.is_waiting(conversation, record.token):
+                continue  # it is known, and runs when its turn comes
             first_s = self._records.get(record.token, now_s)
             seen[record.token] = first_s
             limit_s = 0.0 if ours else self._foreign_limit_ms(conversation[0]) / 1000

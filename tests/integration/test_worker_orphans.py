@@ -7,10 +7,15 @@ import threading
 
 import pytest
 
+from consumer.reclaimer import Reclaimer
+from shared.instance_settings import InstanceSettings
 from tests.support import functions
 from tests.support.deployment import Deployment, RunningWorker, deployment
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer
 from tests.support.waiting import eventually
+
+AUDITS = 100
+"""Rounds that take longer than a record of another worker may stand unchanged."""
 
 USERS = 8
 SETTINGS = {"partitions": 4, "max_messages": 1, "lease_ms": 800}
@@ -98,3 +103,57 @@ async def test_windows_of_a_function_run_again_one_at_a_time(
             functions.gate.set()
             await shop.finished()
     assert len(functions.calls) == 2 * USERS
+
+
+def users_in(shop: Deployment, instance: str, partition: int) -> list[str]:
+    """Some of an instance's whose messages are there."""
+    names = [f"user-{number}" for number in range(64)]
+    found = [name for name in names if shop.keys.of(instance, name).number == partition]
+    return found[:USERS]
+
+
+async def test_no_audit_takes_for_forgotten_what_waits_for_a_slot(
+    redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long a dead worker's windows wait for one, their owner knows them: they stay."""
+    release = asyncio.Event()
+    rounds = 0
+    audit = Reclaimer.round
+
+    async def count_round(reclaimer: Reclaimer) -> None:
+        nonlocal rounds
+        await audit(reclaimer)
+        rounds += 1
+
+    async def script(_call: HandlerCall) -> Answer:
+        await release.wait()
+        return Answer(status=204)
+
+    monkeypatch.setattr(Reclaimer, "round", count_round)
+    settings = {**SETTINGS, "partitions": 2, "reclaim_idle_ms": 80, "handler_timeout_ms": 60_000}
+    limits = {"shop": InstanceSettings(handler_timeout_ms=200)}
+    async with (
+        HandlerServer(script) as server,
+        deployment(redis_url, prefix, handler=server.url, **settings) as shop,
+        shop.worker(handler_concurrency=1, instances=limits) as heir,
+        shop.worker() as first,
+    ):
+        await heir.owns(1)
+        await first.owns(1)
+        (ours,), (theirs,) = heir.owned, first.owned
+        await shop.say(users_in(shop, "slow", ours)[0], "hi", instance="slow")
+        await server.wait_for_calls(1)
+        for user in users_in(shop, "shop", theirs):
+            await shop.say(user, "hi")
+        await server.wait_for_calls(1 + USERS)
+        await first.crash()
+        await heir.owns(2)
+        memory = heir.partitions[theirs].memory
+        rounds = 0
+        await eventually(lambda: rounds >= AUDITS, "audits", 30)
+
+        assert heir.partitions[theirs].memory is memory, "it was rebuilt"
+        assert len(memory.startable) == USERS
+        assert heir.count("audits_failed_total", reason="foreign_record") == 0
+        release.set()
+        await shop.finished()

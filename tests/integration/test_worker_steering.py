@@ -77,8 +77,8 @@ def open_sizes(*workers: RunningWorker) -> dict[str, int]:
 
 def held_back(users: Iterable[str], *workers: RunningWorker) -> bool:
     """Whether a closed window of each of these users is held back by a pause."""
-    memories = [one.memory for worker in workers for one in worker.partitions.values()]
-    return all(any((INSTANCE, user) in memory.paused for memory in memories) for user in users)
+    paused = [one.memory.paused for worker in workers for one in worker.partitions.values()]
+    return all(any((INSTANCE, user) in one._held for one in paused) for user in users)
 
 
 async def balanced(*workers: RunningWorker) -> None:
