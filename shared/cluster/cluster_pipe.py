@@ -124,16 +124,18 @@ class ClusterPipe(Pipe):
         return await self._call_in(slot_of(key), command)
 
     async def servers(self) -> Mapping[str, Pipe]:
-        """Every node that has slots."""
+        """Every node that has slots; CLUSTERDOWN where none has any."""
         if self._closed:
             raise BrokerUnavailable("the connection was closed")
-        if self._map is None:
+        if self._map is None or not self._map.owners():
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiters.append(waiter)
             self._wake.set()
             await waiter
         assert self._map is not None
-        return {place_text(at): self._pipes.to(at) for at in sorted(self._map.owners())}
+        if not (owners := self._map.owners()):
+            raise BrokerRefused("CLUSTERDOWN", "no node has any slot")
+        return {place_text(at): self._pipes.to(at) for at in sorted(owners)}
 
     def together(self, keys: Sequence[str]) -> list[Sequence[str]]:
         """Those of one slot."""

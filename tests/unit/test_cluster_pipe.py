@@ -157,6 +157,18 @@ async def test_a_slot_that_nobody_has_is_told() -> None:
         assert a.got == []
 
 
+async def test_a_cluster_that_has_no_slots_yet_has_no_servers_to_ask() -> None:
+    """Else a service would start with nothing checked; when it is made, it is found."""
+    async with fake_cluster(1) as (a,), pipe_of(a) as pipe:
+        give([a])
+        for _ in range(2):
+            with pytest.raises(BrokerRefused) as refused:
+                await pipe.servers()
+            assert refused.value.code == "CLUSTERDOWN"
+        give([a], a)
+        assert list(await pipe.servers()) == [f"127.0.0.1:{a.port}"]
+
+
 async def test_no_node_answers() -> None:
     """Nothing was sent, said within the time of an answer; later it works."""
     async with fake_cluster(1) as (a,):
