@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 
 from redis.exceptions import (
     AuthenticationError,
@@ -121,8 +122,16 @@ def is_outage(error: BaseException) -> bool:
 
 
 def _system_says(error: BaseException) -> str:
-    """The system's reason (connection refused, too many open files), by number: no addresses."""
+    """
+    The system's reason (connection refused, too many open files), by number: no addresses.
+
+    Python numbers what TLS finds as if it came from the system, where that number means another.
+    """
     for seen in (error, error.__cause__, error.__context__):
+        if isinstance(seen, ssl.SSLCertVerificationError):
+            return f" (its certificate: {seen.verify_message.partition(',')[0]})"
+        if isinstance(seen, ssl.SSLError):
+            return f" (TLS: {seen.reason})"
         if isinstance(seen, OSError) and seen.errno is not None and seen.errno > 0:
             return f" ({os.strerror(seen.errno)})"
     return ""

@@ -212,7 +212,7 @@ class RedisCluster:
     def _start(self) -> RedisServer:
         """On a free port; tried again on another one if somebody was quicker."""
         for attempt in range(STARTS):
-            server = RedisServer(self._binary, port=_free_pair(), options=self._options)
+            server = RedisServer(self._binary, port=free_pair(), options=self._options)
             try:
                 server.start()
             except AssertionError:
@@ -262,7 +262,7 @@ def _view(line: str) -> NodeView:
     )
 
 
-def _free_pair() -> int:
+def free_pair() -> int:
     """A port that is free a moment ago, and its bus port too."""
     while True:
         port = random.choice(PORTS)
