@@ -24,6 +24,9 @@ PoolOf = Callable[[str, str | None], Pool | None]
 Line = tuple[int, str]
 """Windows of a kind and an instance: what waits for a place together."""
 
+ORPHANS, BULKY, OTHERS = KINDS = (0, 1, 2)
+"""Those that run one at a time, those that are bounded by their bytes, and the rest."""
+
 
 @dataclass(slots=True)
 class _Bound:
@@ -56,6 +59,7 @@ class Places:
         self._bounds: dict[object, _Bound] = {}
         self._asked: dict[Line, object] = {}
         self._called: list[Line] = []
+        self._promised: dict[object, dict[Line, None]] = {}
 
     def take(self, line: Line, connection: str | None) -> bool:
         """Take a place for the first window of a line. False: it waits until it is called."""
@@ -81,6 +85,16 @@ class Places:
         """Nothing waits in a line, though it may have been called: the next one is, instead."""
         self._call(self._withdraw(line))
 
+    def keep_one_bulky(self) -> None:
+        """
+        There is no room for bulky windows: of those that were called to places that several share,
+        one of each pool keeps its own, so that its turn is sure to come. The places of the others
+        are for windows that can use them; they ask again when their turn for room has come.
+        """
+        for lines in list(self._promised.values()):
+            while len(lines) > 1:
+                self.leave(next(reversed(lines)))
+
     def take_called(self) -> list[Line]:
         """The lines that have waited and may have a place now: they take turns for a slot."""
         called, self._called = self._called, []
@@ -100,6 +114,10 @@ class Places:
         of = self._asked.pop(line, None)
         if of is not None:
             self._bounds[of].called.discard(line)
+            if (promised := self._promised.get(of)) is not None:
+                promised.pop(line, None)
+                if not promised:
+                    del self._promised[of]
         return of
 
     def _call(self, of: object) -> None:
@@ -111,5 +129,7 @@ class Places:
             del bound.waiting[line]
             bound.called.add(line)
             self._called.append(line)
+            if line[0] == BULKY and of != line[1]:
+                self._promised.setdefault(of, {})[line] = None
         if bound.is_idle():
             del self._bounds[of]

@@ -7,10 +7,7 @@ from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from consumer.bodies import BULKY_BYTES
-from consumer.places import Line
-
-ORPHANS, BULKY, OTHERS = KINDS = (0, 1, 2)
-"""Those that run one at a time, those that are bounded by their bytes, and the rest."""
+from consumer.places import BULKY, KINDS, ORPHANS, OTHERS, Line
 
 
 class Waiting(Protocol):

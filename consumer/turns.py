@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic
 
-from consumer.places import Line, Places
-from consumer.startable import BULKY, KINDS, ORPHANS, OTHERS, Startable, W
+from consumer.places import BULKY, KINDS, ORPHANS, OTHERS, Line, Places
+from consumer.startable import Startable, W
 
 OWN_TURN = 4
 """
@@ -85,7 +85,7 @@ class Turns(Generic[W]):
         self._round += 1
         self._current = -1
         self._queues.clear()
-        self._call_back()
+        self._call_back(room_bytes)
         taken: list[tuple[int, W]] = []
         orphans, bulky, others = self._rings
         while len(taken) < limit:
@@ -96,6 +96,7 @@ class Turns(Generic[W]):
                 if self._serve(BULKY, taken):
                     room_bytes -= taken[-1][1].window_bytes
                     self._is_bulky_turn = False
+                    self._call_back(room_bytes)
             elif others:
                 self._is_bulky_turn = self._serve(OTHERS, taken) or self._is_bulky_turn
             else:
@@ -167,9 +168,11 @@ class Turns(Generic[W]):
             self._call_back()
         return True
 
-    def _call_back(self) -> None:
+    def _call_back(self, room_bytes: int = 1) -> None:
         """Who was called by its places comes last: it has waited for one, and not for a slot."""
         if self._places is not None:
+            if room_bytes <= 0:
+                self._places.keep_one_bulky()
             for line in self._places.take_called():
                 if line[0] == ORPHANS:
                     self._orphan_waits = False

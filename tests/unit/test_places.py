@@ -184,6 +184,37 @@ def test_an_orphan_that_has_to_wait_for_another_one_keeps_no_place() -> None:
     assert slots.take(9, orphan=True) == [3]
 
 
+def test_places_of_a_pool_stand_not_unused_for_want_of_room() -> None:
+    """Bulky windows that were called to them while there is none: one waits there, not all."""
+    slots = Slots(Places(lambda _instance, _connection: None, lambda *_whose: ("threads", 4)))
+    slots.add(0, *["a"] * 4)
+    assert slots.take(9) == [0, 1, 2, 3]
+    for name in "bcde":
+        slots.put(0, Fake(name, window_bytes=BULKY_BYTES + 1))
+    slots.add(0, *["f"] * 3)
+    assert slots.take(9) == []
+    for number in range(4):
+        slots.end(number)
+    assert slots.take(9, 0) == [8, 9, 10]
+    slots.end(8)
+    assert slots.take(9) == [4]
+    slots.end(4)
+    assert slots.take(9) == [5]
+
+
+def test_a_bulky_window_that_was_called_is_not_forgotten() -> None:
+    """However many others come meanwhile, its place is kept for when there is room again."""
+    slots = Slots(Places(lambda _instance, _connection: None, lambda *_whose: ("threads", 1)))
+    slots.add(0, "a")
+    assert slots.take(9) == [0]
+    slots.put(0, Fake("b", window_bytes=BULKY_BYTES + 1))
+    slots.add(0, *["c"] * 9)
+    assert slots.take(9) == []
+    slots.end(0)
+    assert slots.take(9, 0) == []
+    assert slots.take(9) == [1]
+
+
 class Worker:
     """Two partitions that share places, as the dispatcher treats them."""
 
@@ -219,7 +250,8 @@ class Worker:
 
 
 KINDS = [("one", False, 10), ("two", False, 10), ("free", False, 10), ("pooled", False, 10)]
-KINDS += [("one", True, 10), ("two", True, 10), ("two", False, BULKY_BYTES + 1)]
+KINDS += [("one", True, 10), ("two", True, 10)]
+KINDS += [("two", False, BULKY_BYTES + 1), ("pooled", False, BULKY_BYTES + 1)]
 PARTITION = st.integers(0, 1)
 STEPS = st.lists(
     st.builds(lambda at, kind: ("add", at, *kind), PARTITION, st.sampled_from(KINDS))
