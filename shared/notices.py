@@ -2,7 +2,8 @@
 What is published on one channel, heard on a connection of its own.
 
 Redis keeps nothing of it: what is said while nobody hears is lost. So a notice only says that
-there is something to read, and ``on_begin`` that something may have been said before.
+there is something to read, and ``on_begin`` that something may have been said before. A primary of
+yesterday says nothing more: it is left when another connection was led elsewhere.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from structlog.typing import FilteringBoundLogger
 from shared.answers import NOT_YET, AnswerReader
 from shared.broker_errors import classify
 from shared.connect import route_of
-from shared.errors import BrokerRefused
+from shared.errors import BrokerRefused, NotConnected
 
 SILENCE_S = 5.0
 """After so long without a word the server is asked for one; twice that is a dead line."""
@@ -78,6 +79,8 @@ class Notices:
             answers = AnswerReader(connection)
             await connection.send_command("SUBSCRIBE", self._channel)
             while self._wanted.is_set():
+                if not self._route.is_current():
+                    raise NotConnected("another server is the primary now")
                 self._take(await self._next(connection, answers))
         finally:
             await connection.disconnect(nowait=True)

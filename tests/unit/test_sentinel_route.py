@@ -12,7 +12,9 @@ from hiredis import Reader, pack_command
 
 from shared.connect import route_of
 from shared.errors import NotConnected
+from shared.notices import Notices
 from shared.route import Route
+from shared.service import in_background
 from tests.support.waiting import eventually
 
 Answer = Callable[[], bytes]
@@ -53,6 +55,8 @@ async def primary(run_id: str, gate: asyncio.Event | None = None) -> AsyncIterat
     answers: dict[bytes, Answer] = {
         b"ROLE": lambda: b"*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n",
         b"INFO": lambda: b"$%d\r\n%s\r\n" % (len(told), told),
+        b"SUBSCRIBE": lambda: b"*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n",
+        b"PING": lambda: b"*2\r\n$4\r\npong\r\n$0\r\n\r\n",
     }
     async with answering(answers, gate) as port:
         yield port
@@ -65,6 +69,7 @@ class Sentinel:
         self.place = ("127.0.0.1", 0)
         self.epoch = 1
         self.told = 0
+        self.url = ""
 
     def tell(self) -> bytes:
         """The answer to SENTINEL MASTER."""
@@ -79,8 +84,8 @@ async def sentinel() -> AsyncIterator[tuple[Sentinel, Callable[[], Route]]]:
     """One of its own, and how to make ways by it: all of the same URL."""
     asked = Sentinel()
     async with answering({b"SENTINEL": asked.tell}) as port:
-        url = f"redis+sentinel://127.0.0.1:{port}/mymaster"
-        yield asked, lambda: route_of(url, timeout_s=5.0, client_name="test")
+        asked.url = f"redis+sentinel://127.0.0.1:{port}/mymaster"
+        yield asked, lambda: route_of(asked.url, timeout_s=5.0, client_name="test")
 
 
 async def led(route: Route) -> None:
@@ -134,3 +139,27 @@ async def test_who_asked_before_a_failover_leads_nobody_back() -> None:
         await led(late)
         assert first.is_current()
         assert late.is_current()
+
+
+async def test_who_only_hears_leaves_a_primary_of_yesterday_too() -> None:
+    """It answers, and nobody publishes there any more: the listener goes where the others are."""
+    async with primary("a") as old, primary("b") as new, sentinel() as (asked, new_route):
+        asked.place = ("127.0.0.1", old)
+        begun: list[int] = []
+        wanted = asyncio.Event()
+        wanted.set()
+        notices = Notices(
+            asked.url,
+            "c",
+            timeout_ms=5000,
+            name="notices",
+            wanted=wanted,
+            on_notice=lambda _notice: None,
+            on_begin=lambda: begun.append(asked.epoch),
+            silence_s=0.02,
+        )
+        async with in_background(notices=notices.run()):
+            await eventually(lambda: begun == [1], "a listener at the old one")
+            asked.place, asked.epoch = ("127.0.0.1", new), 2
+            await led(new_route())
+            await eventually(lambda: begun == [1, 2], "a listener at the new one")
