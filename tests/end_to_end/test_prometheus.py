@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from pathlib import Path
 
 import aiohttp
 import pytest
+import yaml
 
 from shared.counting import Counter
 from shared.metrics import ConsumerMetrics, IngestMetrics, InstanceLabels, StoreMetrics
+from shared.settings import Settings
 from tests.support import redis_server
 from tests.support.deploy_files import DEPLOY, copy_with_mistake, run_check
+from tests.support.ingest_crew import IngestCrew, ingest_crew
 from tests.support.prometheus_server import PrometheusServer
 from tests.support.series import dashboard_expressions
 from tests.support.service_process import ServiceProcess
@@ -87,6 +91,49 @@ def test_a_mistake_in_the_rules_is_found(
     if code == 0:
         code, _ = run_check(promtool, "test", "rules", rules / "rules_test.yml")
     assert code != 0
+
+
+def test_the_lines_for_several_ingest_processes_hold(promtool: str, tmp_path: Path) -> None:
+    """They stand in the configuration as a comment: in place of those above it they are read."""
+    text = (RULES / "prometheus.yml").read_text()
+    begins, _, rest = text.partition("    dns_sd_configs:\n")
+    _, _, rest = rest.partition("  # Of `inturn ingest --processes 2`")
+    lines = rest.splitlines(keepends=True)[1:]
+    instead = list(takewhile(lambda line: line.startswith("  #   "), lines))
+    whole = begins + "".join(f"  {line[4:]}" for line in instead) + "".join(lines[len(instead) :])
+
+    rules = copy_with_mistake("prometheus", tmp_path, "prometheus.yml", text, whole)
+
+    code, said = run_check(promtool, "check", "config", rules / "prometheus.yml")
+    assert code == 0, said
+    jobs = {job["job_name"]: job for job in yaml.safe_load(whole)["scrape_configs"]}
+    assert set(jobs) == {"inturn-ingest", "inturn-consumer"}
+    first = Settings().metrics_port
+    ports = [found["port"] for found in jobs["inturn-ingest"]["dns_sd_configs"]]
+    assert ports == [first, first + 1]
+
+
+async def test_processes_of_one_port_are_added_up(
+    redis_url: str, prefix: str, tmp_path: Path
+) -> None:
+    """What each has taken is one sum, and what all tell of Redis is told once."""
+    messages = 20
+    async with ingest_crew(tmp_path, {"redis_url": redis_url, "prefix": prefix}) as crew:
+        targets = [f"127.0.0.1:{port}" for port in crew.metrics_ports]
+        jobs = {"inturn-ingest": targets, "inturn-consumer": []}
+        await assert_added_up(crew, messages, PrometheusServer(tmp_path, jobs))
+
+
+async def assert_added_up(crew: IngestCrew, messages: int, server: PrometheusServer) -> None:
+    """So many messages, each over a connection of its own, are told of as that."""
+    async with server as prometheus:
+        for number in range(messages):
+            await post_messages(crew.url, [("shop", f"user-{number}")])
+        assert all(await crew.totals("messages_accepted_total")), "void: one has taken all"
+
+        await prometheus.becomes("sum(process:inturn_messages_accepted:total)", messages)
+        await prometheus.becomes("count(inturn_backlog_messages > 0)", 2)
+        await prometheus.becomes("inturn:backlog_messages", messages)
 
 
 async def test_prometheus_reads_what_the_services_count(
