@@ -11,7 +11,8 @@ Redis's own words are a ``BrokerRefused`` whose ``code`` is the first of them, n
     MISCONF      it cannot write to its disk      an outage: new messages as ``on_outage`` says,
                                                   what was done is repeated until it is written
     OOM          at ``maxmemory``                 the same; everything but ``append`` works on
-    NOREPLICAS   fewer than its own settings ask  the same
+    NOREPLICAS   fewer than its own settings ask  the same; the pipe connects anew, for this may be
+                                                  a primary that was replaced and not told
     BUSY         a slow script runs               an outage: try again, with backoff
     MAXCLIENTS   it takes no connection more      an outage: connect again, with backoff
     MOVED        another node has the slot        the pipe sends it there, and asks who has which
@@ -63,10 +64,13 @@ NOT_LET_IN = frozenset({"NOAUTH", "WRONGPASS", "NOPERM"})
 NOT_A_PRIMARY = frozenset({"READONLY", "MASTERDOWN"})
 """Said by a server that is not the primary any more: whoever connects anew may find that one."""
 
+TO_BE_LEFT = NOT_A_PRIMARY | {"NOREPLICAS"}
+"""Also by one that may not be it any more: its replicas follow another one, and it was not told."""
+
 OUTAGES = (
-    frozenset({"OOM", "MISCONF", "LOADING", "NOREPLICAS", "BUSY", "CLUSTERDOWN", MAX_CLIENTS})
+    frozenset({"OOM", "MISCONF", "LOADING", "BUSY", "CLUSTERDOWN", MAX_CLIENTS})
     | MISPLACED
-    | NOT_A_PRIMARY
+    | TO_BE_LEFT
     | NOT_LET_IN
 )
 

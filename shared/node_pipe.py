@@ -5,9 +5,10 @@ Calls that come while a batch is on its way form the next batch: no timer, so an
 at once and a busy one shares each round trip among dozens.
 
 A connection that fails is dropped, and so is one whose server says that it is no primary, or is
-none any more as another connection has found; the next call connects anew. While nobody can be
-connected to, calls fail at once, and only one of them in a pause (``shared.reconnect``) tries:
-however many call again, Redis is not stormed when it comes back.
+none any more as another connection has found, or may be none, for its replicas do not follow it;
+the next call connects anew. While nobody can be connected to, calls fail at once, and only one of
+them in a pause (``shared.reconnect``) tries: however many call again, Redis is not stormed when it
+comes back.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
 
 from shared.answers import NOT_YET, AnswerReader
-from shared.broker_errors import NOT_A_PRIMARY, classify
+from shared.broker_errors import TO_BE_LEFT, classify
 from shared.command import Call, Command, Failure, settle_all
 from shared.durability import Durability, Promise, find_promise
 from shared.errors import BrokerRefused, BrokerUnavailable, NotConnected
@@ -148,26 +149,27 @@ class NodePipe(Pipe):
                     packed.append(pack_command(self._promise.command))
                 has_sent = True
                 await connection.send_packed_command(packed, check_health=False)
-                refused = await self._settle_each(left, answers, limit)
+                refused, lacks = await self._settle_each(left, answers, limit)
         except asyncio.CancelledError:
             settle_all(left, BrokerUnavailable("the connection was closed"))
             raise
         except Exception as error:  # noqa: BLE001 - a dead peer may raise TypeError in redis-py
             await self._give_up(left, error, has_sent=has_sent)
         else:
-            await self._judge_primary(refused)
+            await self._judge_primary(refused, lacks)
 
     async def _settle_each(
         self, left: deque[Command], answers: AnswerReader, limit: asyncio.Timeout
-    ) -> list[BrokerRefused]:
+    ) -> tuple[list[BrokerRefused], str | None]:
         """
         Settle each with its answer; where a promise ends the batch, when that has its own.
 
-        ``left`` are those that are not settled. Returns what was refused.
+        ``left`` are those that are not settled. Returns what was refused, and what a promise lacks.
         """
         promise = self._promise
         refused: list[BrokerRefused] = []
         kept: list[Any] = []
+        lacks: str | None = None
         for at in range(len(left)):
             answer = answers.take()
             if answer is NOT_YET:
@@ -184,7 +186,7 @@ class NodePipe(Pipe):
                 if refusal := left[0].settle(answer, lacks):
                     refused.append(refusal)
                 left.popleft()
-        return refused
+        return refused, lacks
 
     async def _next_answer(self, answers: AnswerReader, limit: asyncio.Timeout | None) -> Any:
         """
@@ -226,15 +228,17 @@ class NodePipe(Pipe):
             self._pause.begin(failure)
         settle_all(left, failure)
 
-    async def _judge_primary(self, refused: list[BrokerRefused]) -> None:
+    async def _judge_primary(self, refused: list[BrokerRefused], lacks: str | None) -> None:
         """Whoever takes no writes because it is no primary is left: another server may be one."""
         for refusal in refused:
-            if refusal.code in NOT_A_PRIMARY:
+            if refusal.code in TO_BE_LEFT:
                 await self._disconnect()
                 self._pause.begin(refusal)
                 return
         self._is_proven = True
         self._pause.end()
+        if lacks is not None:
+            await self._disconnect()
 
     async def _disconnect(self) -> None:
         connected, self._connection = self._connection, None

@@ -16,7 +16,7 @@ from typing import Any
 
 from hiredis import pack_command
 
-from shared.broker_errors import MISPLACED, NOT_A_PRIMARY
+from shared.broker_errors import MISPLACED, TO_BE_LEFT
 from shared.cluster.lane import Asking, Errand, Lane
 from shared.cluster.node_pipes import NodeOfCluster, NodePipes
 from shared.cluster.nodes import Nodes
@@ -40,7 +40,7 @@ to the other. The first time MOVED and ASK are followed without one.
 LOOK_S = 0.25
 """Two looks at who has which slot are so far apart at least, while one is known."""
 
-_OUT_OF_DATE = frozenset({"MOVED", "CLUSTERDOWN", "LOADING"}) | NOT_A_PRIMARY
+_OUT_OF_DATE = frozenset({"MOVED", "CLUSTERDOWN", "LOADING"}) | TO_BE_LEFT
 """Who says this makes us ask anew who has which slot."""
 
 _ASKING = pack_command(("ASKING",))

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from hiredis import Reader, pack_command
 
-from shared.connect import route_of
-from shared.errors import NotConnected
+from shared.connect import open_pipe, route_of
+from shared.durability import Durability
+from shared.errors import BrokerRefused, NotConnected, NotDurable
 from shared.notices import Notices
 from shared.route import Route
 from shared.service import in_background
@@ -49,8 +50,10 @@ async def answering(
 
 
 @asynccontextmanager
-async def primary(run_id: str, gate: asyncio.Event | None = None) -> AsyncIterator[int]:
-    """A server that says it is one, under its own name; its port."""
+async def primary(
+    run_id: str, gate: asyncio.Event | None = None, **others: bytes
+) -> AsyncIterator[int]:
+    """A server that says it is one, under its own name; ``others`` are answers. Its port."""
     told = f"# Server\r\nrun_id:{run_id}\r\n".encode()
     answers: dict[bytes, Answer] = {
         b"ROLE": lambda: b"*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n",
@@ -58,6 +61,7 @@ async def primary(run_id: str, gate: asyncio.Event | None = None) -> AsyncIterat
         b"SUBSCRIBE": lambda: b"*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n",
         b"PING": lambda: b"*2\r\n$4\r\npong\r\n$0\r\n\r\n",
     }
+    answers |= {name.encode(): lambda answer=answer: answer for name, answer in others.items()}  # type: ignore[misc]
     async with answering(answers, gate) as port:
         yield port
 
@@ -163,3 +167,36 @@ async def test_who_only_hears_leaves_a_primary_of_yesterday_too() -> None:
             asked.place, asked.epoch = ("127.0.0.1", new), 2
             await led(new_route())
             await eventually(lambda: begun == [1, 2], "a listener at the new one")
+
+
+@pytest.mark.parametrize(
+    "durability, alone",
+    [
+        ("memory", {"SET": b"-NOREPLICAS Not enough good replicas to write.\r\n"}),
+        ("replicas:1", {"WAIT": b":0\r\n"}),
+    ],
+)
+async def test_a_primary_that_its_replicas_do_not_follow_is_asked_for_anew(
+    durability: str, alone: dict[str, bytes]
+) -> None:
+    """It may have been replaced and not told: then all of this process would stay with it."""
+    async with (
+        primary("a", None, **alone) as old,
+        primary("b", WAIT=b":1\r\n") as new,
+        sentinel() as (asked, _),
+    ):
+        asked.place = ("127.0.0.1", old)
+        async with open_pipe(
+            asked.url, timeout_ms=5000, name="test", durability=Durability.parse(durability)
+        ) as pipe:
+            with pytest.raises((BrokerRefused, NotDurable)):
+                await pipe.call("SET", "k", 1)
+            asked.place, asked.epoch = ("127.0.0.1", new), 2
+
+            async def is_taken() -> bool:
+                try:
+                    return bool(await pipe.call("SET", "k", 1) == b"OK")
+                except (BrokerRefused, NotDurable):
+                    return False
+
+            await eventually(is_taken, "the new primary")
