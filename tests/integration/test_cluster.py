@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from consumer.bells import Bells, bells_on
 from shared.cluster.slots import slot_of
-from shared.connect import Pipe, open_pipe
+from shared.connect import Pipe, blocking_pipe_to, open_pipe
 from shared.durability import Durability
 from shared.errors import StartRefused
 from shared.notices import Notices
@@ -131,6 +132,39 @@ async def test_a_script_waits_for_keys_that_are_on_their_way(
     await eventually(lambda: count_of(cluster, "TRYAGAIN") > before, "a script turned away")
     await asyncio.to_thread(move.end)
     assert await waiting == [b"a", b"b"]
+
+
+async def test_a_bell_is_heard_where_its_slot_has_gone(
+    cluster: RedisCluster, pipe: Pipe, prefix: str
+) -> None:
+    """A read blocks on the old node while the slot moves; nothing of ours stays there."""
+    bell = f"{{{prefix}}}:bell"
+    await pipe.call("XADD", bell, "*", "r", 1)
+    move = move_of(cluster, bell)
+
+    def blocked_on(server: RedisServer) -> int:
+        return _clients(server).count("inturn-moving")
+
+    blocking = blocking_pipe_to(cluster.url, name="moving")
+    async with in_background(bell=blocking.run()), asyncio.TaskGroup() as group:
+        bells = bells_on(blocking, group)
+        assert await bells.wait([bell]) == {bell: None}
+        hearing = group.create_task(_until_rung(bells, bell))
+        await eventually(lambda: blocked_on(move.source) == 1, "a read that blocks")
+        await asyncio.to_thread(move_slot_of, cluster, bell, move.target)
+        await pipe.call("XADD", bell, "*", "instance", "shop")
+        assert await hearing == "shop"
+        await eventually(lambda: blocked_on(move.source) == 0, "no connection to the old node")
+
+
+async def _until_rung(bells: Bells, bell: str) -> str | None:
+    while not (rung := await bells.wait([bell])):
+        pass
+    return rung[bell]
+
+
+def _clients(server: RedisServer) -> list[str]:
+    return re.findall(r" name=(\S+)", ask(server, "CLIENT", "LIST").decode())
 
 
 async def test_a_service_finds_a_cluster_fit(cluster: RedisCluster, prefix: str) -> None:
