@@ -50,8 +50,8 @@ class ClusterPipe(Pipe):
     """
     A pipe of one connection to each node.
 
-    MOVED, ASK and TRYAGAIN are followed for as long as an answer is waited for; commands of the
-    same slot that came later wait meanwhile. A node that does not answer is told to those alone
+    MOVED, ASK and TRYAGAIN are followed for as long as an answer is waited for, and once in any
+    case; commands of the same slot that came later wait meanwhile, and their time runs. A node that does not answer is told to those alone
     who asked it.
     """
 
@@ -177,9 +177,9 @@ class ClusterPipe(Pipe):
             self._look_soon()
         if failure.code not in MISPLACED or self._closed:
             return failure
-        now_s = asyncio.get_running_loop().time()
-        errand.until_s = errand.until_s or now_s + self.timeout_ms / 1000
-        if now_s >= errand.until_s or not self._learn(errand, failure):
+        errand.until_s = errand.until_s or self.limit_s()
+        is_over = asyncio.get_running_loop().time() >= errand.until_s
+        if (is_over and errand.tries) or not self._learn(errand, failure):
             return failure
         pauses = errand.tries if failure.code == "TRYAGAIN" else errand.tries - 1
         errand.tries += 1
@@ -187,6 +187,10 @@ class ClusterPipe(Pipe):
             return 0.0
         pause_s: float = min(AGAIN_S * 2 ** min(pauses, 10), AGAIN_MAX_S)
         return pause_s * random.uniform(0.5, 1.0)
+
+    def limit_s(self) -> float:
+        """When an answer would be given up that is waited for from now on."""
+        return asyncio.get_running_loop().time() + self.timeout_ms / 1000
 
     def _learn(self, errand: Errand, refusal: BrokerRefused) -> bool:
         """From MOVED and ASK, who is to be asked; False: they do not say."""

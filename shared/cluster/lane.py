@@ -32,13 +32,17 @@ class Judge(Protocol):
     def judge(self, errand: Errand, failure: Failure) -> Failure | float:
         """What its command is told; or it is sent again, after so many seconds."""
 
+    def limit_s(self) -> float:
+        """Until when what waits from now on is sent again (the loop's time)."""
+
 
 class Errand:
     """
     One command on its way to the node that has its slot (a ``Command`` for that node's pipe).
 
     ``asked``: the node that has it. ``asks``: the one that ASK named, for the next time alone.
-    ``tries``: how often it was sent again; ``until_s``: when that has an end (the loop's time).
+    ``tries``: how often it was sent again; ``until_s``: when that has an end (the loop's time),
+    known once it waits.
     """
 
     __slots__ = ("asked", "asks", "command", "lane", "tries", "until_s")
@@ -145,6 +149,7 @@ class Lane:
         if self._under_way and self.judge.owner(self.slot) != self.place:
             self._is_held = True
         if self._is_held:
+            errand.until_s = self.judge.limit_s()
             self._behind.append(errand)
         else:
             self._post(errand)

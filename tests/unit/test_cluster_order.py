@@ -215,6 +215,21 @@ async def test_try_again_is_repeated_with_what_is_behind_it_held() -> None:
         assert a.keys[5:] == [b"{x}1", b"{x}1", b"{x}3"]
 
 
+async def test_what_waits_behind_does_not_begin_to_wait_when_the_first_gives_up() -> None:
+    """Its own time has run meanwhile: it is tried, and told."""
+    async with fake_cluster(1) as (a,), pipe_of(a, timeout_ms=QUICK_MS) as pipe:
+        for key in (b"{x}1", b"{x}2"):
+            a.says(key, *[TRY_AGAIN] * 1000)
+        first = get(pipe, "{x}1")
+        await eventually(lambda: a.keys != [], "the first")
+        await eventually(lambda: is_held(pipe, "x"), "the first to be turned away")
+        second = get(pipe, "{x}2")
+        for call in (first, second):
+            with pytest.raises(BrokerRefused, match="during rehashing"):
+                await call
+        assert 1 <= a.keys.count(b"{x}2") < a.keys.count(b"{x}1") / 2
+
+
 async def test_who_was_cancelled_holds_nothing_up() -> None:
     """A command that was dropped before it left is no command under way."""
     async with fake_cluster(2) as (a, b), pipe_of(a) as pipe:
