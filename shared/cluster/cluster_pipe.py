@@ -51,8 +51,8 @@ class ClusterPipe(Pipe):
     A pipe of one connection to each node.
 
     MOVED, ASK and TRYAGAIN are followed for as long as an answer is waited for, and once in any
-    case; commands of the same slot that came later wait meanwhile, and their time runs. A node that does not answer is told to those alone
-    who asked it.
+    case; commands of the same slot that came later wait meanwhile, and their time runs. A node that
+    does not answer is told to those alone who asked it.
     """
 
     is_cluster = True
