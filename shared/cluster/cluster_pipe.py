@@ -18,6 +18,7 @@ from hiredis import pack_command
 
 from shared.broker_errors import MISPLACED, TO_BE_LEFT
 from shared.cluster.lane import Asking, Errand, Lane
+from shared.cluster.looks import Looks
 from shared.cluster.node_pipes import NodeOfCluster, NodePipes
 from shared.cluster.nodes import Nodes
 from shared.cluster.slot_map import Place, SlotMap, place_text, place_told
@@ -36,9 +37,6 @@ AGAIN_MAX_S = 0.1
 The pause before a command is sent again that a slot on its way turned away, doubled from the one
 to the other. The first time MOVED and ASK are followed without one.
 """
-
-LOOK_S = 0.25
-"""Two looks at who has which slot are so far apart at least, while one is known."""
 
 _OUT_OF_DATE = frozenset({"MOVED", "CLUSTERDOWN", "LOADING"}) | TO_BE_LEFT
 """Who says this makes us ask anew who has which slot."""
@@ -76,7 +74,7 @@ class ClusterPipe(Pipe):
         self._placeless: deque[Errand] = deque()
         self._wake = asyncio.Event()
         self._waiters: list[asyncio.Future[None]] = []
-        self._look_s = 0.0
+        self._looks = Looks()
         self._pause = Pause()
         self._closed = False
 
@@ -247,10 +245,11 @@ class ClusterPipe(Pipe):
             await self._wake.wait()
             self._wake.clear()
             if self._map is not None:
-                await asyncio.sleep(max(0.0, self._look_s - loop.time()))
+                await asyncio.sleep(self._looks.wait_s(loop.time()))
             elif (met := self._pause.failure()) is not None:
                 self._tell_placeless(met)
                 continue
+            has_news = False
             try:
                 found = await self._nodes.look()
             except (BrokerUnavailable, BrokerRefused) as error:
@@ -258,8 +257,9 @@ class ClusterPipe(Pipe):
                 self._tell_placeless(error)
             else:
                 self._pause.end()
+                has_news = found != self._map
                 self._follow(found)
-            self._look_s = loop.time() + LOOK_S * random.uniform(0.5, 1.0)
+            self._looks.end(loop.time(), has_news=has_news)
 
     def _follow(self, found: SlotMap) -> None:
         self._map = found

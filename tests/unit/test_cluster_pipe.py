@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from shared.broker_errors import NO_CLUSTER, is_outage
-from shared.cluster import cluster_pipe
+from shared.cluster import looks as pauses
 from shared.cluster.slots import slot_of
 from shared.connect import Pipe, blocking_pipe_to
 from shared.errors import BrokerRefused, BrokerUnavailable, NotConnected
@@ -124,7 +124,7 @@ async def test_nodes_are_not_stormed_for_who_has_which_slot(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """However many commands fail, the next look comes after a pause."""
-    monkeypatch.setattr(cluster_pipe, "LOOK_S", 600.0)
+    monkeypatch.setattr(pauses, "LOOK_S", 600.0)
     async with fake_cluster(2) as (a, b), pipe_of(a, b) as pipe:
         await pipe.call("GET", "x")
         looks = a.looks + b.looks

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.crc import key_slot
 
+from shared.cluster.looks import LATER_S, LOOK_S, SOON_COUNT, Looks
 from shared.cluster.slot_map import SlotMap, place_text, place_told
 from shared.cluster.slots import keys_of, slot_of, slot_of_all
 from shared.errors import BrokerRefused
@@ -98,3 +99,32 @@ def test_a_place_is_told_to_people() -> None:
     """As in a URL."""
     assert place_text(US) == "host-a:7000"
     assert place_text(("::1", 7000)) == "[::1]:7000"
+
+
+def test_looks_that_find_nothing_new_become_rare() -> None:
+    """After a failover, or a while in which nobody looked, they are quick again."""
+    looks, now_s = Looks(), 100.0
+    gaps: list[float] = []
+    for _ in range(SOON_COUNT + 5):
+        now_s += looks.wait_s(now_s)
+        looks.end(now_s, has_news=False)
+        gaps.append(looks.wait_s(now_s))
+    assert max(gaps[:SOON_COUNT]) <= LOOK_S
+    assert min(gaps[SOON_COUNT:]) >= LATER_S / 2
+
+    looks.end(now_s, has_news=True)
+    assert looks.wait_s(now_s) <= LOOK_S
+    for _ in range(SOON_COUNT + 5):
+        looks.end(now_s, has_news=False)
+    now_s += 10 * LATER_S
+    assert looks.wait_s(now_s) == 0
+    looks.end(now_s, has_news=False)
+    assert looks.wait_s(now_s) <= LOOK_S
+
+
+def test_a_map_is_news_when_a_slot_is_elsewhere() -> None:
+    """Another replica is none."""
+    one = SlotMap.parse([[0, 9, [b"a", 1], [b"b", 1]]], US)
+    assert one == SlotMap.parse([[0, 9, [b"a", 1]]], US)
+    assert one != SlotMap.parse([[0, 8, [b"a", 1]], [9, 9, [b"b", 1]]], US)
+    assert one != SlotMap.parse([], US)
