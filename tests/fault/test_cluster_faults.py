@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -39,7 +41,9 @@ def cluster(redis_binary: ServerBinary) -> Iterator[RedisCluster]:
         yield made
 
 
-async def under_load(made: System, chance: random.Random) -> asyncio.Task[None]:
+async def under_load(
+    made: System, chance: random.Random, rounds: int = ROUNDS
+) -> asyncio.Task[None]:
     """The load, once windows are in hand; handlers take some time."""
 
     async def hold(_call: HandlerCall) -> None:
@@ -47,7 +51,7 @@ async def under_load(made: System, chance: random.Random) -> asyncio.Task[None]:
 
     ledger = made.ledger
     ledger.hold = hold
-    sending = asyncio.create_task(made.send_rounds(USERS, ROUNDS, pause_s=0.2))
+    sending = asyncio.create_task(made.send_rounds(USERS, rounds, pause_s=0.2))
     await eventually(lambda: ledger.handled_count > 2 * len(USERS), "handled messages")
     await eventually(lambda: len(ledger.in_hand) >= 5, "windows in hand")
     return sending
@@ -103,6 +107,49 @@ async def test_slots_of_live_partitions_move(
         met = refusals(cluster)
         print(met)  # noqa: T201  figures
         assert {"MOVED", "ASK", "TRYAGAIN"} <= met.keys(), "void: nothing was sent elsewhere"
+        await asyncio.wait_for(sending, 60)
+        await made.all_handled()
+        await made.assert_one_reply_per_window()
+        for service in services:
+            assert service.is_running(), f"it ended: {service.log}"
+
+
+def reshard(cli: str, cluster: RedisCluster, source: RedisServer, target: RedisServer) -> str:
+    """All that ``source`` has moves to ``target``, as docs/cluster.md says; what the tool said."""
+    where = f"127.0.0.1:{source.port}"
+    ids = ("--cluster-from", cluster.node_id(source), "--cluster-to", cluster.node_id(target))
+    done = subprocess.run(
+        [cli, "--cluster", "reshard", where, *ids, "--cluster-slots", "16384", "--cluster-yes"],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-1000:]
+    return done.stdout
+
+
+async def test_the_usual_tool_empties_a_master_under_load(
+    cluster: RedisCluster, prefix: str, tmp_path: Path, chance: random.Random
+) -> None:
+    """A node is taken out of service by ``redis-cli --cluster reshard``: nobody is hurt."""
+    cli = shutil.which("redis-cli")
+    if cli is None:
+        pytest.skip("no redis-cli here")
+    keys = Keys(prefix, PARTITIONS)
+    async with system(
+        cluster.url, prefix, tmp_path, max_wait_ms=600, partitions=PARTITIONS, retry_base_ms=50
+    ) as made:
+        services = [made.ingest, await made.consumer(), await made.consumer()]
+        sending = await under_load(made, chance, 3 * ROUNDS)
+        leaving = cluster.owner_of(slot_of(keys.partition(0).ready))
+        target = next(server for server in cluster.masters if server is not leaving)
+        began_s = time.monotonic()
+        await asyncio.to_thread(reshard, cli, cluster, leaving, target)
+        print(f"a master emptied in {time.monotonic() - began_s:.1f} s")  # noqa: T201  a figure
+        assert not sending.done(), "void: the load was over"
+        slots = [slot_of(keys.partition(number).ready) for number in range(PARTITIONS)]
+        assert all(cluster.owner_of(slot) is not leaving for slot in slots)
         await asyncio.wait_for(sending, 60)
         await made.all_handled()
         await made.assert_one_reply_per_window()
