@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,24 @@ class IngestCrew:
 
 
 @contextmanager
+def on_one_cpu(crew: IngestCrew) -> Iterator[None]:
+    """All its processes on one CPU; its Redis, and what the block starts, on the others."""
+    mine = os.sched_getaffinity(0)
+    one = {min(mine)}
+    others = mine - one
+    if not others:
+        raise Void("there is one CPU: processes, load and Redis cannot be kept apart")
+    os.sched_setaffinity(0, others)
+    _place(crew.pids, one)
+    _place((crew.redis.pid,), others)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, mine)
+        _place((*crew.pids, crew.redis.pid), mine)
+
+
+@contextmanager
 def ingest_crew(count: int) -> Iterator[IngestCrew]:
     """``count`` processes and a Redis; ended with the block."""
     port = free_port()
@@ -126,6 +145,12 @@ def _told_ports(parent: Process) -> tuple[int, ...]:
     """Of each that listens, from the log that they share."""
     lines = [line for line in parent.log().splitlines() if '"process.listening"' in line]
     return tuple(int(json.loads(line)["metrics_port"]) for line in lines)
+
+
+def _place(pids: Sequence[int], cpus: set[int]) -> None:
+    for pid in pids:
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), cpus)
 
 
 def _children(pid: int) -> tuple[int, ...]:

@@ -1,11 +1,13 @@
 """
 Two ingest processes on one port, beside one.
 
-    python -m bench.ingest_processes [--seconds 3] [--rounds 3] [--connections 64]
+    python -m bench.ingest_processes [--seconds 2] [--rounds 3] [--connections 64]
 
 Both run all the time, each with a Redis of its own, and take turns: one process, two with as many
-connections, two with twice as many. What counts is webhooks per second of the processes' own CPU:
-where load and Redis share the cores, there is no second core for a second process.
+connections, two with twice as many. What counts is webhooks per second of the processes' own CPU,
+and there they are kept on one CPU, load and Redis on the others: CPUs of a shared machine are not
+as fast together as each is alone, and where there are two, two processes would have both. What
+they take where the system places them is told beside it.
 
 Then Linux shares out new connections, few and many. There each message goes out twice at the same
 instant, over two of them; it must become one entry, whoever gets them.
@@ -15,13 +17,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
-from bench.crew import IngestCrew, ingest_crew
+from bench.crew import IngestCrew, ingest_crew, on_one_cpu
 from bench.figures import median
 from bench.load import OK, Client, Connection, Sent, Webhooks, choose_client, with_connections
-from bench.report import Reach, Report, Void, run_bench
+from bench.report import Reach, Report, Row, Void, run_bench
 from bench.servers import own_bytes
 
 SETTLE_S = 0.5
@@ -43,6 +46,7 @@ class Turns:
     name: str
     crew: IngestCrew
     connections: int
+    placed: Callable[[IngestCrew], AbstractContextManager[None]]
     sent: list[Sent] = field(default_factory=list)
     per_cpu_s: list[float] = field(default_factory=list)
     redis_us: list[float] = field(default_factory=list)
@@ -51,8 +55,9 @@ class Turns:
     async def take(self, client: Client, webhooks: Webhooks, seconds: float) -> None:
         """Load it once."""
         taken, used = self.crew.taken(), self.crew.used()
-        sent = await client(self.crew.port, webhooks, self.connections, seconds)
-        await asyncio.sleep(SETTLE_S)
+        with self.placed(self.crew):
+            sent = await client(self.crew.port, webhooks, self.connections, seconds)
+            await asyncio.sleep(SETTLE_S)
         used = self.crew.used() - used
         parts = _grown(taken, self.crew.taken())
         if sent.refused:
@@ -76,18 +81,30 @@ class Shares:
         return self.connections * len(self.larger)
 
 
+def anywhere(_crew: IngestCrew) -> AbstractContextManager[None]:
+    """Where the system places them."""
+    return nullcontext()
+
+
 async def measure(report: Report, arguments: argparse.Namespace) -> None:
     """Load one and two in turn; then let the system share connections out among two."""
     client_name, client = choose_client()
     report.note(f"client: {client_name}")
-    report.note("client, processes and Redis share the CPUs: requests/s of two are bound by them")
+    report.note(
+        "on any CPU: client, processes and Redis share them, and bound the requests/s of two"
+    )
     webhooks, many = Webhooks(), arguments.connections
     with ingest_crew(1) as one, ingest_crew(2) as two:
-        runs = [
-            Turns("1 process", one, many),
-            Turns("2 processes", two, many),
-            Turns("2 processes, twice the connections", two, 2 * many),
+        together = [
+            Turns("1 process on one CPU", one, many, on_one_cpu),
+            Turns("2 processes on it", two, many, on_one_cpu),
+            Turns("2 processes on it, twice the connections", two, 2 * many, on_one_cpu),
         ]
+        free = [
+            Turns("1 process on any CPU", one, many, anywhere),
+            Turns("2 processes on any CPU, twice the connections", two, 2 * many, anywhere),
+        ]
+        runs = [*together, *free]
         for number in range(arguments.rounds):
             for run in runs:
                 await run.take(client, webhooks, arguments.seconds)
@@ -98,8 +115,9 @@ async def measure(report: Report, arguments: argparse.Namespace) -> None:
         for crew, sent_twice in ((one, 0), (two, sum(of_one.sent for of_one in shares))):
             _check(crew, [run for run in runs if run.crew is crew], sent_twice)
         memory = {"1 process": _memory(one), "2 processes": _memory(two)}
-    _add_rates(report, runs)
-    _add_shares(report, runs[1:], shares)
+    _add_rates(report, together, Reach(limit=AT_LEAST, at_least=True, of_ratio=True))
+    _add_rates(report, free, None)
+    _add_shares(report, [run for run in runs if run.crew is two], shares)
     for name, size in memory.items():
         report.add(f"memory of {name} and the parent", size / MB, "MB")
 
@@ -148,38 +166,45 @@ def _memory(crew: IngestCrew) -> int:
     return sum(map(own_bytes, (crew.parent.pid, *crew.pids)))
 
 
-def _add_rates(report: Report, runs: list[Turns]) -> None:
-    one, *others = runs
-    row = report.add(f"{one.name}, of its CPU", median(one.per_cpu_s), "webhooks/s")
-    reach = Reach(limit=AT_LEAST, at_least=True, of_ratio=True)
-    for run in others:
-        value = median(run.per_cpu_s)
-        report.add(f"{run.name}, of their CPU", value, "webhooks/s", against=row, reach=reach)
-    row = report.add(one.name, median([sent.per_s for sent in one.sent]), "requests/s")
-    for run in others:
+def _add_rates(report: Report, runs: list[Turns], reach: Reach | None) -> None:
+    """
+    Each run beside the first of them; ``reach`` is the last one's, by the second of CPU: there a
+    process has as many connections as the only one has.
+    """
+    of_cpu: Row | None = None
+    rate: Row | None = None
+    for run in runs:
+        value, goal = median(run.per_cpu_s), reach if run is runs[-1] else None
+        name = f"{run.name}, of a second of CPU"
+        row = report.add(name, value, "webhooks", against=of_cpu, reach=goal)
+        of_cpu = of_cpu or row
+    for run in runs:
         value = median([sent.per_s for sent in run.sent])
-        report.add(run.name, value, "requests/s", against=row)
+        row = report.add(run.name, value, "requests/s", against=rate)
+        rate = rate or row
     for run in runs:
         report.add(f"{run.name}, CPU of Redis", median(run.redis_us), "us/webhook")
 
 
 def _add_shares(report: Report, runs: list[Turns], shares: list[Shares]) -> None:
     for run in runs:
-        name = f"{run.connections} connections under load, the busier one's requests"
+        name = f"{run.name}: the busier one's requests"
         report.add(name, median(run.busiest) * 100, "%")
     for of_one in shares:
         count, tries = of_one.connections, len(of_one.larger)
         name = f"{count} new connections, {tries} times: the busier one's part"
         report.add(name, median(of_one.larger) / count * 100, "%")
         report.add(f"{name}, at most", max(of_one.larger) / count * 100, "%")
-        alone = sum(larger == count for larger in of_one.larger)
-        report.add(f"{count} new connections, all to one of two", alone, f"of {tries}")
+    fewest = min(shares, key=lambda of_one: of_one.connections)
+    alone = fewest.larger.count(fewest.connections)
+    name = f"{fewest.connections} new connections, all to one of two"
+    report.add(name, alone, f"of {len(fewest.larger)}")
 
 
 def main() -> None:
     """Read the arguments and measure."""
     parser = argparse.ArgumentParser(prog="bench.ingest_processes", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3, help="of one turn")
+    parser.add_argument("--seconds", type=float, default=2, help="of one turn")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--connections", type=int, default=64)
     arguments = parser.parse_args()
