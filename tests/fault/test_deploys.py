@@ -25,8 +25,13 @@ from tests.support.lease_watch import LeaseWatch, watched_leases
 EVERY_S = 5.0
 PER_S = 300.0
 HANDLER_S = 3.0
-HANDOVER_LIMIT_S = 3.0
-"""The goal is 1 s."""
+HANDOVER_LIMIT_S = 1.0
+"""By Redis's own clock: it takes 0.01 s, and 0.03 s where others take both cores."""
+FULL_LOAD_LIMIT_S = 3.0
+"""
+The same, and how long nothing starts, where load and workers take both cores: the goal is 1 s, and
+the machine decides. With two more processes that take them, 0.2 s and 2 s were seen.
+"""
 
 PARTITIONS = 8
 LEASE_MS = 2000
@@ -78,10 +83,10 @@ def gaps_s(calls: Iterable[Call], partitions: set[int], since_s: float) -> list[
     return [max(b - a for a, b in pairwise(times)) for times in starts.values()]
 
 
-async def replace_worker(made: Bench, slot: str) -> tuple[float, list[float]]:
+async def replace_worker(made: Bench, slot: str) -> list[float]:
     """
-    SIGTERM; a new worker once the old one has ended. How long until all that it owned was owned
-    again, and how long each of its partitions then started nothing.
+    SIGTERM; a new worker once the old one has ended and all that it owned is owned again. How long
+    each of its partitions then started nothing.
     """
     victim = made.running[slot]
     await some_in_hand(made, slot, 10)
@@ -94,15 +99,14 @@ async def replace_worker(made: Bench, slot: str) -> tuple[float, list[float]]:
         owners = await made.lease_owners()
         return all(owners.get(n, victim.worker_id) != victim.worker_id for n in owned)
 
-    await eventually(is_handed_over, f"other owners of {owned}", HANDOVER_LIMIT_S)
-    owned_s = time.monotonic() - began_s
+    await eventually(is_handed_over, f"other owners of {owned}", FULL_LOAD_LIMIT_S)
     assert await ending == 0
     assert not made.ledger.calls_in_hand_of(victim.name), "it left while its handlers worked"
     assert time.monotonic() - began_s < HANDLER_S + 3.0, "it stayed though nothing was in hand"
     later = [c for c in made.ledger.evidence.calls if c.began_s < began_s + EVERY_S]
     made.spawn(slot, "consumer")
     await made.running[slot].ready()
-    return owned_s, gaps_s(later, owned, began_s)
+    return gaps_s(later, owned, began_s)
 
 
 async def test_rolling_restart_of_all_workers(
@@ -111,23 +115,23 @@ async def test_rolling_restart_of_all_workers(
     """One every 5 s under 300 messages/s: no handler repeats, and others go on within a second."""
     async with steady(private_redis, tmp_path, chance, workers=3) as made:
         made.writers.start()
-        began_s, owned_s, gaps = time.monotonic(), [], list[float]()
-        for slot in sorted(made.workers):
-            next_s = time.monotonic() + EVERY_S
-            took_s, waited = await replace_worker(made, slot)
-            owned_s.append(took_s)
-            gaps += waited
-            await asyncio.sleep(max(0.0, next_s - time.monotonic()))
+        began_s, gaps = time.monotonic(), list[float]()
+        async with watched_leases(private_redis.url) as leases:
+            for slot in sorted(made.workers):
+                next_s = time.monotonic() + EVERY_S
+                gaps += await replace_worker(made, slot)
+                await asyncio.sleep(max(0.0, next_s - time.monotonic()))
         sent = sum(1 for sent in made.ledger.evidence.sent.values() if sent.is_accepted)
         rate = sent / (time.monotonic() - began_s)
         await assert_ledger(made)
         assert_each_once(made.ledger.evidence.calls)
         gaps.sort()
-        say(f"{rate:.0f} messages/s; leases handed over within {max(owned_s):.2f} s")
+        say(f"{rate:.0f} messages/s")
         middle = gaps[len(gaps) // 2]
         say(f"longest time without a start, by partition: p50 {middle:.2f} s, most {gaps[-1]:.2f}")
         assert rate > PER_S / 3, "void: hardly any load"
-        assert gaps[-1] < HANDOVER_LIMIT_S
+        assert gaps[-1] < FULL_LOAD_LIMIT_S
+        assert_handed_over(leases, PARTITIONS, FULL_LOAD_LIMIT_S)
 
 
 async def test_a_drain_ends_in_time(
@@ -244,7 +248,8 @@ async def test_scaling_up_and_down(
             await balanced(made)
         await assert_ledger(made)
         assert_each_once(made.ledger.evidence.calls)
-        assert_handed_over(leases)
+        assert not leases.taken_from_the_living(), "a lease has expired though nobody died"
+        assert_handed_over(leases, 2 * (PARTITIONS - 1), HANDOVER_LIMIT_S)
 
 
 def assert_each_once(calls: list[Call]) -> None:
@@ -253,13 +258,12 @@ def assert_each_once(calls: list[Call]) -> None:
     assert {call.attempt for call in calls} == {1}
 
 
-def assert_handed_over(leases: LeaseWatch) -> None:
-    """Every lease that changed hands was given back first, and taken by the next one at once."""
+def assert_handed_over(leases: LeaseWatch, at_least: int, limit_s: float) -> None:
+    """Every lease that was given back was taken by the next one at once."""
     taken = sorted(leases.handovers_s())
+    assert len(taken) >= at_least, "void: hardly any was handed over"
     say(
         f"{len(taken)} leases handed over, without an owner for {taken[len(taken) // 2]:.3f} s"
-        f" at the median, {taken[-1]:.3f} at most; lease {DEFAULT_LEASE_MS / 1000:.1f} s"
+        f" at the median, {taken[-1]:.3f} at most"
     )
-    assert not leases.taken_from_the_living(), "a lease has expired though nobody died"
-    assert len(taken) >= 2 * (PARTITIONS - 1), "void: hardly any was handed over"
-    assert taken[-1] < HANDOVER_LIMIT_S
+    assert taken[-1] < limit_s
