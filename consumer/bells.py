@@ -9,6 +9,8 @@ one node does not tell holds up no partition of another.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from functools import partial
 from typing import Any, Protocol
 
 from shared.connect import BLOCK_MS, Pipe
@@ -113,27 +115,52 @@ class SlotBells:
         pipe.require_block(BLOCK_MS)
         self._pipe = pipe
         self._group = group
+        self._bells: list[str] = []
         self._readers: dict[tuple[str, ...], BellReader] = {}
         self._waits: dict[tuple[str, ...], asyncio.Task[dict[str, str | None]]] = {}
+        self._resting: set[tuple[str, ...]] = set()
+        self._ended: deque[tuple[tuple[str, ...], asyncio.Task[dict[str, str | None]]]] = deque()
+        self._has_ended = asyncio.Event()
 
     async def wait(self, bells: list[str]) -> dict[str, str | None]:
-        """As ``Bells``."""
+        """As ``Bells``. What it costs grows with the reads that have ended, not with all."""
+        if bells != self._bells:
+            self._change(bells)
+        for some in self._resting:
+            self._begin(some)
+        self._resting.clear()
+        await self._has_ended.wait()
+        self._has_ended.clear()
+        rung: dict[str, str | None] = {}
+        while self._ended:
+            some, task = self._ended.popleft()
+            if self._waits.get(some) is task:  # else it is not ours any more
+                del self._waits[some]
+                self._resting.add(some)
+                rung |= task.result()
+        return rung
+
+    def _change(self, bells: list[str]) -> None:
         wanted = {tuple(some) for some in self._pipe.together(bells)}
         for gone in self._readers.keys() - wanted:
             del self._readers[gone]
             if (wait := self._waits.pop(gone, None)) is not None:  # none: it has just returned
                 wait.cancel()
             self._pipe.leave(gone[0])
-        for some in wanted - self._waits.keys():
-            reader = self._readers.setdefault(some, BellReader(self._pipe))
-            self._waits[some] = self._group.create_task(
-                reader.wait(list(some)), name=f"bells-{some[0]}"
-            )
-        done, _ = await asyncio.wait(self._waits.values(), return_when=asyncio.FIRST_COMPLETED)
-        rung: dict[str, str | None] = {}
-        for some in [some for some, task in self._waits.items() if task in done]:
-            rung |= self._waits.pop(some).result()
-        return rung
+        for new in wanted - self._readers.keys():
+            self._readers[new] = BellReader(self._pipe)
+        self._resting = wanted - self._waits.keys()
+        self._bells = bells
+
+    def _begin(self, some: tuple[str, ...]) -> None:
+        wait = self._readers[some].wait(list(some))
+        task = self._group.create_task(wait, name=f"bells-{some[0]}")
+        self._waits[some] = task
+        task.add_done_callback(partial(self._end, some))
+
+    def _end(self, some: tuple[str, ...], task: asyncio.Task[dict[str, str | None]]) -> None:
+        self._ended.append((some, task))
+        self._has_ended.set()
 
     def heard(self, bell: str) -> bytes | None:
         """As ``Bells``."""

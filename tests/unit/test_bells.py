@@ -17,6 +17,7 @@ class Slots:
     def __init__(self) -> None:
         self.rings: defaultdict[str, asyncio.Queue[bytes]] = defaultdict(asyncio.Queue)
         self.left: list[str] = []
+        self.parted = 0
 
     def leave(self, key: str) -> None:
         """Its connection ends."""
@@ -27,6 +28,7 @@ class Slots:
 
     def together(self, keys: Sequence[str]) -> list[Sequence[str]]:
         """Each by itself."""
+        self.parted += 1
         return [[key] for key in keys]
 
     async def call(self, *command: Any) -> Any:
@@ -54,3 +56,18 @@ async def test_a_bell_that_rang_and_is_not_ours_any_more_is_let_go() -> None:
         assert slots.left == ["b"]
         assert (await bells.wait(["b"])).keys() == {"b"}
         assert bells.heard("a") is None
+
+
+async def test_only_what_has_rung_is_looked_at() -> None:
+    """However many bells there are: they are parted by slot once."""
+    slots, names = Slots(), [f"bell-{number}" for number in range(50)]
+    async with asyncio.TaskGroup() as group:
+        bells = SlotBells(cast(Pipe, slots), group)
+        told: dict[str, str | None] = {}
+        while told.keys() != set(names):
+            told |= await bells.wait(list(names))
+        for name in ("bell-7", "bell-9", "bell-7"):
+            slots.rings[name].put_nowait(b"1-0")
+            assert (await bells.wait(list(names))).keys() == {name}
+        assert slots.parted == 1
+        await bells.wait([])
