@@ -12,7 +12,7 @@ from consumer.bells import Bells, bells_on
 from shared.cluster.slots import slot_of
 from shared.connect import Pipe, blocking_pipe_to, open_pipe
 from shared.durability import Durability
-from shared.errors import StartRefused
+from shared.errors import NotDurable, StartRefused
 from shared.notices import Notices
 from shared.preflight import prepare
 from shared.redis_binary import ServerBinary
@@ -199,12 +199,26 @@ async def test_one_server_is_not_taken_for_a_cluster(
 
 
 async def test_replicas_are_waited_for_on_each_node(cluster: RedisCluster, prefix: str) -> None:
-    """WAIT speaks of the writes of its own node; more than there are is not durable."""
+    """WAIT speaks of the writes of its own node: one whose replica is silent promises nothing."""
     keys = [f"{prefix}:{number}" for number in range(30)]
-    assert len({cluster.master_of(key).port for key in keys}) == 3
+    masters = {key: cluster.master_of(key) for key in keys}
+    assert len(set(masters.values())) == 3
     durability = Durability.parse("replicas:1")
     async with open_pipe(cluster.url, timeout_ms=4000, name="test", durability=durability) as pipe:
         assert await asyncio.gather(*(pipe.call("SET", key, 1) for key in keys)) == [b"OK"] * 30
+        alone = masters[keys[0]]
+        (silent,) = cluster.replicas_of(alone)
+        silent.pause()
+        try:
+            calls = [pipe.call("SET", key, 2) for key in keys]
+            answers = await asyncio.gather(*calls, return_exceptions=True)
+        finally:
+            silent.resume()
+    for key, answer in zip(keys, answers, strict=True):
+        is_durable = answer == b"OK"
+        assert is_durable or isinstance(answer, NotDurable)
+        assert is_durable == (masters[key] is not alone)
+    await asyncio.to_thread(cluster.wait_until_whole)
 
 
 async def test_what_is_published_is_heard_though_a_node_goes(
