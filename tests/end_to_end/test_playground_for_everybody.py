@@ -124,6 +124,34 @@ async def test_every_reason_and_state_has_its_words(players: Visitors) -> None:
     assert set(known[1]) == set(ReplyState) - {"waiting", "sending", "retrying"}
 
 
+async def test_a_window_that_was_started_in_between_takes_no_other_message(
+    players: Visitors,
+) -> None:
+    """Windows were looked up before the start, messages after the end: the third waits for more."""
+    page = await enter(players)
+    found = await page.evaluate(
+        """async () => {
+          const { addMessage, isSettled, membersOf, newConversation, takeFace } =
+            await import("/static/playground/state.js");
+          const conversation = newConversation("somebody");
+          for (const id of ["a", "b", "c"]) addMessage(conversation, id, id, 1);
+          const ended = { state: "handled", window_id: "W", opened_at: 1, at: 9 };
+          takeFace(conversation, {
+            windows: [{ window_id: "W", state: "closed", messages: 2, opened_at: 1 }],
+            messages: [
+              { ...ended, entry_id: "1-0", message_id: "a" },
+              { ...ended, entry_id: "2-0", message_id: "b" },
+              { state: "waiting", entry_id: "3-0", message_id: "c" },
+            ],
+            replies: [],
+          });
+          const members = membersOf(conversation, conversation.windows[0]);
+          return [members.map(({ id }) => id), isSettled(conversation)];
+        }"""
+    )
+    assert found == [["a", "b"], False]
+
+
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_nothing_is_in_the_way_of_those_who_see_little_or_nothing(

@@ -38,10 +38,15 @@ export function redisNow(conversation, now = Date.now()) {
   return now + (conversation.clock?.ahead_ms ?? 0);
 }
 
-/** Take what `/api/v1/conversations` tells. What it has forgotten meanwhile stays as it was. */
+/**
+ * Take what `/api/v1/conversations` tells. What it has forgotten meanwhile stays as it was. A window
+ * may have been started between its look at windows and its look at messages; what waits then is
+ * no member of that one.
+ */
 export function takeFace(conversation, face) {
   const next = face.windows.find((window) => ["open", "closed"].includes(window.state));
-  let room = next?.messages ?? 0;
+  const isStarted = ({ state, window_id }) => !UNSTARTED.includes(state) && window_id === next?.window_id;
+  let room = (next?.messages ?? 0) - face.messages.filter(isStarted).length;
   for (const window of face.windows) {
     Object.assign(windowOf(conversation, window.window_id), window);
   }
