@@ -21,12 +21,18 @@ from ops.chaos.private_redis import PrivateRedis
 from ops.chaos.waiting import eventually
 from tests.support.fault_bench import assert_ledger, say, some_in_hand
 from tests.support.lease_watch import LeaseWatch, watched_leases
+from tests.support.machine import watched_machine
 
 EVERY_S = 5.0
 PER_S = 300.0
 HANDLER_S = 3.0
 HANDOVER_LIMIT_S = 1.0
 """By Redis's own clock: it takes 0.01 s, and 0.03 s where others take both cores."""
+HANDOVER_TURNS = 8
+"""
+The old owner's to ring, the new one's to hear it, to look who is there, what they do, and to take
+the lease; Redis's each time. Each waits for the CPU, which on a starved machine is no longer quick.
+"""
 FULL_LOAD_LIMIT_S = 3.0
 """
 The same, and how long nothing starts, where load and workers take both cores: the goal is 1 s, and
@@ -230,26 +236,35 @@ async def test_scaling_up_and_down(
     options = Options(workers=1, load=load, settings=settings)
     async with bench(private_redis, tmp_path, chance, options) as made:
         made.endpoint.error_rate = 0.0
-        made.writers.start()
-        async with watched_leases(private_redis.url) as leases:
-            for number in range(2, 9):
-                made.spawn(f"w{number}", "consumer")
-                await made.running[f"w{number}"].ready()
-                await balanced(made)
-            assert len(set((await made.lease_owners()).values())) == 8, "void: not all own some"
-            await eventually(lambda: len(workers_called(made)) == 8, "a window of each", 30.0)
-            leaving = chance.sample(sorted(made.workers), 6)
-            ends = []
-            for slot in leaving:
-                process = made.running.pop(slot)
-                ends.append(asyncio.create_task(process.stop(limit_s=20.0)))
-                await asyncio.sleep(chance.uniform(0.0, 0.5))
-            assert set(await asyncio.gather(*ends)) == {0}
-            await balanced(made)
+        with watched_machine() as machine:
+            leases = await scale_up_and_down(made, private_redis, chance)
         await assert_ledger(made)
         assert_each_once(made.ledger.evidence.calls)
         assert not leases.taken_from_the_living(), "a lease has expired though nobody died"
-        assert_handed_over(leases, 2 * (PARTITIONS - 1), HANDOVER_LIMIT_S)
+        say(f"who waited longest for the CPU did for {machine.worst_s:.3f} s")
+        limit_s = machine.allows_s(HANDOVER_LIMIT_S, HANDOVER_TURNS)
+        assert_handed_over(leases, 2 * (PARTITIONS - 1), limit_s)
+
+
+async def scale_up_and_down(made: Bench, redis: PrivateRedis, chance: random.Random) -> LeaseWatch:
+    """One worker, eight, two; what became of the leases meanwhile."""
+    made.writers.start()
+    async with watched_leases(redis.url) as leases:
+        for number in range(2, 9):
+            made.spawn(f"w{number}", "consumer")
+            await made.running[f"w{number}"].ready()
+            await balanced(made)
+        assert len(set((await made.lease_owners()).values())) == 8, "void: not all own some"
+        await eventually(lambda: len(workers_called(made)) == 8, "a window of each", 30.0)
+        leaving = chance.sample(sorted(made.workers), 6)
+        ends = []
+        for slot in leaving:
+            process = made.running.pop(slot)
+            ends.append(asyncio.create_task(process.stop(limit_s=20.0)))
+            await asyncio.sleep(chance.uniform(0.0, 0.5))
+        assert set(await asyncio.gather(*ends)) == {0}
+        await balanced(made)
+    return leases
 
 
 def assert_each_once(calls: list[Call]) -> None:
