@@ -1,7 +1,7 @@
 """
 Two ingest processes on one port, beside one.
 
-    python -m bench.ingest_processes [--seconds 2] [--rounds 3] [--connections 64]
+    python -m bench.ingest_processes [--seconds 1] [--rounds 7] [--connections 64]
 
 Both run all the time, each with a Redis of its own, and take turns: one process, two with as many
 connections, two with twice as many. What counts is webhooks per second of the processes' own CPU,
@@ -27,7 +27,7 @@ from bench.load import OK, Client, Connection, Sent, Webhooks, choose_client, wi
 from bench.report import Reach, Report, Row, Void, run_bench
 from bench.servers import own_bytes
 
-SETTLE_S = 0.5
+SETTLE_S = 0.3
 """What wrk left on its way when it stopped is served by then."""
 
 TRIES = {4: 60, 16: 30, 64: 15, 256: 5}
@@ -204,8 +204,8 @@ def _add_shares(report: Report, runs: list[Turns], shares: list[Shares]) -> None
 def main() -> None:
     """Read the arguments and measure."""
     parser = argparse.ArgumentParser(prog="bench.ingest_processes", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=2, help="of one turn")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=1, help="of one turn")
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--connections", type=int, default=64)
     arguments = parser.parse_args()
     run_bench("ingest_processes", lambda report: measure(report, arguments))
