@@ -28,7 +28,7 @@ from shared.durability import Durability, Promise, find_promise
 from shared.errors import BrokerRefused, BrokerUnavailable, NotConnected
 from shared.pipe import Pipe
 from shared.reconnect import Pause
-from shared.route import Route
+from shared.route import Route, hang_up
 
 BATCH_MAX = 512
 """More calls in one batch only delay the first answers; the rest goes into the next one."""
@@ -244,4 +244,4 @@ class NodePipe(Pipe):
         connected, self._connection = self._connection, None
         self._is_proven = False
         if connected is not None:
-            await connected[0].disconnect(nowait=True)
+            await hang_up(connected[0])

@@ -20,6 +20,7 @@ from shared.answers import NOT_YET, AnswerReader
 from shared.broker_errors import classify
 from shared.connect import route_of
 from shared.errors import BrokerRefused, NotConnected
+from shared.route import hang_up
 
 SILENCE_S = 5.0
 """After so long without a word the server is asked for one; twice that is a dead line."""
@@ -83,7 +84,7 @@ class Notices:
                     raise NotConnected("another server is the primary now")
                 self._take(await self._next(connection, answers))
         finally:
-            await connection.disconnect(nowait=True)
+            await hang_up(connection)
 
     async def _next(self, connection: AbstractConnection, answers: AnswerReader) -> list[bytes]:
         """

@@ -8,6 +8,7 @@ and no health checks: whoever uses the connection has a timeout, and calls again
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Protocol
 
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
@@ -50,12 +51,25 @@ def connection_options(timeout_s: float, client_name: str) -> dict[str, Any]:
     }
 
 
+async def hang_up(connection: AbstractConnection) -> None:
+    """
+    Close it, and wait for nobody.
+
+    With TLS, asyncio would keep its socket for up to 30 s until the server has taken leave, too;
+    one that is gone or silent never does.
+    """
+    writer: asyncio.StreamWriter | None = connection._writer  # noqa: SLF001
+    if writer is not None and writer.get_extra_info("ssl_object") is not None:
+        writer.transport.abort()
+    await connection.disconnect(nowait=True)
+
+
 async def opened(connection: AbstractConnection) -> AbstractConnection:
     """Connected, or closed again: cancelled half-way it leaves no socket behind."""
     try:
         await connection.connect()  # type: ignore[no-untyped-call]
     except BaseException:
-        await connection.disconnect(nowait=True)
+        await hang_up(connection)
         raise
     return connection
 

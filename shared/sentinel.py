@@ -25,7 +25,7 @@ from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from shared.broker_errors import classify
 from shared.errors import NotConnected
 from shared.redis_url import parse_sentinel_url
-from shared.route import opened
+from shared.route import hang_up, opened
 from shared.server_info import ServerInfo
 
 ASK_PARTS = 3
@@ -103,7 +103,7 @@ class SentinelRoute:
             if self._newest.get(self._url) not in (before, server):
                 raise NotConnected(f"the primary of {self._name} has just changed")
         except BaseException:
-            await connection.disconnect(nowait=True)
+            await hang_up(connection)
             raise
         self._led_to = self._newest[self._url] = server
         return connection
@@ -150,7 +150,7 @@ class SentinelRoute:
                     await connection.send_command("SENTINEL", "MASTER", self._name)
                     return PrimaryView.parse(await connection.read_response())
                 finally:
-                    await connection.disconnect(nowait=True)
+                    await hang_up(connection)
         except Exception as error:  # noqa: BLE001 - one Sentinel may be gone; the others are asked
             return f"{host}:{port}: {classify(error)}"
 

@@ -18,7 +18,7 @@ from shared.cluster.slot_map import Place, SlotMap
 from shared.command import Failure
 from shared.errors import BrokerRefused, NotConnected
 from shared.redis_url import parse_cluster_url
-from shared.route import opened
+from shared.route import hang_up, opened
 
 AT_ONCE = 3
 """Nodes that are asked at the same time."""
@@ -80,7 +80,7 @@ class Nodes:
                         self._known |= (await _slots(connection, place)).places
                         await _require_well(connection)
                     except BaseException:
-                        await connection.disconnect(nowait=True)
+                        await hang_up(connection)
                         raise
                     return connection
             except Exception as error:  # noqa: BLE001 - one may be gone; the others are asked
@@ -128,7 +128,7 @@ class Nodes:
                 try:
                     return await _slots(connection, place)
                 finally:
-                    await connection.disconnect(nowait=True)
+                    await hang_up(connection)
         except Exception as error:  # noqa: BLE001 - one may be gone; the others are asked
             return _meaning(error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,7 @@ from shared.connect import Pipe
 from shared.errors import BrokerUnavailable
 from shared.preflight import prepare
 from shared.redis_binary import ServerBinary
+from shared.route import DirectRoute, connection_options, hang_up
 from shared.settings import Settings
 from tests.support.cluster import ask
 from tests.support.pipes import running_pipe
@@ -53,6 +55,24 @@ async def test_a_server_is_spoken_to_whose_certificate_is_trusted(
     url = f"rediss://127.0.0.1:{alone.port}/0?ssl_ca_certs={own.path}"
     async with running_pipe(url) as pipe:
         await prepare(pipe, Settings(prefix=prefix))
+
+
+async def test_no_socket_is_kept_for_a_server_that_does_not_take_leave(
+    alone: TlsServer, own: Certificate
+) -> None:
+    """A silent server would else cost a socket for 30 s each time that it is hung up on."""
+    url = f"rediss://127.0.0.1:{alone.port}/0?ssl_ca_certs={own.path}"
+    connection = await DirectRoute(url, connection_options(5.0, "test")).connect()
+    writer = connection._writer
+    assert writer is not None
+    socket = writer.get_extra_info("socket")
+    alone.server.pause()
+    try:
+        await hang_up(connection)
+        await asyncio.sleep(0)
+        assert socket.fileno() == -1
+    finally:
+        alone.server.resume()
 
 
 @pytest.mark.parametrize(
