@@ -57,10 +57,12 @@ async def test_our_own_and_what_others_left(tmp_path: Path) -> None:
     finally:
         spool.close()
     assert (found["messages"], found["oldest_s"], found["on_outage"]) == (1, 5.0, "spool")
-    assert [(one["messages"], one["held_by"], one["is_ours"]) for one in found["folders"]] == [
+    # made within one millisecond, they have no order
+    assert {(one["messages"], one["held_by"], one["is_ours"]) for one in found["folders"]} == {
         (3, None, False),
         (1, os.getpid(), True),
-    ]
+    }
+    assert len(found["folders"]) == 2
     assert found["is_counted"] is True
     assert 0 < found["used_bytes"] < found["max_bytes"]
     assert found["told_by"].endswith(f":{os.getpid()}")
