@@ -10,8 +10,17 @@ from typing import Any
 from redis.asyncio import Redis
 
 from ops.chaos.contents import keys_of, leftovers
+from shared.record import decode_record
+from tests.support.clients import look_now
 
-__all__ = ["age", "leftovers", "nothing_unfinished_expires", "replies", "wrongly_expiring"]
+__all__ = [
+    "age",
+    "leftovers",
+    "nothing_unfinished_expires",
+    "replies",
+    "started_by",
+    "wrongly_expiring",
+]
 
 MAY_EXPIRE = ("lease", "seen", "history")
 """Keys of a partition that may have a TTL: none of them holds an unfinished message."""
@@ -24,6 +33,14 @@ async def replies(redis: Redis, prefix: str) -> list[bytes]:
         rows: Any = await redis.xrange(outbox)
         found += [fields[b"m"] for _, fields in rows]
     return found
+
+
+def started_by(url: str, prefix: str, worker: str) -> set[str]:
+    """The windows that a worker has started and not finished, at this very moment."""
+    with look_now(url) as redis:
+        running = list(redis.scan_iter(f"{prefix}:{{*}}:running", count=1000))
+        records = [decode_record(value) for key in running for value in redis.hvals(key)]
+    return {str(record.window_id) for record in records if record.worker == worker}
 
 
 async def wrongly_expiring(redis: Redis, prefix: str) -> list[str]:

@@ -139,14 +139,6 @@ class Ledger:
             return Answer(status=500)
         return Answer.reply(body["window_id"])
 
-    def in_flight(self, since_s: float, until_s: float) -> set[str]:
-        """Windows of which some call ran in that span of monotonic time."""
-        return {
-            call.window_id
-            for number, call in enumerate(self.calls)
-            if call.began_s <= until_s and self.ended_s.get(number, until_s) >= since_s
-        }
-
     @property
     def handled_count(self) -> int:
         """Messages that some call held."""
