@@ -30,12 +30,17 @@ pytestmark = pytest.mark.timeout(300)
 
 
 async def kill_one(made: Bench) -> None:
-    """A worker dies with windows in hand; another one starts, and all has an owner again."""
+    """
+    A worker dies with windows in hand; another one starts, has partitions, and so has read the
+    settings of now; and all has an owner again.
+    """
     async with made.taking("consumer") as slot, recovering(made, slot, "kill") as disturbance:
         await some_in_hand(made, slot)
         made.running[slot].kill()
         made.ledger.killed(disturbance)
-        made.spawn(slot, "consumer")
+        new = made.spawn(slot, "consumer")
+    owned = '"partitions.owned"'
+    await eventually(lambda: owned in new.log.read_text(), "partitions of the new worker", 30.0)
     await made.all_owned()
 
 
