@@ -28,8 +28,7 @@ from tests.support.waiting import eventually
 
 CLINIC, PREFIX = "north-wing", "faulty"
 USERS = 500
-LONE_LOOKS = 100
-"""A number on its way to who asked is told within fewer looks, 10 ms apart."""
+LONE_LOOKS = 100  # 10 ms apart: a number on its way to who asked is told within fewer
 AT_ONCE = 50
 KILLS_AT = (40, 120, 200, 280, 360, 440)
 """So many have their number when a process is killed; the others' requests are on their way."""
@@ -277,8 +276,7 @@ async def test_a_failover_gives_no_number_twice(
                 async with places:
                     await made.enter(user, None)
 
-            async def lose_the_primary() -> None:
-                """With numbers that no replica has."""
+            async def lose_the_primary() -> None:  # with numbers that no replica has
                 await eventually(partial(made.has_given, 100), "100 numbers", 60)
                 await watch.config_set("maxclients", 1)
                 await watch.client_kill_filter(_type="replica")
@@ -286,7 +284,6 @@ async def test_a_failover_gives_no_number_twice(
                 looks: list[bool] = []
 
                 async def has_lone_numbers() -> bool:
-                    """Some that stay untold: ingest has left it, for no replica follows it."""
                     looks.append(len(await events_in(watch)) > len(made.numbers))
                     return len(looks) > LONE_LOOKS and all(looks[-LONE_LOOKS:])
 
