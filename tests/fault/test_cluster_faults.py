@@ -93,29 +93,37 @@ def refusals(cluster: RedisCluster) -> dict[str, int]:
     return found
 
 
-async def test_slots_of_live_partitions_move(
-    cluster: RedisCluster, prefix: str, tmp_path: Path, chance: random.Random
-) -> None:
+@asynccontextmanager
+async def nobody_is_hurt(
+    cluster: RedisCluster, prefix: str, folder: Path, chance: random.Random
+) -> AsyncIterator[Keys]:
     """
-    Nothing is lost, split, handled in another order or twice, though every partition moves twice,
-    half of them so slowly that their keys are on two nodes for a while.
+    A system under load inside; at the end nothing is lost, split, in another order or handled
+    twice, and nobody has crashed.
     """
-    keys = Keys(prefix, PARTITIONS)
     async with system(
-        cluster.url, prefix, tmp_path, max_wait_ms=600, partitions=PARTITIONS, retry_base_ms=50
+        cluster.url, prefix, folder, max_wait_ms=600, partitions=PARTITIONS, retry_base_ms=50
     ) as made:
         services = [made.ingest, await made.consumer(), await made.consumer()]
         async with under_load(made, chance):
-            for _ in range(2):
-                longest_s = await asyncio.to_thread(move_all, cluster, keys, chance)
-                print(f"slots moved, the slowest in {longest_s:.2f} s")  # noqa: T201  a figure
-        met = refusals(cluster)
-        print(met)  # noqa: T201  figures
-        assert {"MOVED", "ASK", "TRYAGAIN"} <= met.keys(), "void: nothing was sent elsewhere"
+            yield Keys(prefix, PARTITIONS)
         await made.all_handled()
         await made.assert_one_reply_per_window()
         for service in services:
             assert service.is_running(), f"it ended: {service.log}"
+
+
+async def test_slots_of_live_partitions_move(
+    cluster: RedisCluster, prefix: str, tmp_path: Path, chance: random.Random
+) -> None:
+    """Every partition moves twice, half of them so slowly that their keys are on two nodes."""
+    async with nobody_is_hurt(cluster, prefix, tmp_path, chance) as keys:
+        for _ in range(2):
+            longest_s = await asyncio.to_thread(move_all, cluster, keys, chance)
+            print(f"slots moved, the slowest in {longest_s:.2f} s")  # noqa: T201  a figure
+        met = refusals(cluster)
+        print(met)  # noqa: T201  figures
+        assert {"MOVED", "ASK", "TRYAGAIN"} <= met.keys(), "void: nothing was sent elsewhere"
 
 
 def reshard(cli: str, cluster: RedisCluster, source: RedisServer, target: RedisServer) -> str:
@@ -136,27 +144,18 @@ def reshard(cli: str, cluster: RedisCluster, source: RedisServer, target: RedisS
 async def test_the_usual_tool_empties_a_master_under_load(
     cluster: RedisCluster, prefix: str, tmp_path: Path, chance: random.Random
 ) -> None:
-    """A node is taken out of service by ``redis-cli --cluster reshard``: nobody is hurt."""
+    """A node is taken out of service by ``redis-cli --cluster reshard``."""
     cli = shutil.which("redis-cli")
     if cli is None:
         pytest.skip("no redis-cli here")
-    keys = Keys(prefix, PARTITIONS)
-    async with system(
-        cluster.url, prefix, tmp_path, max_wait_ms=600, partitions=PARTITIONS, retry_base_ms=50
-    ) as made:
-        services = [made.ingest, await made.consumer(), await made.consumer()]
-        async with under_load(made, chance):
-            leaving = cluster.owner_of(slot_of(keys.partition(0).ready))
-            target = next(server for server in cluster.masters if server is not leaving)
-            began_s = time.monotonic()
-            await asyncio.to_thread(reshard, cli, cluster, leaving, target)
-            print(f"a master emptied in {time.monotonic() - began_s:.1f} s")  # noqa: T201  a figure
+    async with nobody_is_hurt(cluster, prefix, tmp_path, chance) as keys:
         slots = [slot_of(keys.partition(number).ready) for number in range(PARTITIONS)]
+        leaving = cluster.owner_of(slots[0])
+        target = next(server for server in cluster.masters if server is not leaving)
+        began_s = time.monotonic()
+        await asyncio.to_thread(reshard, cli, cluster, leaving, target)
+        print(f"a master emptied in {time.monotonic() - began_s:.1f} s")  # noqa: T201  a figure
         assert all(cluster.owner_of(slot) is not leaving for slot in slots)
-        await made.all_handled()
-        await made.assert_one_reply_per_window()
-        for service in services:
-            assert service.is_running(), f"it ended: {service.log}"
 
 
 async def bring_back(cluster: RedisCluster, old: RedisServer, key: str, fault: str) -> float:
