@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
@@ -19,8 +20,11 @@ from shared.metrics import ConsumerMetrics
 from shared.model import Message, Window
 from shared.providers import Address, Provider
 
-CALLS_MAX = 32
-"""At a time, of one worker; more are left out."""
+CALLS_MAX = 64
+"""
+At a time, of one worker, and of one instance as many as are left to the others: half, if it is
+alone. One slow provider leaves "typing" to everybody else's users. More are left out.
+"""
 
 LIMIT_S = 10.0
 """For one call: users see nothing of a slower one in time."""
@@ -56,7 +60,8 @@ class Courtesy:
         self._channel_of = channel_of
         self._metrics = metrics
         self._channels: dict[tuple[str, str | None, str | None], Channel | None] = {}
-        self._calls = 0
+        self._calls: Counter[str] = Counter()
+        """By instance, of those that have any."""
 
     def begin(self, window: Window) -> Typing | None:
         """Show it until ``end``; None: there is nothing to show."""
@@ -115,11 +120,11 @@ class Courtesy:
             await asyncio.sleep(max(next_s - time.monotonic(), 0))
 
     async def _call(self, what: Callable[..., Awaitable[None]], typing: Typing) -> None:
-        channel = typing.channel
-        if self._calls >= CALLS_MAX:
+        channel, instance = typing.channel, typing.address.instance
+        if self._calls[instance] >= CALLS_MAX - self._calls.total():
             self._count(channel, "busy")
             return
-        self._calls += 1
+        self._calls[instance] += 1
         try:
             async with asyncio.timeout(LIMIT_S):
                 await what(self._session, channel.settings, typing.address)
@@ -128,7 +133,9 @@ class Courtesy:
         except Exception:  # noqa: BLE001 - a provider's fault must not end the worker
             self._count(channel, "failed")
         finally:
-            self._calls -= 1
+            self._calls[instance] -= 1
+            if not self._calls[instance]:
+                del self._calls[instance]
 
     def _count(self, channel: Channel, reason: str) -> None:
         self._metrics.typing_failures_total.labels(channel.provider.name, reason).inc()

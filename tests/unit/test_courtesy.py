@@ -193,10 +193,28 @@ async def test_only_so_many_calls_are_made_at_a_time() -> None:
 
     provider = Shows(act=hang)
     async with courtesy_of(provider) as bench:
-        for _ in range(CALLS_MAX + 5):
-            bench.begin()
+        for number in range(CALLS_MAX + 5):
+            bench.begin(make_window(instance=f"shop-{number}"))
         await eventually(lambda: bench.failures("busy") >= 5, "five are left out")
         assert len(provider.shown) == CALLS_MAX
+
+
+async def test_one_instance_leaves_calls_to_the_others() -> None:
+    """However slow its provider is: half of them, and then half of what is left."""
+    never = asyncio.Event()
+
+    async def hang(_address: Address) -> None:
+        await never.wait()
+
+    provider = Shows(act=hang)
+    async with courtesy_of(provider) as bench:
+        for instance, calls in (("slow", CALLS_MAX // 2), ("slower", CALLS_MAX // 4)):
+            for _ in range(CALLS_MAX):
+                bench.begin(make_window(instance=instance))
+            await asyncio.sleep(0)
+            assert sum(shown.instance == instance for shown in provider.shown) == calls
+        bench.begin(make_window(instance="shop"))
+        await eventually(lambda: provider.shown[-1].instance == "shop", "its user is shown it")
 
 
 async def test_a_slow_call_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
