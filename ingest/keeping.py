@@ -12,6 +12,8 @@ from structlog.typing import FilteringBoundLogger
 
 from ingest.accepted import Appender
 from ingest.append import DEADLINE_S, TIMEOUT_MS, RedisAppender
+from ingest.away import servers_of
+from ingest.by_partition import ByPartition
 from ingest.bypass import Bypass
 from ingest.forgets import Forgets
 from ingest.outage import SpoolingAppender
@@ -128,7 +130,8 @@ async def keeping_in_spool(
         bypass = await _bypass_for(settings, spool, metrics, pauses, stack)
         settle = None if bypass is None else bypass.settle
         replayer = Replayer(spool, patient, memory, metrics, settle, forgets)
-        appender = SpoolingAppender(redis, spool, replayer, probe, bypass)
+        servers = servers_of(writes, keys)
+        appender = SpoolingAppender(redis, spool, replayer, probe, bypass, servers)
 
         async def health() -> str | None:
             return appender.reason or await check()
@@ -140,7 +143,8 @@ async def keeping_in_spool(
         await stack.enter_async_context(
             in_background(drain=appender.keep_draining(), room=spool.room.keep_measuring())
         )
-        yield appender, health, lambda: appender.keeps
+        parted = ByPartition(appender, servers) if writes.is_cluster else appender
+        yield parted, health, lambda: appender.keeps
 
 
 async def _bypass_for(

@@ -1,13 +1,7 @@
 """
 What becomes of messages while Redis takes none: the policies ``spool`` and ``direct``.
 
-    ONLINE     appends go to Redis. The first that fails for an outage's sake begins SPOOLING;
-               it and all that were on their way are spooled, under the same message ids.
-    SPOOLING   every message is spooled, and Redis is not asked: what came first goes first.
-               About twice a second Redis is probed. Once it takes writes, the backlog is
-               replayed, and new messages queue behind it.
-    CLOSING    little is left. New messages wait, for a second at most, until it is in Redis;
-               then ONLINE. If it does not get there, they are spooled after all.
+Where a message goes is its partition's ``State``, which begins and ends here (``ingest.away``).
 
 So the messages of a user that come one after the answer to the other are in Redis in their order,
 whatever state they met. A process that starts begins SPOOLING if another left something behind,
@@ -25,13 +19,13 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from enum import Enum
 from pathlib import Path
 
 import structlog
 from structlog.typing import FilteringBoundLogger
 
 from ingest.accepted import Accepted, Appender
+from ingest.away import Away, OneServer, State
 from ingest.bypass import Bypass
 from ingest.spool.files import Sealed
 from ingest.spool.folder import HeldFolder
@@ -55,19 +49,13 @@ AHEAD_S = 30.0
 How long a process that has started waits for another one to replay what it was too late to adopt.
 """
 
+LEFT_BEHIND = "another process has left messages behind"
+
 CLOSING_MESSAGES = 500
 CLOSING_S = 1.0
 """So long may a request wait for the last of the backlog: it was to be answered within two."""
 
 log: FilteringBoundLogger = structlog.get_logger()
-
-
-class State(Enum):
-    """Where a message goes now."""
-
-    ONLINE = "online"
-    SPOOLING = "spooling"
-    CLOSING = "closing"
 
 
 class SpoolingAppender:
@@ -80,12 +68,12 @@ class SpoolingAppender:
         replayer: Replayer,
         probe: Callable[[], Awaitable[None]],
         bypass: Bypass | None = None,
+        servers: OneServer | None = None,
     ) -> None:
         """
         Made inside a running loop. ``probe`` raises an ``InturnError`` for as long as Redis takes
         no writes. ``bypass`` handles messages meanwhile; the replayer must settle with it.
         """
-        self.state = State.ONLINE
         self.reason = ""
         self._loop = asyncio.get_running_loop()
         self._redis = redis
@@ -93,6 +81,7 @@ class SpoolingAppender:
         self._replayer = replayer
         self._probe = probe
         self._bypass = bypass
+        self._away = Away(servers or OneServer())
         self._is_draining = False
         self._drains = 0
         self._ahead: set[Path] = set()
@@ -101,7 +90,12 @@ class SpoolingAppender:
         self._replayed = 0
         self._wanted = asyncio.Event()
         self._settled = asyncio.Event()
-        self._trying: set[asyncio.Task[object]] = set()
+        self._trying: dict[asyncio.Task[object], Message] = {}
+
+    @property
+    def state(self) -> State:
+        """Of what is not ``ONLINE``, if there is any."""
+        return self._away.state
 
     @property
     def keeps(self) -> str | None:
@@ -118,7 +112,7 @@ class SpoolingAppender:
         left = await self._adopt()
         self._ahead = self._spool.inherited_by_others()
         if left or self._ahead:
-            self.begin("messages were left behind")
+            self.begin(LEFT_BEHIND)
             return
         try:
             async with asyncio.timeout(START_S):
@@ -130,15 +124,15 @@ class SpoolingAppender:
 
     async def append(self, messages: Sequence[Message]) -> list[Accepted]:
         """
-        Keep all messages, in Redis or in the spool.
+        Keep all messages, in Redis or in the spool. In a cluster they are of one partition.
 
         Raises:
             BrokerRefused: Redis refuses a message for its own sake.
             SpoolUnavailable: Redis takes none, and the spool cannot, either.
         """
         is_new = True
-        while self.state is not State.SPOOLING:
-            if self.state is State.CLOSING:
+        while (state := self._away.state_of(messages[0])) is not State.SPOOLING:
+            if state is State.CLOSING:
                 await self._settled.wait()
                 continue
             try:
@@ -147,8 +141,8 @@ class SpoolingAppender:
                 if not is_outage(error):
                     raise
                 is_new = is_new and _is_certainly_not_written(messages, error)
-                if self.state is State.ONLINE:
-                    self.begin(str(error))
+                if self._away.state_of(messages[0]) is State.ONLINE:
+                    self.begin(str(error), messages[0])
         # From the state's check to its place in the spool's queue nothing is awaited.
         drains = self._drains
         await self._spool.put(messages)
@@ -162,17 +156,19 @@ class SpoolingAppender:
             for one in messages
         ]
 
-    def begin(self, reason: str) -> None:
-        """Spool from now on, also what is on its way to Redis."""
-        self.state = State.SPOOLING
+    def begin(self, reason: str, met_by: Message | None = None) -> None:
+        """Spool what goes to the server of ``met_by`` (None: all), also what is on its way."""
+        if self.state is State.ONLINE:
+            self._began_s = time.monotonic()
+            self._replayed = 0
+        self._away.begin(met_by)
         self.reason = reason
-        self._began_s = time.monotonic()
-        self._replayed = 0
         self._wanted.set()
         log.warning("spool.began", reason=reason)
-        trying, self._trying = self._trying, set()
-        for task in trying:
-            task.cancel()
+        for task, message in list(self._trying.items()):
+            if self._away.state_of(message) is State.SPOOLING:
+                del self._trying[task]
+                task.cancel()
 
     async def keep_draining(self) -> None:
         """
@@ -211,7 +207,7 @@ class SpoolingAppender:
         task = asyncio.current_task(self._loop)
         assert task is not None
         cancelled_before = task.cancelling()
-        self._trying.add(task)
+        self._trying[task] = messages[0]
         try:
             return await self._redis.append(messages)
         except asyncio.CancelledError:
@@ -219,7 +215,7 @@ class SpoolingAppender:
                 raise
             raise BrokerUnavailable("Redis takes no writes") from None
         finally:
-            self._trying.discard(task)
+            self._trying.pop(task, None)
 
     async def _wait_for_work(self) -> None:
         """Until there is an outage to end, or something that another process left behind."""
@@ -228,10 +224,11 @@ class SpoolingAppender:
                 async with asyncio.timeout(ADOPT_S):
                     await self._wanted.wait()
             if self.state is State.ONLINE and await self._adopt():
-                self.begin("another process has left messages behind")
+                self.begin(LEFT_BEHIND)
 
     async def _drain(self) -> None:
-        await self._adopt()
+        if await self._adopt():
+            self.begin(LEFT_BEHIND)
         await self._probe()
         self._is_draining = True
         self._drains += 1
@@ -269,20 +266,21 @@ class SpoolingAppender:
     async def _close(self) -> None:
         """Let new messages wait until nothing is left, then go online."""
         self._settled.clear()
-        self.state = State.CLOSING
-        after = State.SPOOLING
         try:
-            async with asyncio.timeout(CLOSING_S):
-                await self._spool.seal()
-                await self._replay(self._spool.backlog())
-            after = State.ONLINE
+            with self._away.closing():
+                async with asyncio.timeout(CLOSING_S):
+                    await self._spool.seal()
+                    await self._replay(self._spool.backlog())
         except TimeoutError as error:
             raise BrokerUnavailable("the last of the spool took too long") from error
         finally:
-            self.state = after
             self._settled.set()
-        self._wanted.clear()
         self._is_draining = False
+        if self.state is State.ONLINE:
+            self._end_outage()
+
+    def _end_outage(self) -> None:
+        self._wanted.clear()
         self.reason = ""
         if self._bypass is not None:
             self._bypass.end_outage()

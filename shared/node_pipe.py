@@ -117,6 +117,10 @@ class NodePipe(Pipe):
         """Here one command may name all of them."""
         return [keys] if keys else []
 
+    def beside(self, key: str, keys: Sequence[str]) -> Sequence[str]:  # noqa: ARG002
+        """All are."""
+        return keys
+
     def _next_batch(self) -> Batch:
         """What waits and is still wanted, as much as goes into one batch."""
         batch: Batch = []

@@ -114,6 +114,10 @@ class Pipe(ABC):
     def together(self, keys: Sequence[str]) -> list[Sequence[str]]:
         """``keys``, parted into those that one command may name: all, or in a cluster by slot."""
 
+    @abstractmethod
+    def beside(self, key: str, keys: Sequence[str]) -> Sequence[str]:
+        """Those of ``keys`` that are on the server that has ``key``, as far as is known."""
+
     def leave(self, key: str) -> None:  # noqa: B027 - most have no connection for one key
         """
         What was asked about ``key`` is wanted no more: end its own connection, if it has one.

@@ -142,6 +142,11 @@ class ClusterPipe(Pipe):
             slots.setdefault(slot_of(key), []).append(key)
         return list(slots.values())
 
+    def beside(self, key: str, keys: Sequence[str]) -> Sequence[str]:
+        """Those whose slot the same node has, or that nobody has, either."""
+        owner = self.owner(slot_of(key))
+        return [one for one in keys if self.owner(slot_of(one)) == owner]
+
     def leave(self, key: str) -> None:
         """That of its slot, where each has its own."""
         self._pipes.leave(slot_of(key))

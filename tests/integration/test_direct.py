@@ -12,8 +12,8 @@ import pytest
 from msgspec import structs
 from yarl import URL
 
+from ingest.away import State
 from ingest.echoes import EchoJudge
-from ingest.outage import State
 from ingest.spool.payload import Became, key_of
 from shared.connect import open_pipe
 from shared.instance_settings import InstanceSettings, Secret

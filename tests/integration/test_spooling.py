@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.outage import State
+from ingest.away import State
 from shared.connect import open_pipe
 from shared.keys import Keys
 from shared.redis_binary import ServerBinary

@@ -11,8 +11,9 @@ from pathlib import Path
 import aiohttp
 
 from ingest.append import RedisAppender
+from ingest.away import State, servers_of
 from ingest.bypass import Bypass
-from ingest.outage import SpoolingAppender, State
+from ingest.outage import SpoolingAppender
 from ingest.pauses import Pauses
 from ingest.remember import RedisMemory
 from ingest.spool.payload import Spooled, decode_record
@@ -101,7 +102,8 @@ async def spooling(
                     stack.push_async_callback(bypass.close)
                 settle = None if bypass is None else bypass.settle
                 replayer = Replayer(spool, patient, memory, metrics, settle)
-                appender = SpoolingAppender(redis, spool, replayer, touch, bypass)
+                servers = servers_of(writes, keys)
+                appender = SpoolingAppender(redis, spool, replayer, touch, bypass, servers)
                 await appender.start()
                 tasks = [
                     asyncio.create_task(appender.keep_draining()),

@@ -120,6 +120,21 @@ async def test_a_node_that_is_gone_concerns_its_slots_alone() -> None:
         await eventually(is_found, "the slot at another node")
 
 
+async def test_what_is_beside_a_key_goes_with_its_slots() -> None:
+    """All that one node has, or that nobody is known to have; it follows what is found out."""
+    mine, others = keys_of_halves()
+    keys = [mine, others]
+    async with fake_cluster(2) as nodes, pipe_of(*nodes) as pipe:
+        share(nodes)
+        assert pipe.beside(mine, keys) == keys, "who has what was not asked yet"
+        await pipe.call("GET", mine)
+        assert pipe.beside(mine, keys) == [mine]
+        assert pipe.beside(others, keys) == [others]
+        nodes[1].says(others.encode(), moved(nodes[0], others))
+        await pipe.call("GET", others)
+        assert pipe.beside(mine, keys) == keys
+
+
 async def test_nodes_are_not_stormed_for_who_has_which_slot(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

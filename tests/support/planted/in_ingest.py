@@ -33,7 +33,8 @@ def retried_xadd() -> None:
 def bypassed_spool() -> None:
     """New messages go to Redis as soon as it takes them, though older ones are in the spool."""
     from ingest.accepted import Accepted
-    from ingest.outage import SpoolingAppender, State
+    from ingest.away import State
+    from ingest.outage import SpoolingAppender
     from shared.errors import BrokerRefused, BrokerUnavailable
     from shared.model import Message
 
