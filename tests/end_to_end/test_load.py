@@ -51,7 +51,13 @@ async def test_two_workers_started_while_5000_messages_of_500_users_arrive(
             sending = asyncio.create_task(made.send_rounds(users, 5, pause_s=0.3))
             killed = asyncio.Event()
             made.ledger.hold = lambda _call: killed.wait()
-            await eventually(lambda: len(made.ledger.in_hand) > 200, "windows in hand of both")
+            await eventually(lambda: len(made.ledger.in_hand) > 200, "many windows in hand")
+
+            def is_at_work() -> bool:
+                started = started_by(redis_url, prefix, first.worker_id)
+                return not started.isdisjoint(made.ledger.in_hand.values())
+
+            await eventually(is_at_work, "some of them the first worker's")
             first.kill()
             in_flight = started_by(redis_url, prefix, first.worker_id)
             made.ledger.hold = None
