@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
+from typing import Protocol
 
 from shared.keys import Keys
 from shared.model import Message
@@ -38,21 +39,38 @@ class State(Enum):
     """
 
 
+class Servers(Protocol):
+    """Who has which partitions, as whoever appends has to know."""
+
+    @property
+    def all(self) -> frozenset[int]:
+        """The numbers of all partitions."""
+        ...
+
+    def partition_of(self, message: Message, /) -> int:
+        """The number of a message's partition."""
+        ...
+
+    def beside(self, partition: int, /) -> frozenset[int]:
+        """The partitions of the server that has this one, itself among them."""
+        ...
+
+
 class OneServer:
     """It has all partitions, so that they count as one: number 0."""
 
     all = frozenset({0})
 
     def partition_of(self, _message: Message) -> int:
-        """The number of a message's partition."""
+        """The one there is."""
         return 0
 
     def beside(self, _partition: int) -> frozenset[int]:
-        """The partitions of the server that has this one, itself among them."""
+        """Itself."""
         return self.all
 
 
-class Masters(OneServer):
+class Masters:
     """Each has partitions of its own, and another one's at any time: as far as the pipe knows."""
 
     def __init__(self, pipe: Pipe, keys: Keys) -> None:
@@ -72,7 +90,7 @@ class Masters(OneServer):
         return frozenset(numbers[key] for key in found)
 
 
-def servers_of(pipe: Pipe, keys: Keys) -> OneServer:
+def servers_of(pipe: Pipe, keys: Keys) -> Servers:
     """Who has the partitions that ``pipe`` leads to."""
     return Masters(pipe, keys) if pipe.is_cluster else OneServer()
 
@@ -80,7 +98,7 @@ def servers_of(pipe: Pipe, keys: Keys) -> OneServer:
 class Away:
     """The partitions that are away, and of them those that are about to come back."""
 
-    def __init__(self, servers: OneServer) -> None:
+    def __init__(self, servers: Servers) -> None:
         self._servers = servers
         self._partitions: frozenset[int] = frozenset()
         self._closing: frozenset[int] = frozenset()
@@ -91,6 +109,11 @@ class Away:
         if not self._partitions:
             return State.ONLINE
         return State.CLOSING if self._closing else State.SPOOLING
+
+    @property
+    def has_all(self) -> bool:
+        """Whether none is left that could go away."""
+        return self._partitions == self._servers.all
 
     def state_of(self, message: Message) -> State:
         """Where it goes now."""

@@ -6,14 +6,17 @@ import asyncio
 from collections.abc import Sequence
 
 from ingest.accepted import Accepted, Appender
-from ingest.away import OneServer
+from ingest.away import Servers
 from shared.model import Message
+
+MESSAGES_AT_A_TIME = 32
+"""Of one request, about so many begin before others have their turn (``USERS_AT_A_TIME``)."""
 
 
 class ByPartition:
     """Appends side by side what is of different partitions; each part keeps its order."""
 
-    def __init__(self, appender: Appender, servers: OneServer) -> None:
+    def __init__(self, appender: Appender, servers: Servers) -> None:
         self._appender = appender
         self._servers = servers
 
@@ -30,13 +33,23 @@ class ByPartition:
         if len(parts) == 1:
             return await self._appender.append(messages)
         kept: dict[int, Accepted] = {}
+        failures: list[Exception] = []
 
         async def append_part(places: list[int]) -> None:
-            own = await self._appender.append([messages[at] for at in places])
-            kept.update(zip(places, own, strict=True))
+            try:
+                own = await self._appender.append([messages[at] for at in places])
+                kept.update(zip(places, own, strict=True))
+            except Exception as error:  # noqa: BLE001  told below, when all have ended
+                failures.append(error)
 
-        ends = await asyncio.gather(*map(append_part, parts.values()), return_exceptions=True)
-        for end in ends:
-            if end is not None:
-                raise end
+        begun = 0
+        async with asyncio.TaskGroup() as tasks:
+            for number, places in parts.items():
+                tasks.create_task(append_part(places), name=f"append-{number}")
+                begun += len(places)
+                if begun >= MESSAGES_AT_A_TIME:
+                    begun = 0
+                    await asyncio.sleep(0)
+        if failures:
+            raise failures[0]
         return [kept[at] for at in range(len(messages))]

@@ -25,7 +25,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from ingest.accepted import Accepted, Appender
-from ingest.away import Away, OneServer, State
+from ingest.away import Away, OneServer, Servers, State
 from ingest.bypass import Bypass
 from ingest.spool.files import Sealed
 from ingest.spool.folder import HeldFolder
@@ -68,7 +68,7 @@ class SpoolingAppender:
         replayer: Replayer,
         probe: Callable[[], Awaitable[None]],
         bypass: Bypass | None = None,
-        servers: OneServer | None = None,
+        servers: Servers | None = None,
     ) -> None:
         """
         Made inside a running loop. ``probe`` raises an ``InturnError`` for as long as Redis takes
@@ -109,10 +109,11 @@ class SpoolingAppender:
         Raises:
             StartRefused: Redis is there and not fit.
         """
-        left = await self._adopt()
+        await self._adopt()
         self._ahead = self._spool.inherited_by_others()
-        if left or self._ahead:
+        if self._ahead and self.state is State.ONLINE:
             self.begin(LEFT_BEHIND)
+        if self.state is not State.ONLINE:
             return
         try:
             async with asyncio.timeout(START_S):
@@ -162,7 +163,7 @@ class SpoolingAppender:
             self._began_s = time.monotonic()
             self._replayed = 0
         self._away.begin(met_by)
-        self.reason = reason
+        self.reason = (self.reason or reason) if met_by is None else reason
         self._wanted.set()
         log.warning("spool.began", reason=reason)
         for task, message in list(self._trying.items()):
@@ -193,14 +194,15 @@ class SpoolingAppender:
                 log.exception("spool.replay_failed")
                 await asyncio.sleep(PROBE_S * (1 + random.random()))
 
-    async def _adopt(self) -> int:
-        """Take over what others left; whose messages wait there is not handled before them."""
+    async def _adopt(self) -> None:
+        """Take over what others left: of whatever partition, nothing is kept or handled before."""
         adopted = await self._spool.adopt()
         if adopted and self._bypass is not None:
             for folder, sealed in self._spool.adopted_backlog():
                 scan = await asyncio.to_thread(folder.read, sealed)
                 self._bypass.defer_records(scan.records)
-        return adopted
+        if self._spool.adopted_backlog() and not self._away.has_all:
+            self.begin(LEFT_BEHIND)
 
     async def _try_redis(self, messages: Sequence[Message]) -> list[Accepted]:
         """Append, unless ``begin`` cancels it meanwhile: ``asyncio.timeout`` would cost 2 us."""
@@ -223,12 +225,11 @@ class SpoolingAppender:
             with suppress(TimeoutError):
                 async with asyncio.timeout(ADOPT_S):
                     await self._wanted.wait()
-            if self.state is State.ONLINE and await self._adopt():
-                self.begin(LEFT_BEHIND)
+            if self.state is State.ONLINE:
+                await self._adopt()
 
     async def _drain(self) -> None:
-        if await self._adopt():
-            self.begin(LEFT_BEHIND)
+        await self._adopt()
         await self._probe()
         self._is_draining = True
         self._drains += 1

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ingest.accepted import Accepted
-from ingest.away import OneServer, State
+from ingest.away import Servers, State
 from ingest.outage import SpoolingAppender
 from ingest.spool.payload import Outcome
 from ingest.spool.replayer import Replayer
@@ -69,7 +69,7 @@ class Policy:
     """One process's policy: ``store`` is asked by requests, ``patient`` by the replayer."""
 
     def __init__(
-        self, folder: Path, max_bytes: int = 1 << 30, servers: OneServer | None = None
+        self, folder: Path, max_bytes: int = 1 << 30, servers: Servers | None = None
     ) -> None:
         self.store, self.patient = Store(), Store()
         self.patient.order = self.store.order
@@ -113,3 +113,8 @@ class Policy:
     async def is_in(self, state: State) -> None:
         """Wait for a state."""
         await eventually(lambda: self.appender.state is state, state.value)
+
+
+def files(folder: Path, pattern: str) -> list[Path]:
+    """What lies in the spool."""
+    return list(folder.glob(pattern))

@@ -10,7 +10,7 @@ import pytest
 
 from ingest.accepted import Accepted
 from ingest.away import OneServer, State
-from ingest.by_partition import ByPartition
+from ingest.by_partition import MESSAGES_AT_A_TIME, ByPartition
 from ingest.outage import SpoolingAppender
 from shared.errors import BrokerRefused, BrokerUnavailable
 from shared.model import Message
@@ -149,6 +149,7 @@ async def test_what_another_process_left_behind_goes_first_for_all(
     policy.drain()
     await eventually(lambda: policy.patient.calls == 1, "the replay of what was left")
     assert await policy.put(3, "cid")
+    assert policy.appender.reason == "away", "what is to be mended is the master"
     policy.store.gone.clear()
     policy.patient.hold.set()
     await policy.is_in(State.ONLINE)
@@ -191,3 +192,24 @@ async def test_a_part_that_fails_fails_the_request_when_all_have_ended() -> None
     store.refuses = set()
     again = await parted.append(MIXED)
     assert [one.duplicate for one in again] == [False, True, False, True]
+
+
+class _ManyPartitions(OneServer):
+    """A hundred; of each of them ten users have one."""
+
+    def partition_of(self, message: Message) -> int:
+        return message.received_at // 10
+
+
+async def test_a_request_for_many_partitions_holds_nobody_up() -> None:
+    """What another request brings meanwhile goes in between, not behind all of them."""
+    each = _Each(Store())
+    parted = ByPartition(each, _ManyPartitions())
+    many = [message(number, f"user-{number}") for number in range(1000)]
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(parted.append(many))
+        await asyncio.sleep(0)  # the first of them are on their way
+        await asyncio.sleep(0)
+        tasks.create_task(parted.append([message(1000, "ann")]))
+    before = each.calls[: each.calls.index(["ann-1000"])]
+    assert 0 < sum(map(len, before)) <= 8 * MESSAGES_AT_A_TIME

@@ -11,13 +11,8 @@ import structlog
 
 from ingest.away import State
 from shared.errors import BrokerRefused, BrokerUnavailable, SpoolUnavailable
-from tests.support.outages import Policy
+from tests.support.outages import Policy, files
 from tests.support.waiting import eventually
-
-
-def files(folder: Path, pattern: str) -> list[Path]:
-    """What lies in the spool."""
-    return list(folder.glob(pattern))
 
 
 @pytest.fixture
@@ -230,85 +225,6 @@ async def test_a_full_spool_is_said_and_ends_with_the_outage(tmp_path: Path) -> 
         assert not await policy.put(1)
     finally:
         await policy.end()
-
-
-async def test_what_was_left_behind_goes_first(policy: Policy, tmp_path: Path) -> None:
-    """A process that starts over another's messages queues its own behind them."""
-    policy.go_away()
-    await policy.put(1)
-    await policy.end()
-    heir = Policy(tmp_path)
-    try:
-        await heir.appender.start()
-        assert await heir.put(2)
-        heir.drain()
-        await heir.is_in(State.ONLINE)
-        assert heir.store.order == ["ann-1", "ann-2"]
-        assert not files(tmp_path, "*/*.spool")
-    finally:
-        await heir.end()
-
-
-async def test_what_another_has_inherited_goes_first(policy: Policy, tmp_path: Path) -> None:
-    """A process that starts after its predecessor's messages were adopted waits for them."""
-    policy.go_away()
-    await policy.put(1)
-    await policy.end()
-    heir, successor = Policy(tmp_path), Policy(tmp_path)
-    successor.store.order = successor.patient.order = heir.store.order
-    try:
-        await heir.appender.start()
-        heir.go_away()
-        heir.drain()
-        await successor.appender.start()
-        successor.drain()
-        assert await successor.put(2)
-        await eventually(successor.draining_waits, "a replay that waits")
-        assert heir.store.order == []
-        heir.come_back()
-        await successor.is_in(State.ONLINE)
-        assert heir.store.order == ["ann-1", "ann-2"]
-    finally:
-        await heir.end()
-        await successor.end()
-
-
-async def test_two_heirs_do_not_wait_for_each_other(policy: Policy, tmp_path: Path) -> None:
-    """Each replays what it has adopted before it waits for what the other has."""
-    other = Policy(tmp_path)
-    for number, dead in enumerate((policy, other)):
-        dead.go_away()
-        await dead.put(number)
-    heirs = [Policy(tmp_path), Policy(tmp_path)]
-    try:
-        for dead, heir in zip((policy, other), heirs, strict=True):
-            await dead.end()
-            assert await heir.spool.adopt() == 1
-        for heir in heirs:
-            await heir.appender.start()
-            assert heir.appender.state is State.SPOOLING
-        for heir in heirs:
-            heir.drain()
-        for heir in heirs:
-            await heir.is_in(State.ONLINE)
-        assert [heir.store.order for heir in heirs] == [["ann-0"], ["ann-1"]]
-    finally:
-        for heir in heirs:
-            await heir.end()
-
-
-async def test_what_dies_beside_a_healthy_process_is_replayed_by_it(
-    policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """No restart is needed: whoever lives looks for what others have left."""
-    monkeypatch.setattr("ingest.outage.ADOPT_S", 0.02)
-    other = Policy(tmp_path)
-    other.go_away()
-    await other.put(1)
-    policy.drain()
-    await other.end()
-    await eventually(lambda: policy.store.order == ["ann-1"], "its message")
-    await policy.is_in(State.ONLINE)
 
 
 async def test_beginning_and_end_are_one_line_each(policy: Policy) -> None:
