@@ -104,7 +104,7 @@ class Replayer:
         Put a file into Redis and remove it; the number of its messages.
 
         After a failure, a crash or a cancellation it may be called again, and goes on behind the
-        last batch.
+        last batch, or message that went alone.
 
         Raises:
             BrokerUnavailable, BrokerRefused: Redis takes no writes; the rest is kept.
@@ -120,23 +120,25 @@ class Replayer:
         for at in range(0, len(scan.records), BATCH_MESSAGES):
             batch = scan.records[at : at + BATCH_MESSAGES]
             async with self._forgets.replaying():
-                await self._replay_batch(folder, batch)
-            reach(Point.REPLAY)
-            folder.note(sealed, batch[-1])
-            sealed.messages -= _count_messages(batch)
+                await self._replay_batch(folder, sealed, batch)
         folder.finish(sealed)
         return count
 
     async def _find_outcome(self, message: Message) -> Outcome | None:
         return self._spool.outcomes.get(key_of(message))
 
-    async def _replay_batch(self, folder: HeldFolder, batch: Sequence[Record]) -> None:
+    async def _replay_batch(
+        self, folder: HeldFolder, sealed: Sealed, batch: Sequence[Record]
+    ) -> None:
         try:
             await self._append(batch)
         except _ITS_OWN_FAULT as error:
             _raise_outage(error)
             for record in batch:
                 await self._replay_alone(folder, record)
+                _pass(folder, sealed, [record])  # what was set aside is not to be so again
+        else:
+            _pass(folder, sealed, batch)
 
     async def _replay_alone(self, folder: HeldFolder, record: Record) -> None:
         """One message whose batch failed: what is wrong with it must not hold up the others."""
@@ -168,6 +170,13 @@ class Replayer:
                 raise answer
         await self._appender.append(messages)
         self._metrics.spool_replayed_total.inc(len(messages) + len(outcomes))
+
+
+def _pass(folder: HeldFolder, sealed: Sealed, records: Sequence[Record]) -> None:
+    """The replay goes on behind these, whatever becomes of it."""
+    reach(Point.REPLAY)
+    folder.note(sealed, records[-1])
+    sealed.messages -= _count_messages(records)
 
 
 def _named(spooled: Spooled) -> Named:

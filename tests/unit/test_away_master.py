@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
+import structlog
 
 from ingest.accepted import Accepted
 from ingest.away import OneServer, State
@@ -14,7 +15,7 @@ from ingest.by_partition import MESSAGES_AT_A_TIME, ByPartition
 from ingest.outage import SpoolingAppender
 from shared.errors import BrokerRefused, BrokerUnavailable
 from shared.model import Message
-from tests.support.outages import Policy, Store
+from tests.support.outages import Policy, Store, files
 from tests.support.spooling import message
 from tests.support.waiting import eventually
 
@@ -154,6 +155,29 @@ async def test_what_another_process_left_behind_goes_first_for_all(
     policy.patient.hold.set()
     await policy.is_in(State.ONLINE)
     assert policy.store.order == ["cid-2", "ann-1", "cid-3"]
+
+
+async def test_a_message_refused_beside_a_master_that_is_away_is_set_aside_once(
+    policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often those behind it in its batch have to be tried again."""
+    monkeypatch.setattr("ingest.outage.PROBE_S", 0.01)
+    policy.store.gone |= {"ann", "ben", "cid"}
+    for number, user in enumerate(("ann", "ben", "cid", "ben"), 1):
+        await policy.put(number, user)
+    policy.patient.refuses = {"ann-1"}
+    policy.store.gone -= {"ann", "ben"}
+    with structlog.testing.capture_logs() as logs:
+        policy.drain()
+        await eventually(lambda: policy.patient.calls >= 8, "several tries")
+        assert policy.spool.messages == 2, "cid-3, and what is behind it"
+        policy.store.gone.clear()
+        await policy.is_in(State.ONLINE)
+    assert policy.store.order == ["ben-2", "cid-3", "ben-4"]
+    [refused] = files(tmp_path, "*/refused")
+    assert refused.read_bytes().count(b"ann-1") == 1
+    assert policy.metrics.registry.get_sample_value("inturn_spool_refused_total") == 1
+    assert "spool.lost" not in [line["event"] for line in logs]
 
 
 class _Each:
