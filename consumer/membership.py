@@ -40,7 +40,8 @@ class Membership:
     """
     This worker's key, and what is known of the others.
 
-    ``joins`` grows whenever our key was found missing: the others have taken us for dead.
+    ``joins`` grows whenever our key was, or may have been, found missing: the others have taken
+    us for dead.
     ``unsure``: not every other one could be looked at.
     """
 
@@ -79,9 +80,13 @@ class Membership:
             if await self._pipe.call("PEXPIRE", key, self._lease_ms):
                 self.trust = trust_from(sent_s, self._lease_ms)
                 return False
-            self.joins += 1  # now: the answer of the script that makes it again may get lost
+            self.joins += 1
         args = (self._lease_ms, self.state, platform.node())  # the state may change meanwhile
-        kept = await self._pipe.script(load_script("beat"), (key,), args)
+        try:
+            kept = await self._pipe.script(load_script("beat"), (key,), args)
+        except BrokerUnavailable:
+            self.joins += 1  # it may have made the key, and the next one finds it
+            raise
         is_news = kept == 0 or self._said is not args[1]
         self.joins += int(kept == 0)
         self.trust, self._said = trust_from(sent_s, self._lease_ms), args[1]

@@ -71,3 +71,19 @@ async def test_a_key_that_was_missing_is_a_join_though_the_answer_is_lost() -> N
         await membership.beat()
     assert not await membership.beat()
     assert membership.joins > before
+
+
+@pytest.mark.parametrize("said", [WorkerState.UP, WorkerState.DRAINING])
+async def test_a_join_counts_though_its_answer_is_lost(said: WorkerState) -> None:
+    """The first of all, and one that says for the first time that the worker drains."""
+    pipe = LossyPipe()
+    membership = member(pipe)
+    if said is WorkerState.DRAINING:
+        await membership.beat()
+        membership.state = said
+    before = membership.joins
+    pipe.is_there, pipe.lose = False, True
+    with pytest.raises(BrokerUnavailable):
+        await membership.beat()
+    assert await membership.beat(), "who looks must hear of it all the same"
+    assert membership.joins > before
