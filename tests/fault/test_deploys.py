@@ -38,11 +38,14 @@ FULL_LOAD_LIMIT_S = 3.0
 The same, and how long nothing starts, where load and workers take both cores: the goal is 1 s, and
 the machine decides. With two more processes that take them, 0.2 s and 2 s were seen.
 """
+START_TURNS = HANDOVER_TURNS + 4
+"""Before a window starts there come a claim, a look, a read and the start itself."""
+OTHERS_S = 15.0
+"""A deadline for a look from outside: how long it took is judged by Redis's own clock."""
 
 PARTITIONS = 8
-LEASE_MS = 2000
-# Where many workers start at once and nobody dies, a shorter one would run out meanwhile.
-DEFAULT_LEASE_MS = 6000
+# Nobody dies here, and many start at once under load: a shorter one would run out meanwhile.
+LEASE_MS = 6000
 LOAD = Load(
     instances=8,
     users_per_instance=200,
@@ -89,10 +92,10 @@ def gaps_s(calls: Iterable[Call], partitions: set[int], since_s: float) -> list[
     return [max(b - a for a, b in pairwise(times)) for times in starts.values()]
 
 
-async def replace_worker(made: Bench, slot: str) -> list[float]:
+async def replace_worker(made: Bench, slot: str) -> tuple[list[float], float]:
     """
     SIGTERM; a new worker once the old one has ended and all that it owned is owned again. How long
-    each of its partitions then started nothing.
+    each of its partitions then started nothing, and how long it took to leave.
     """
     victim = made.running[slot]
     await some_in_hand(made, slot, 10)
@@ -105,14 +108,14 @@ async def replace_worker(made: Bench, slot: str) -> list[float]:
         owners = await made.lease_owners()
         return all(owners.get(n, victim.worker_id) != victim.worker_id for n in owned)
 
-    await eventually(is_handed_over, f"other owners of {owned}", FULL_LOAD_LIMIT_S)
+    await eventually(is_handed_over, f"other owners of {owned}", OTHERS_S)
     assert await ending == 0
+    left_s = time.monotonic() - began_s
     assert not made.ledger.calls_in_hand_of(victim.name), "it left while its handlers worked"
-    assert time.monotonic() - began_s < HANDLER_S + 3.0, "it stayed though nothing was in hand"
     later = [c for c in made.ledger.evidence.calls if c.began_s < began_s + EVERY_S]
     made.spawn(slot, "consumer")
     await made.running[slot].ready()
-    return gaps_s(later, owned, began_s)
+    return gaps_s(later, owned, began_s), left_s
 
 
 async def test_rolling_restart_of_all_workers(
@@ -121,12 +124,15 @@ async def test_rolling_restart_of_all_workers(
     """One every 5 s under 300 messages/s: no handler repeats, and others go on within a second."""
     async with steady(private_redis, tmp_path, chance, workers=3) as made:
         made.writers.start()
-        began_s, gaps = time.monotonic(), list[float]()
-        async with watched_leases(private_redis.url) as leases:
-            for slot in sorted(made.workers):
-                next_s = time.monotonic() + EVERY_S
-                gaps += await replace_worker(made, slot)
-                await asyncio.sleep(max(0.0, next_s - time.monotonic()))
+        began_s, gaps, leaving_s = time.monotonic(), list[float](), list[float]()
+        with watched_machine() as machine:
+            async with watched_leases(private_redis.url) as leases:
+                for slot in sorted(made.workers):
+                    next_s = time.monotonic() + EVERY_S
+                    more, took_s = await replace_worker(made, slot)
+                    gaps += more
+                    leaving_s.append(took_s)
+                    await asyncio.sleep(max(0.0, next_s - time.monotonic()))
         sent = sum(1 for sent in made.ledger.evidence.sent.values() if sent.is_accepted)
         rate = sent / (time.monotonic() - began_s)
         await assert_ledger(made)
@@ -135,9 +141,12 @@ async def test_rolling_restart_of_all_workers(
         say(f"{rate:.0f} messages/s")
         middle = gaps[len(gaps) // 2]
         say(f"longest time without a start, by partition: p50 {middle:.2f} s, most {gaps[-1]:.2f}")
+        say(f"who waited longest for the CPU did for {machine.worst_s:.3f} s")
         assert rate > PER_S / 3, "void: hardly any load"
-        assert gaps[-1] < FULL_LOAD_LIMIT_S
-        assert_handed_over(leases, PARTITIONS, FULL_LOAD_LIMIT_S)
+        limit_s = machine.allows_s(FULL_LOAD_LIMIT_S, START_TURNS)
+        assert gaps[-1] < limit_s
+        assert max(leaving_s) < HANDLER_S + limit_s, "it stayed though nothing was in hand"
+        assert_handed_over(leases, PARTITIONS, machine.allows_s(FULL_LOAD_LIMIT_S, HANDOVER_TURNS))
 
 
 async def test_a_drain_ends_in_time(
@@ -232,7 +241,7 @@ async def test_scaling_up_and_down(
 ) -> None:
     """1 -> 8 -> 2 workers, six of them drained: an owner all the time, and each window once."""
     load = Load(instances=8, users_per_instance=100, per_s=100.0, writers=40, poison_rate=0.0)
-    settings = {"lease_ms": DEFAULT_LEASE_MS, "partitions": PARTITIONS}
+    settings = {"lease_ms": LEASE_MS, "partitions": PARTITIONS}
     options = Options(workers=1, load=load, settings=settings)
     async with bench(private_redis, tmp_path, chance, options) as made:
         made.endpoint.error_rate = 0.0
