@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import time
@@ -86,13 +87,15 @@ async def test_redis_whose_clock_steps(
     kept = {"retention_ms": 4 * HOUR_S * 1000}  # what is to be read is there after any step
     async with loaded(clocked_redis.url, prefix, tmp_path, chance, **kept) as made:
         workers = [await made.consumer(), await made.consumer()]
-        sending = begin_sending(made, ROUNDS)
+        over = asyncio.Event()
+        sending = begin_sending(made, ROUNDS, over)
         for number, step_s in enumerate(steps_s):
             await some_at_work(made, chance)
             clock.step_to(step_s)
             assert abs((await redis_time_s(made)) - time.time() - step_s) < 60, "void: no step"
             took_s = await handled_in(made, f"after-{number}")
             print(f"Redis at {step_s:+d} s: handled after {took_s:.2f} s")  # noqa: T201
+        over.set()
         by_clock = [await w.metric("windows_closed_total", reason="clock") for w in workers]
         assert sum(by_clock) > 0, "void: no id lay in the future"
         workers[0].kill()  # no lease, and no worker's key, may be stuck

@@ -61,9 +61,22 @@ async def loaded(
         yield made
 
 
-def begin_sending(made: System, rounds: int = ROUNDS) -> asyncio.Task[None]:
-    """Every user writes ``rounds`` times, 0.2 s after each answer."""
-    return asyncio.create_task(made.send_rounds(USERS, rounds, pause_s=0.2), name="sending")
+def begin_sending(
+    made: System, rounds: int = ROUNDS, over: asyncio.Event | None = None
+) -> asyncio.Task[None]:
+    """
+    Every user writes ``rounds`` times, 0.2 s after each answer.
+
+    ``over``: and goes on until it is set, for faults that come one after the other, each when the
+    one before is over, however long that takes.
+    """
+
+    async def send() -> None:
+        await made.send_rounds(USERS, rounds, pause_s=0.2)
+        while over is not None and not over.is_set():
+            await made.send_rounds(USERS, 1, pause_s=0.2)
+
+    return asyncio.create_task(send(), name="sending")
 
 
 async def some_at_work(made: System, chance: random.Random) -> None:
