@@ -11,7 +11,7 @@ from ops.chaos.bench import Bench, Options, bench
 from ops.chaos.faults import recovering
 from ops.chaos.private_redis import PrivateRedis
 from ops.chaos.tally import tally
-from tests.support.fault_bench import Probes, assert_ledger, say, some_in_hand
+from tests.support.fault_bench import PATIENT_MS, Probes, assert_ledger, say, some_in_hand
 
 STEPS = ("read", "start", "handler", "finish", "renew", "send")
 PER_STEP = 3
@@ -40,7 +40,8 @@ async def killed_workers(
 ) -> None:
     """One load, a kill per step of the list; the ledger and the recoveries are asserted."""
     probes = Probes(folder)
-    async with bench(redis, folder, chance, Options(spawn=probes.spawn)) as made:
+    options = Options(spawn=probes.spawn, settings={"lease_ms": PATIENT_MS})
+    async with bench(redis, folder, chance, options) as made:
         made.writers.start()
         for step in steps:
             await kill(made, probes, step)

@@ -13,7 +13,7 @@ from ops.chaos.bench import Bench, Options, bench
 from ops.chaos.faults import recovering
 from ops.chaos.private_redis import PrivateRedis
 from ops.chaos.waiting import eventually
-from tests.support.fault_bench import assert_ledger, say, some_in_hand
+from tests.support.fault_bench import PATIENT_MS, assert_ledger, say, some_in_hand
 from tests.support.steered_load import (
     alone,
     began_meanwhile,
@@ -25,6 +25,7 @@ from tests.support.steered_load import (
 )
 
 BUSIEST = "shop-0"
+PATIENT = Options(settings={"lease_ms": PATIENT_MS})
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -59,7 +60,7 @@ async def test_pass_through_switched_on_under_load_and_off(
     From when all workers have heard of it every message is handled alone, also by whoever takes
     over then; off again, windows are as before; nothing is lost, doubled or reordered.
     """
-    async with bench(private_redis, tmp_path, chance, Options()) as made:
+    async with bench(private_redis, tmp_path, chance, PATIENT) as made:
         made.rules = replace(made.rules, is_steered=True)
         everybody = sorted({instance for instance, _ in made.options.load.users()})
         made.writers.start()
@@ -94,7 +95,7 @@ async def test_an_account_paused_under_load_and_resumed(
     While it is paused no window of it begins, whoever takes over; its messages are accepted, the
     others go on; afterwards all of it is handled in order, in the windows that it would have had.
     """
-    async with bench(private_redis, tmp_path, chance, Options()) as made:
+    async with bench(private_redis, tmp_path, chance, PATIENT) as made:
         made.writers.start()
         await more_calls(made, 150)
         await steer(made, [BUSIEST], paused=True)

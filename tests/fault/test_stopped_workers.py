@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from ops.chaos.bench import Bench, bench
+from ops.chaos.bench import Bench, Options, bench
 from ops.chaos.faults import disturbing
 from ops.chaos.private_redis import PrivateRedis
 from ops.chaos.waiting import eventually
-from tests.support.fault_bench import assert_ledger, say, some_in_hand
+from tests.support.fault_bench import PATIENT_MS, assert_ledger, say, some_in_hand
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -56,7 +56,8 @@ async def stopped_workers(
     redis: PrivateRedis, folder: Path, chance: random.Random, stops: list[float]
 ) -> None:
     """One load, a stop per number of leases; the ledger is asserted."""
-    async with bench(redis, folder, chance) as made:
+    options = Options(settings={"lease_ms": PATIENT_MS})
+    async with bench(redis, folder, chance, options) as made:
         made.writers.start()
         refusals = [(leases, await stop(made, leases)) for leases in stops]
         say(f"refusals after stops of so many leases: {refusals}")

@@ -13,6 +13,12 @@ from ops.chaos.processes import Service
 from ops.chaos.tally import tally
 from ops.chaos.waiting import eventually
 
+PATIENT_MS = 3000
+"""
+A lease for runs in which one worker at a time is harmed, and nothing explains what befalls the
+others: on a starved machine a shorter one runs out though its owner lives, and is taken from it.
+"""
+
 
 def seeded() -> random.Random:
     """Chance of this run; ``TEST_SEED`` repeats one."""
