@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 import resource
+import time
 from pathlib import Path
 
 import pytest
 
-from ops.chaos.bench import PREFIX, Bench, bench
+from ops.chaos.bench import PREFIX, Bench, Options, bench
 from ops.chaos.contents import leftovers
 from ops.chaos.private_redis import PrivateRedis
 from tests.support.fault_bench import assert_ledger, say, some_in_hand
@@ -24,6 +25,9 @@ from tests.support.loaded import (
 from tests.support.redis_server import RedisServer
 from tests.support.service_process import ServiceProcess
 from tests.support.waiting import eventually
+
+LEASE_MS = 6000
+"""The default: out of memory or not, a starved worker loses a short one."""
 
 ROUNDS = 10
 LATE = [("late", f"user-{number}") for number in range(20)]
@@ -82,20 +86,29 @@ async def test_out_of_memory_the_backlog_drains(
     private_redis: PrivateRedis, tmp_path: Path, chance: random.Random
 ) -> None:
     """``maxmemory``: no append is taken, no lease is lost; what is there is handled and sent."""
-    async with bench(private_redis, tmp_path, chance) as made:
+    options = Options(settings={"lease_ms": LEASE_MS})
+    async with bench(private_redis, tmp_path, chance, options) as made:
         made.writers.start()
+        workers = list(made.workers.values())
+
+        async def is_shared() -> bool:
+            return sorted([await one.metric("owned_partitions") for one in workers]) == [2, 3, 3]
+
+        await eventually(is_shared, "partitions that move no more")
         for slot in sorted(made.workers):
             await some_in_hand(made, slot, 1)
-        workers = list(made.workers.values())
         taken = [await worker.metric("takeovers_total") for worker in workers]
         disturbance = made.ledger.disturb("maxmemory reached")
         await made.redis.config_set("maxmemory", "1")
+        renewed_s = time.monotonic() + made.lease_s
 
         async def is_empty_and_refusing() -> bool:
             spooled = await spooled_by(made)
             return spooled > 50 and not await leftovers(made.redis, PREFIX)
 
         await eventually(is_empty_and_refusing, "a backlog of 0 while messages wait", 60.0)
+        # a lease that was not renewed since is lost by then
+        await eventually(lambda: time.monotonic() > renewed_s, "the end of every old lease", 60.0)
         assert [await worker.metric("takeovers_total") for worker in workers] == taken
         for worker in workers:
             assert await worker.metric("fenced_total") == 0
