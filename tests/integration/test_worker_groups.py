@@ -19,7 +19,7 @@ async def test_a_destroyed_group_of_open_windows(redis_url: str, prefix: str) ->
     """Windows that gather when their group is destroyed are all handled, once, whole."""
     async with (
         HandlerServer() as server,
-        deployment(redis_url, prefix, handler=server.url, max_wait_ms=300) as shop,
+        deployment(redis_url, prefix, handler=server.url, max_wait_ms=3000) as shop,
         shop.worker() as worker,
     ):
         for number in range(10):
