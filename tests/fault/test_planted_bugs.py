@@ -13,7 +13,7 @@ import pytest
 
 from ops.chaos import contents
 from ops.chaos.bench import PREFIX, Bench, Options, bench
-from ops.chaos.faults import disturbing, drain_worker, kill_redis, kill_worker
+from ops.chaos.faults import disturbing, drain_worker, kill_redis, recovering
 from ops.chaos.load import Load
 from ops.chaos.private_redis import PrivateRedis
 from ops.chaos.processes import Service
@@ -52,9 +52,12 @@ class Planted(Probes):
 
 
 async def kill_with_calls(made: Bench, _probes: Probes) -> None:
-    """Kill a worker that waits for handlers."""
-    await some_in_hand(made, "w1")
-    await kill_worker(made, 0.0)
+    """Kill a worker that waits for handlers, that one and no other; another one takes its place."""
+    async with recovering(made, "w1") as disturbance:
+        await some_in_hand(made, "w1")
+        made.running["w1"].kill()
+        made.ledger.killed(disturbance)
+        made.respawn("w1")
 
 
 async def sleep_before_finish(made: Bench, probes: Probes) -> None:
