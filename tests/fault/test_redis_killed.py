@@ -44,6 +44,8 @@ async def test_with_always_nothing_is_lost(
     """``appendfsync always``, up to two leases away: every check of the ledger holds."""
     async with bench(private_redis, tmp_path, chance) as made:
         made.writers.start()
+        for slot in sorted(made.workers):  # who has no partition yet rebuilds none
+            await some_in_hand(made, slot, 1)
         for _ in range(kills):
             await some_in_hand(made, made.chance.choice(sorted(made.workers)))
             disturbance = made.ledger.disturb("kill of Redis", settle_s=2 * made.lease_s)
@@ -65,6 +67,8 @@ async def test_with_everysec_the_last_two_seconds_may_be_lost(
     async with loaded(lazy_redis.url, prefix, tmp_path, chance) as made:
         made.ledger.sends_again = lambda: False  # the first one may be lost between the two
         workers = [await made.consumer(), await made.consumer()]
+        for worker in workers:
+            await worker.owns(4)
         over = asyncio.Event()
         sending = begin_sending(made, over=over)
         kills: list[Kill] = []
