@@ -94,7 +94,7 @@ def assert_nothing_told(up: UpCommand) -> None:
 
 async def test_leases_are_told_by_name(folder: Path, redis_folder: Path) -> None:
     """Had, lost, had again and given back: what a partition's owner goes through."""
-    settings = {"log_level": "debug", "lease_ms": 1500, "partitions": 1}
+    settings = {"log_level": "debug", "partitions": 1}
     async with UpCommand(folder, redis_folder, settings) as up:
         await up.serving()
         running = find_running(folder / FOLDER_NAME)

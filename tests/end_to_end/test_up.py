@@ -103,7 +103,9 @@ async def test_what_was_accepted_survives_a_restart(folder: Path, redis_folder: 
     """Messages that gather when Ctrl-C comes are handled by the next ``up`` of the folder."""
     async with HandlerServer() as handler:
         settings = {"handler": handler.url, "max_wait_ms": 1500}
-        async with UpCommand(folder, redis_folder, settings) as up:
+        # however long it takes to end, no window closes before
+        patient = {**settings, "max_wait_ms": 60_000}
+        async with UpCommand(folder, redis_folder, patient) as up:
             await up.serving()
             await post_texts(up.url, "hi", "there")
             up.press_ctrl_c()
