@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 
@@ -167,6 +168,9 @@ async def test_a_crashed_workers_windows_run_again(redis_url: str, prefix: str) 
         await first.owns(8)
         await say_rounds(shop, range(2))
         await server.wait_for_calls(USERS)
+        finished = partial(first.count, "messages_finished_total", outcome="silent")
+        others = 2 * (USERS - len(crashed))
+        await eventually(lambda: finished() == others, "the others' windows finished")
         async with shop.worker() as second:
             await first.crash()
             await say_rounds(shop, range(2, 4))
@@ -224,11 +228,12 @@ async def test_a_finish_that_comes_late(redis_url: str, prefix: str, meanwhile: 
     Meanwhile the other worker had nothing to do, has the window in hand, or has finished it.
     """
     release = {1: asyncio.Event(), 2: asyncio.Event()}
+    lease_ms = 30_000 if meanwhile == "nothing" else 1000  # only the others wait for its end
 
     async with (
         HandlerServer(lambda call: answer_by_attempt(call, release)) as server,
         deployment(
-            redis_url, prefix, handler=server.url, partitions=1, max_wait_ms=50, lease_ms=1000
+            redis_url, prefix, handler=server.url, partitions=1, max_wait_ms=50, lease_ms=lease_ms
         ) as shop,
         TcpProxy(redis_url) as proxy,
         shop.worker(proxy.url) as cut,
