@@ -37,7 +37,7 @@ async def test_two_workers_started_while_5000_messages_of_500_users_arrive(
     are repeated, with the same id and the same members. No key of theirs ever has a TTL.
     """
     users = [(f"shop-{number % 7}", f"user-{number}") for number in range(500)]
-    async with system(redis_url, prefix, tmp_path, max_wait_ms=1500) as made:
+    async with system(redis_url, prefix, tmp_path, max_wait_ms=1500, lease_ms=6000) as made:
         made.ledger.hold = slow_for_some
         async with nothing_unfinished_expires(made.redis, prefix):
             sending = asyncio.create_task(made.send_rounds(users, 5, pause_s=0.3))
@@ -102,7 +102,7 @@ async def test_50_users_at_once(redis_url: str, prefix: str, tmp_path: Path) -> 
         for _ in range(3):
             await made.send([who])
 
-    async with system(redis_url, prefix, tmp_path, max_wait_ms=1500) as made:
+    async with system(redis_url, prefix, tmp_path, max_wait_ms=4000) as made:
         await made.consumer()
         made.ledger.hold = lambda _call: together.wait()
         async with asyncio.TaskGroup() as group:
