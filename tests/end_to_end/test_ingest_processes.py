@@ -57,6 +57,21 @@ async def ids_in(redis_url: str, prefix: str) -> list[str]:
     return [one.message_id for one in await stored(redis_url, Keys(prefix, 16))]
 
 
+async def all_there(
+    redis_url: str, prefix: str, sent: Sequence[str], limit_s: float = 20.0
+) -> None:
+    """
+    Wait until what was accepted is in Redis, each once: what it took its time for came by the
+    spool.
+    """
+
+    async def is_so() -> bool:
+        return len(await ids_in(redis_url, prefix)) >= len(sent)
+
+    await eventually(is_so, f"{len(sent)} messages", limit_s)
+    assert sorted(await ids_in(redis_url, prefix)) == sorted(sent)
+
+
 async def test_both_serve_and_each_counts_its_own(
     redis_url: str, prefix: str, tmp_path: Path
 ) -> None:
@@ -72,8 +87,8 @@ async def test_both_serve_and_each_counts_its_own(
         lines = [json.loads(line) for line in crew.process.log.read_text().splitlines()]
         told = {line["process"]: line for line in lines if line["event"] == "process.listening"}
         assert [told[number]["metrics_port"] for number in (0, 1)] == [*crew.metrics_ports]
+        await all_there(redis_url, prefix, sent)
         assert await crew.process.stop() == 0
-        assert sorted(await ids_in(redis_url, prefix)) == sorted(sent)
 
 
 async def test_a_killed_one_is_replaced_while_the_other_serves(
@@ -85,7 +100,7 @@ async def test_a_killed_one_is_replaced_while_the_other_serves(
 
         sent = await send(crew.url, range(100))
 
-        assert sorted(await ids_in(redis_url, prefix)) == sorted(sent)
+        await all_there(redis_url, prefix, sent)
         await crew.all_ready(without=killed)
 
 
@@ -103,11 +118,7 @@ async def test_what_a_killed_one_had_spooled_is_handed_over(
             crew.kill_oldest()
             redis.start()
 
-            async def all_there() -> bool:
-                return len(await ids_in(redis.url, "inturn")) >= len(sent)
-
-            await eventually(all_there, "what both had spooled", 45.0)
-            assert sorted(await ids_in(redis.url, "inturn")) == sorted(sent)
+            await all_there(redis.url, "inturn", sent, 45.0)
 
 
 async def test_an_end_under_load_loses_nothing_accepted(
