@@ -113,7 +113,8 @@ async def test_five_hundred_come_at_once(
         served = [await process.metric("tickets_entered_total") for process in made.processes]
     assert sorted(made.numbers.values()) == list(range(1, USERS + 1))
     assert kept == {number: user for user, number in made.numbers.items()}
-    assert sum(served) == USERS
+    # who tried again after a lost answer had the number by then, and nobody has counted it
+    assert USERS - made.failed <= sum(served) <= USERS
     assert all(served), "void: one of the processes gave no number"
 
 
