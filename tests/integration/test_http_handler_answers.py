@@ -175,6 +175,6 @@ async def test_a_connect_that_hangs_is_nobodys_attempt() -> None:
         # The one place in the backlog is taken: the next connection waits for ever.
         with socket.create_connection(listener.getsockname(), timeout=5):
             url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-            async with handler_to(url, timeout_ms=400) as handler:
+            async with handler_to(url, timeout_ms=3000) as handler:
                 result = await handler.answer(make_call())
     assert result == Unavailable(error="no connection: ConnectionTimeoutError")
