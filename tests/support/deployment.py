@@ -139,15 +139,18 @@ class Deployment:
     async def say(
         self, user: str, *texts: str, instance: str = INSTANCE, **fields: Any
     ) -> list[EntryId]:
-        """Append one message per text, one after the other; their entry ids."""
-        ids = []
+        """
+        Append one message per text, in this order; their entry ids.
+
+        A few go in one call: no time passes between them, whatever the machine is doing, in which
+        a window could be over.
+        """
+        messages = []
         for text in texts:
             values = {"message_id": f"M{next(self._serial)}", "received_at": now_ms(), **fields}
-            message = Message(instance=instance, user=user, text=text, **values)
-            (accepted,) = await self._appender.append([message])
-            assert accepted.entry_id is not None
-            ids.append(EntryId.parse(accepted.entry_id))
-        return ids
+            messages.append(Message(instance=instance, user=user, text=text, **values))
+        accepted = await self._appender.append(messages)
+        return [EntryId.parse(one.entry_id) for one in accepted if one.entry_id is not None]
 
     async def backlog(self) -> int:
         """Unfinished messages."""
