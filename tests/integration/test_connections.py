@@ -20,6 +20,7 @@ from shared.model import Message
 from shared.route import connection_options
 from shared.settings import Settings
 from tests.support.deployment import deployment
+from tests.support.machine import watched_machine
 from tests.support.pipes import running_pipe
 from tests.support.tcp_proxy import TcpProxy
 
@@ -118,7 +119,9 @@ async def test_ingest_answers_within_two_seconds_when_redis_is_half_open(
 
         await append(0)
         assert not took
-        proxy.hold()
-        await asyncio.gather(*(append(number) for number in range(1, 30)))
+        with watched_machine() as machine:
+            proxy.hold()
+            await asyncio.gather(*(append(number) for number in range(1, 30)))
     assert len(took) == 29
-    assert max(took) < ANSWER_WITHIN_S
+    # each waits for the CPU to be sent, to be given up, and to be told so
+    assert max(took) < machine.allows_s(ANSWER_WITHIN_S, 3)
