@@ -69,9 +69,14 @@ class Policy:
     """One process's policy: ``store`` is asked by requests, ``patient`` by the replayer."""
 
     def __init__(
-        self, folder: Path, max_bytes: int = 1 << 30, servers: Servers | None = None
+        self,
+        folder: Path,
+        max_bytes: int = 1 << 30,
+        servers: Servers | None = None,
+        store: Store | None = None,
+        patient: Store | None = None,
     ) -> None:
-        self.store, self.patient = Store(), Store()
+        self.store, self.patient = store or Store(), patient or Store()
         self.patient.order = self.store.order
         self.patient.gone = self.store.gone
         self.metrics = IngestMetrics(InstanceLabels(1))
