@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -62,25 +61,13 @@ async def kill_with_calls(made: Bench, _probes: Probes) -> None:
 
 
 async def sleep_before_finish(made: Bench, probes: Probes) -> None:
-    """
-    Stop a worker whose handler has answered, until others have finished what it had in hand, and
-    have the next windows of these users in hand: then there is something that it can spoil.
-    """
+    """Stop a worker whose handler has answered, for longer than a lease."""
     sleeper = made.running["w1"]
     await some_in_hand(made, "w1", 4)
     async with disturbing(made, "stopped before a finish", sleeper.name):
-        begun = {call.window_id: call.who for call in made.ledger.calls_in_hand_of(sleeper.name)}
         probes.arm("w1", "handler", "stop", 1)
         await eventually(lambda: not probes.is_armed("w1"), "void: a stop before a finish")
-        stopped_s = time.monotonic()
-
-        def can_spoil() -> int:
-            calls = made.ledger.evidence.calls
-            again = {c.window_id for c in calls if c.began_s > stopped_s and c.ended_s is not None}
-            next_ones = {c.who for c in made.ledger.in_hand.values() if c.window_id not in begun}
-            return sum(begun[one] in next_ones for one in again & begun.keys())
-
-        await eventually(lambda: can_spoil() >= 2, "void: windows behind those in hand", 30.0)
+        await asyncio.sleep(2.0 * made.lease_s)
         sleeper.resume()
     await asyncio.sleep(1.0)
 
