@@ -82,9 +82,8 @@ async def door(
         ]
         for process in processes:
             await stack.enter_async_context(process)
-        timeout = aiohttp.ClientTimeout(total=10)
         connector = aiohttp.TCPConnector(limit=0)
-        session = aiohttp.ClientSession(timeout=timeout, connector=connector)
+        session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(10), connector=connector)
         await stack.enter_async_context(session)
         yield Door(processes, session, chance)
 

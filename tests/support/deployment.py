@@ -150,7 +150,9 @@ class Deployment:
             values = {"message_id": f"M{next(self._serial)}", "received_at": now_ms(), **fields}
             messages.append(Message(instance=instance, user=user, text=text, **values))
         accepted = await self._appender.append(messages)
-        return [EntryId.parse(one.entry_id) for one in accepted if one.entry_id is not None]
+        ids = [EntryId.parse(one.entry_id) for one in accepted if one.entry_id is not None]
+        assert len(ids) == len(texts)
+        return ids
 
     async def backlog(self) -> int:
         """Unfinished messages."""
