@@ -122,6 +122,16 @@ async def test_pass_through_holds_at_once_on_all_workers(redis_url: str, prefix:
         assert audits_failed(first) == audits_failed(second) == 0
 
 
+async def pause(steer: Steered, *workers: RunningWorker) -> None:
+    """Pause the instance: what comes then is held back, for each has heard of it."""
+    await steer.set(paused=True)
+
+    def are_paused() -> bool:
+        return all(one.worker._steersman._steering.is_paused(INSTANCE, None) for one in workers)
+
+    await eventually(are_paused, "workers that know of the pause")
+
+
 def obey(name: str, value: int, *workers: RunningWorker) -> bool:
     """Whether windows that open now are cut by this value."""
     rules = [worker.worker._steersman.rules_of(INSTANCE, None) for worker in workers]
@@ -164,7 +174,7 @@ async def test_a_paused_instance_starts_nothing(redis_url: str, prefix: str) -> 
         await balanced(first, second)
         await steer.shop.say("ann", "1", "2")
         await steer.server.wait_for_calls(1)
-        await steer.set(paused=True)
+        await pause(steer, first, second)
         await steer.shop.say("ann", "3", "4")
         for user in users:
             await steer.shop.say(user, "1", "2", "3", "4", "5")
@@ -302,7 +312,7 @@ async def test_a_change_is_seen_after_connections_were_lost(redis_url: str, pref
     async with steered(redis_url, prefix, max_messages=1) as steer, steer.shop.worker() as worker:
         await worker.owns(4)
         await steer.shop.kill_connections()
-        await steer.set(paused=True)
+        await pause(steer, worker)
         await steer.shop.say("ann", "1")
         await eventually(lambda: held_back(["ann"], worker), "a window held back")
         assert steer.server.calls == []
@@ -315,7 +325,7 @@ async def test_a_paused_flood_is_held_within_bounds(redis_url: str, prefix: str)
         steer.shop.worker() as worker,
     ):
         await worker.owns(1)
-        await steer.set(paused=True)
+        await pause(steer, worker)
         users = [f"user-{number}" for number in range(40)]
         await steer.shop.say(users[0], "1")
         await eventually(lambda: held_back(users[:1], worker), "the first window")
