@@ -28,6 +28,11 @@ async def nothing(_address: Address) -> None:
     """The provider does as it is asked, at once."""
 
 
+async def hang(_address: Address) -> None:
+    """The provider never answers."""
+    await asyncio.Event().wait()
+
+
 class Shows(Evolution):
     """A provider that shows "typing" for so long, and remembers what it was asked."""
 
@@ -186,11 +191,6 @@ async def test_a_failure_is_counted_and_shown_again() -> None:
 
 async def test_only_so_many_calls_are_made_at_a_time() -> None:
     """More are left out, not queued: they would come too late."""
-    never = asyncio.Event()
-
-    async def hang(_address: Address) -> None:
-        await never.wait()
-
     provider = Shows(act=hang)
     async with courtesy_of(provider) as bench:
         for number in range(CALLS_MAX + 5):
@@ -201,11 +201,6 @@ async def test_only_so_many_calls_are_made_at_a_time() -> None:
 
 async def test_one_instance_leaves_calls_to_the_others() -> None:
     """However slow its provider is: half of them, and then half of what is left."""
-    never = asyncio.Event()
-
-    async def hang(_address: Address) -> None:
-        await never.wait()
-
     provider = Shows(act=hang)
     async with courtesy_of(provider) as bench:
         for instance, calls in (("slow", CALLS_MAX // 2), ("slower", CALLS_MAX // 4)):
@@ -220,11 +215,6 @@ async def test_one_instance_leaves_calls_to_the_others() -> None:
 async def test_a_slow_call_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """And its place is another's."""
     monkeypatch.setattr("consumer.courtesy.LIMIT_S", 0.001)
-    never = asyncio.Event()
-
-    async def hang(_address: Address) -> None:
-        await never.wait()
-
     provider = Shows(act=hang)
     async with courtesy_of(provider) as bench:
         bench.begin()

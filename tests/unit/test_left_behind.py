@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import AsyncIterator
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -16,15 +15,6 @@ from ingest.spool.folder import HeldFolder
 from ingest.spool.record import Scan
 from tests.support.outages import Policy, files
 from tests.support.waiting import eventually
-
-
-@pytest.fixture
-async def policy(tmp_path: Path) -> AsyncIterator[Policy]:
-    """Online, and nothing is drained before the test says so."""
-    made = Policy(tmp_path)
-    await made.appender.start()
-    yield made
-    await made.end()
 
 
 async def test_what_was_left_behind_goes_first(policy: Policy, tmp_path: Path) -> None:

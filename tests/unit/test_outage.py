@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,15 +12,6 @@ from ingest.away import State
 from shared.errors import BrokerRefused, BrokerUnavailable, SpoolUnavailable
 from tests.support.outages import Policy, files
 from tests.support.waiting import eventually
-
-
-@pytest.fixture
-async def policy(tmp_path: Path) -> AsyncIterator[Policy]:
-    """Online, and nothing is drained before the test says so."""
-    made = Policy(tmp_path)
-    await made.appender.start()
-    yield made
-    await made.end()
 
 
 async def test_the_first_failure_spools_all_that_is_on_its_way(policy: Policy) -> None:
