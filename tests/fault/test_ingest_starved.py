@@ -68,7 +68,7 @@ async def test_thousands_of_silent_and_slow_clients(
                 lambda: holds_files(made.ingest, idle_sockets), "void: sockets that were accepted"
             )
             await is_healthy(made)
-            await settled(made, sending, ROUNDS)
+            await settled(made, sending)
             await is_healthy(made)
 
         await eventually(
@@ -93,7 +93,7 @@ async def test_more_clients_than_there_are_files(
             for _ in range(files):
                 connect().sendall(head_of_a_message(length=1000) + b"{")
             await is_healthy(made)
-            await settled(made, sending, ROUNDS)
+            await settled(made, sending)
             assert made.ingest.open_files() < files
         for kind in ("idle", "slow"):
             dropped = await made.ingest.metric("connections_dropped_total", kind=kind)
@@ -129,7 +129,7 @@ async def test_no_file_can_be_opened(
             resource.prlimit(made.ingest.pid, resource.RLIMIT_NOFILE, (soft, hard))
             await eventually(lambda: is_ready(probe, made.ingest), "ready again", 15.0)
             await is_healthy(made)
-        await settled(made, sending, ROUNDS)
+        await settled(made, sending)
 
 
 async def test_log_cannot_be_written(
@@ -150,7 +150,7 @@ async def test_log_cannot_be_written(
         assert [service.log.stat().st_size for service in services] == sizes, "void: it wrote"
         for service in services:
             limit_file_size(service, resource.RLIM_INFINITY)
-        await settled(made, sending, ROUNDS)
+        await settled(made, sending)
         await made.send([("shop", "third")])
 
         def write_again() -> bool:

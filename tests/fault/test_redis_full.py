@@ -54,7 +54,7 @@ async def test_everysec_and_a_full_disk(
         took_s = await alive_again(made, "room-again")
         say(f"disk full, everysec: alive after {took_s:.2f} s")
         await late
-        await settled(made, sending, ROUNDS)
+        await settled(made, sending)
         await assert_all_owned(workers)
 
 
@@ -78,7 +78,7 @@ async def test_always_and_a_full_disk(
         took_s = await alive_again(made, "room-again")
         say(f"disk full, always: alive after {took_s:.2f} s")
         await late
-        await settled(made, sending, ROUNDS)
+        await settled(made, sending)
         await assert_all_owned(workers)
 
 
