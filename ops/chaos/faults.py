@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from redis.asyncio import Redis
 
 from ops.chaos.bench import Bench
 from ops.chaos.evidence import Disturbance
 from ops.chaos.proxy import TcpProxy
-from ops.chaos.waiting import eventually
+from ops.chaos.waiting import NotInTimeError, eventually
 
 Fault = Callable[[Bench, float], Awaitable[None]]
 """Harms a bench for so many seconds."""
@@ -31,11 +31,17 @@ _TRIAL = 5_000_000
 
 
 async def kill_worker(made: Bench, _for_s: float) -> None:
-    """SIGKILL of a worker; another one is started in its place at once."""
-    async with made.taking("consumer") as slot, recovering(made, slot) as disturbance:
-        made.running[slot].kill()
-        made.ledger.killed(disturbance)
-        made.respawn(slot)
+    """
+    SIGKILL of a worker; another one is started in its place at once.
+
+    The slot is free again when that one is ready: until then nothing of it could be harmed.
+    """
+    async with made.taking("consumer") as slot:
+        async with recovering(made, slot) as disturbance:
+            made.running[slot].kill()
+            made.ledger.killed(disturbance)
+            heir = made.respawn(slot)
+        await heir.ready()
 
 
 async def kill_ingest(made: Bench, for_s: float) -> None:
@@ -158,11 +164,18 @@ async def _on_the_way(
             await harm(proxy)
             try:
                 await asyncio.sleep(for_s)
+                await _until_felt(proxy, before, made.lease_s)
             finally:
                 await proxy.heal()
         harmed = proxy.harmed - before
         if harmed or not _was_redis_away(made, disturbance):
             made.felt[what] += harmed
+
+
+async def _until_felt(proxy: TcpProxy, before: int, limit_s: float) -> None:
+    """Wait until a process that had nothing to say has felt it: it renews within ``limit_s``."""
+    with suppress(NotInTimeError):
+        await eventually(lambda: proxy.harmed > before, "harm", limit_s)
 
 
 def _was_redis_away(made: Bench, during: Disturbance) -> bool:

@@ -108,7 +108,9 @@ class TcpProxy:
         assert task is not None
         self._tasks.add(task)
         try:
-            if not self._is_cut:
+            if self._is_cut:
+                self.harmed += 1
+            else:
                 await self._forward(reader, writer)
         except (OSError, asyncio.CancelledError):
             pass
