@@ -76,7 +76,7 @@ def pause_instance(instance: str, *, as_json: bool) -> str:
         StartRefused: no instance can have this name.
     """
     found = _change(instance, {"paused": True})
-    said = f"paused {IN_FORCE}: what is in hand ends, what comes is kept"
+    said = f"paused, {IN_FORCE}: what is in hand ends, what comes is kept"
     return _render(found, said, as_json=as_json)
 
 
@@ -90,7 +90,7 @@ def resume_instance(instance: str, *, as_json: bool) -> str:
     found = _change(instance, {"paused": None})
     if found.facts.paused or found.may_be_paused:
         found = _change(instance, {"paused": False})
-    return _render(found, f"goes on {IN_FORCE}", as_json=as_json)
+    return _render(found, f"goes on, {IN_FORCE}", as_json=as_json)
 
 
 def _change(instance: str, changes: Mapping[str, Value | None]) -> _Steered:

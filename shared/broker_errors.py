@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import ssl
 
 from redis.exceptions import (
@@ -136,6 +137,8 @@ def _system_says(error: BaseException) -> str:
             return f" (its certificate: {seen.verify_message.partition(',')[0]})"
         if isinstance(seen, ssl.SSLError):
             return f" (TLS: {seen.reason})"
+        if isinstance(seen, socket.gaierror):
+            return f" (its host: {seen.strerror})"
         if isinstance(seen, OSError) and seen.errno is not None and seen.errno > 0:
             return f" ({os.strerror(seen.errno)})"
     return ""

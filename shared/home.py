@@ -49,7 +49,10 @@ class Running:
     def describe(self) -> str:
         """For the person who starts a second one."""
         where = "not listening yet" if self.port is None else f"port {self.port}"
-        return f"already running: pid {self.up_pid}, {where}"
+        return (
+            f"already running: pid {self.up_pid}, {where}; end that one first, or start this one "
+            "in another folder, with an INTURN_PORT and an INTURN_CONSUMER_PORT of its own"
+        )
 
 
 def socket_url(socket: Path) -> str:

@@ -13,7 +13,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from shared.broker_errors import NO_CLUSTER
+from shared.broker_errors import NO_CLUSTER, NOT_LET_IN
 from shared.connect import Pipe
 from shared.durability import Durability, Level, durability_problems
 from shared.errors import BrokerRefused, BrokerUnavailable, StartRefused
@@ -77,7 +77,14 @@ async def prepare(pipe: Pipe, settings: Settings) -> Prepared:
     except BrokerRefused as error:
         if error.code not in _NOT_MENDED_BY_WAITING and not is_not_permitted(error):
             raise
-        raise StartRefused([f"Redis refuses what inturn needs: {error}"]) from error
+        raise StartRefused([_refused(error)]) from error
+
+
+def _refused(error: BrokerRefused) -> str:
+    if error.code in NOT_LET_IN and not is_not_permitted(error):
+        return f"INTURN_REDIS_URL: Redis does not let its user in: {error}"
+    rights = " (deploy/redis/users.acl has what its user needs)" if is_not_permitted(error) else ""
+    return f"Redis refuses what inturn needs: {error}{rights}"
 
 
 def is_not_permitted(error: BrokerRefused) -> bool:

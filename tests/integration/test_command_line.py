@@ -177,11 +177,13 @@ def test_embedded_redis_of_a_running_up_is_found(
 def test_redis_that_is_gone_is_an_error_without_traceback(
     shell: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The person is told that the command may be repeated."""
+    """The person is told which setting to look at, and that the command may be repeated."""
     shell.setenv("INTURN_REDIS_URL", f"unix://{tmp_path}/nothing.sock")
     result = run("dead", "list")
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: no answer from Redis")
+    assert "`inturn doctor` tells whether it is INTURN_REDIS_URL" in result.stderr
+    assert "the command may be repeated" in result.stderr
 
 
 def test_command_starts_as_a_process() -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
+from redis import Redis as Client
 from redis.asyncio import Redis
 
 from shared.connect import Pipe
@@ -40,6 +41,20 @@ async def test_first_start_writes_meta_down(
         b"created_at": prepared.created_at.encode(),
     }
     assert await redis_client.ttl(f"{prefix}:meta") == -1
+
+
+async def test_a_user_who_is_not_let_in_is_told_where_it_is_set(own_server: RedisServer) -> None:
+    """A wrong password names the setting, a missing right the file that has them all."""
+    with Client.from_url(own_server.url) as client:
+        client.acl_setuser("few", enabled=True, passwords="+few", commands=["+ping", "+client"])
+    for user, password, said in (
+        ("few", "wrong", "^INTURN_REDIS_URL: .*invalid username-password"),
+        ("few", "few", r"refuses what inturn needs: .* \(deploy/redis/users.acl"),
+    ):
+        url = f"unix://{own_server.socket}?username={user}&password={password}"
+        async with running_pipe(url) as pipe:
+            with pytest.raises(StartRefused, match=said):
+                await prepare(pipe, Settings())
 
 
 async def test_all_who_start_at_once_agree(redis_url: str, prefix: str) -> None:

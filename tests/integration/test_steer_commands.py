@@ -82,7 +82,7 @@ async def test_an_instance_is_paused_and_resumed(pipe: Pipe, keys: Keys) -> None
     listed = await run()
     assert "window, paused" in listed
     assert "inturn instances resume main goes on" in listed
-    assert "goes on in force" in await run("resume", "main")
+    assert "goes on, in force" in await run("resume", "main")
     assert (await stands(pipe, keys)).paused() == []
     assert (await told("show", "main"))["paused"] is False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 
 import pytest
 from redis._parsers.base import BaseParser
@@ -119,3 +120,16 @@ def test_no_answer_bears_the_reason_of_the_system() -> None:
 
     assert isinstance(meaning, BrokerUnavailable)
     assert str(meaning) == "no answer from Redis: ConnectionError (Too many open files)"
+
+
+def test_a_host_that_nobody_knows_is_told_as_one() -> None:
+    """The system counts these reasons apart from its others, below 0."""
+    error = RedisConnectionError("failed")
+    error.__cause__ = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    meaning = classify(error)
+
+    assert (
+        str(meaning)
+        == "no answer from Redis: ConnectionError (its host: Name or service not known)"
+    )

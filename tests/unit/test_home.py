@@ -47,8 +47,11 @@ def test_second_taker_is_told_pid_and_port(folder: Path) -> None:
     lock.take()
     note_up(folder, redis_pid=None, redis_socket=None)
     note_services(folder, port=8420, consumer_port=8421)
-    with pytest.raises(StartRefused, match=f"already running: pid {os.getpid()}, port 8420"):
+    with pytest.raises(
+        StartRefused, match=f"already running: pid {os.getpid()}, port 8420;"
+    ) as told:
         FolderLock(folder).take()
+    assert "INTURN_PORT" in str(told.value), "and what to do"
     lock.release()
 
 
