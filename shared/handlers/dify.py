@@ -41,6 +41,7 @@ from shared.handlers.http import (
     CONNECT_TIMEOUT_MS,
     KEEP_ALIVE_S,
     has_credentials,
+    judge_failure,
     judge_status,
     parse_url,
 )
@@ -48,7 +49,7 @@ from shared.handlers.model_options import ModelOptions
 from shared.handlers.replies import read_text
 from shared.handlers.thoughts import spoken_part
 from shared.handlers.transcript import Picture, pictures_of, words_of
-from shared.model import Reply, Result, Retry, Unavailable
+from shared.model import Reply, Result, Retry
 from shared.payload import load_json
 
 WITHOUT_FILES = frozenset({400, 413, 415, 422})
@@ -94,12 +95,8 @@ class DifyHandler:
             return refusal.result
         except NoAnswer as error:
             return Retry(error=str(error))
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            return Unavailable(error=f"no connection: {type(error).__name__}")
-        except TimeoutError:
-            return Retry(error="no answer in time")
         except (aiohttp.ClientError, OSError) as error:
-            return Retry(error=f"the connection failed: {type(error).__name__}")
+            return judge_failure(error)
 
     async def close(self) -> None:
         """Close the connections; calls that still run fail. A later call opens new ones."""

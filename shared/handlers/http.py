@@ -82,6 +82,15 @@ def judge_status(status: int, headers: Mapping[str, str]) -> Retry | Unavailable
     return Retry(error=error, after_ms=after_ms)
 
 
+def judge_failure(error: aiohttp.ClientError | OSError) -> Retry | Unavailable:
+    """What it means that a call was cut off, or could not be made."""
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        return Unavailable(error=f"no connection: {type(error).__name__}")
+    if isinstance(error, TimeoutError):
+        return Retry(error="no answer in time")
+    return Retry(error=f"the connection failed: {type(error).__name__}")
+
+
 class HttpHandler:
     """
     One endpoint and its connections, which are opened by the first call.
@@ -121,12 +130,8 @@ class HttpHandler:
             body = bytes(memoryview(body))
         try:
             return await self._post(body, self._headers(call, body))
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            return Unavailable(error=f"no connection: {type(error).__name__}")
-        except TimeoutError:
-            return Retry(error="no answer in time")
         except (aiohttp.ClientError, OSError) as error:
-            return Retry(error=f"the connection failed: {type(error).__name__}")
+            return judge_failure(error)
 
     async def close(self) -> None:
         """Close the connections; calls that still run fail. A later call opens new ones."""
