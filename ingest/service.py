@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -24,6 +24,7 @@ from ingest.instances import InstancesApi
 from ingest.intake import Say
 from ingest.keeping import keeping, what_is_wrong
 from ingest.mutes import MutesApi
+from ingest.part_routes import PartRoutes
 from ingest.playground import Playground, is_playground_on
 from ingest.replies import RepliesApi
 from ingest.report import ReportApi
@@ -90,7 +91,6 @@ async def serve_ingest(
     has_playground = is_playground_on(settings, embeds_redis=embeds_redis)
     playground = Playground(settings, SteeringStore(reads, keys).read, is_on=has_playground)
     forgets = Forgets(reads, keys, settings.spool_dir, new_process_name())
-
     check = partial(what_is_wrong, reads, keys)
     surveyor = Surveyor(reads, keys)
     async with (
@@ -99,8 +99,7 @@ async def serve_ingest(
             health,
             instead,
         ),
-        serving_tickets(settings, redis_url, reads, metrics) as tickets,
-        serving_console(settings, reads, keys, metrics) as console,
+        _serving_parts(settings, redis_url, reads, keys, metrics, playground) as parts,
     ):
         limited = BacklogLimit(appender, settings.backlog_limit, surveyor.backlog)
         app = build_app(
@@ -111,38 +110,26 @@ async def serve_ingest(
             metrics=metrics,
             say=say,
             judge=EchoJudge(reads, keys, settings).judge,
-            routes=[
-                *_routes(reads, keys, settings, metrics),
-                *tickets.staff,
-                *playground.routes(),
-                *console.staff,
-            ],
-            open_routes=[*tickets.open, *playground.open_routes(), *console.open],
+            routes=parts.staff,
+            open_routes=parts.open,
             shows_metrics=one is None,
         )
         shown = (metrics, *beside)
-        survey = keep_surveying(surveyor, shown, SURVEY_S, tell=limited.note)
-        holdings = keep_measuring(reads, keys, shown)
-        meta = _keep_meta(reads, found, shown)
-        heeding = forgets.keep_heeding()
         async with (
             in_background(
-                status=reads.run(), survey=survey, holdings=holdings, meta=meta, heeding=heeding
+                status=reads.run(),
+                survey=keep_surveying(surveyor, shown, SURVEY_S, tell=limited.note),
+                holdings=keep_measuring(reads, keys, shown),
+                meta=_keep_meta(reads, found, shown),
+                heeding=forgets.keep_heeding(),
             ),
             _telling(Health(health, metrics, instead=instead), settings.host, one),
-            listening(
-                make_runner(app, metrics),
-                settings.host,
-                settings.port if one is None else one.port,
-                "INTURN_PORT",
-                is_shared=one is not None,
-            ) as port,
+            _listening(app, metrics, settings, one) as port,
         ):
             on_ready(port)
             await stop.wait()
             await forgets.leave()
-            tickets.end_streams()
-            console.end_streams()
+            parts.end_streams()
 
 
 async def _is_found(
@@ -156,17 +143,34 @@ async def _is_found(
 
 
 @asynccontextmanager
-async def _telling(health: Health, host: str, one: OneOfSeveral | None) -> AsyncIterator[None]:
-    """Health and metrics of one of several processes, on the port that is its own."""
-    if one is None:
-        yield
-        return
-    app = web.Application()
-    app.add_routes(health.routes())
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-    async with listening(runner, host, one.metrics_port, "INTURN_METRICS_PORT") as port:
-        log.info("process.listening", metrics_port=port)
-        yield
+async def _serving_parts(
+    settings: Settings,
+    redis_url: str,
+    reads: Pipe,
+    keys: Keys,
+    metrics: IngestMetrics,
+    playground: Playground,
+) -> AsyncIterator[PartRoutes]:
+    """All that is served besides messages and webhooks, as long as the block."""
+    async with (
+        serving_tickets(settings, redis_url, reads, metrics) as tickets,
+        serving_console(settings, reads, keys, metrics) as console,
+    ):
+
+        def end_streams() -> None:
+            tickets.end_streams()
+            console.end_streams()
+
+        yield PartRoutes(
+            open=[*tickets.open, *playground.open_routes(), *console.open],
+            staff=[
+                *_routes(reads, keys, settings, metrics),
+                *tickets.staff,
+                *playground.routes(),
+                *console.staff,
+            ],
+            end_streams=end_streams,
+        )
 
 
 def _routes(
@@ -183,6 +187,33 @@ def _routes(
         *RepliesApi(reads, keys, settings).routes(),
         *SpoolApi(settings, metrics).routes(),
     ]
+
+
+@asynccontextmanager
+async def _telling(health: Health, host: str, one: OneOfSeveral | None) -> AsyncIterator[None]:
+    """Health and metrics of one of several processes, on the port that is its own."""
+    if one is None:
+        yield
+        return
+    app = web.Application()
+    app.add_routes(health.routes())
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    async with listening(runner, host, one.metrics_port, "INTURN_METRICS_PORT") as port:
+        log.info("process.listening", metrics_port=port)
+        yield
+
+
+def _listening(
+    app: web.Application, metrics: IngestMetrics, settings: Settings, one: OneOfSeveral | None
+) -> AbstractAsyncContextManager[int]:
+    """The application, on the port that ``one`` of several shares with the others."""
+    return listening(
+        make_runner(app, metrics),
+        settings.host,
+        settings.port if one is None else one.port,
+        "INTURN_PORT",
+        is_shared=one is not None,
+    )
 
 
 async def _keep_meta(

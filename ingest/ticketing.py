@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-
-from aiohttp import web
 
 from ingest.connections import connection_limit, open_files_limit
 from ingest.events import EventsApi
 from ingest.hub import Hub, Times, open_hub
+from ingest.part_routes import PartRoutes
 from ingest.ticket_counts import TicketCounts
 from ingest.tickets import TicketsApi
 from shared.connect import Pipe, pipe_to
@@ -27,24 +25,13 @@ TIMEOUT_MS = 2000
 LOOK_S = 15.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TicketRoutes:
-    """
-    Those for whoever comes to a clinic, and those for who has the token. ``end_streams`` ends at
-    once what would else stay open for minutes.
-    """
-
-    open: list[web.RouteDef]
-    staff: list[web.RouteDef]
-    end_streams: Callable[[], None]
-
-
 @asynccontextmanager
 async def serving_tickets(
     settings: Settings, redis_url: str, reads: Pipe, metrics: IngestMetrics
-) -> AsyncIterator[TicketRoutes]:
+) -> AsyncIterator[PartRoutes]:
     """
-    What answers as long as the block; ``reads`` is a connection that somebody runs.
+    What answers as long as the block, whoever comes to a clinic and its staff; ``reads`` is a
+    connection that somebody runs.
 
     A number is as durable as ``DURABILITY`` says before it is told.
     """
@@ -58,7 +45,7 @@ async def serving_tickets(
         in_background(tickets=writes.run(), queues=counts.keep_looking(LOOK_S)),
         telling_changes(tickets, redis_url, metrics) as hub,
     ):
-        yield TicketRoutes(
+        yield PartRoutes(
             open=[*api.open_routes(), *EventsApi(tickets, hub, most).routes()],
             staff=api.staff_routes(),
             end_streams=hub.close,

@@ -14,8 +14,9 @@ from redis.asyncio import Redis
 
 from ingest.console.collector import LOOK, STALE, Asked, Collector, pause_s
 from ingest.console.collector import Look as Looks
-from ingest.console.serving import ConsoleRoutes, serving_console
+from ingest.console.serving import serving_console
 from ingest.console.stream import PAGES_MAX, PATH, ConsoleStream
+from ingest.part_routes import PartRoutes
 from shared.errors import BrokerUnavailable
 from shared.keys import Keys
 from shared.metrics import IngestMetrics, InstanceLabels
@@ -207,7 +208,7 @@ async def real_console(redis_url: str, settings: Settings) -> AsyncIterator[Inge
 
 
 @asynccontextmanager
-async def open_console(settings: Settings, console: ConsoleRoutes) -> AsyncIterator[IngestServer]:
+async def open_console(settings: Settings, console: PartRoutes) -> AsyncIterator[IngestServer]:
     """A server with its routes and a token."""
     settings = settings.model_copy(update={"api_token": Settings(api_token="s3cret").api_token})
     async with serving(settings, routes=console.staff, open_routes=console.open) as server:
