@@ -52,10 +52,6 @@ class Probes:
         """Whether it has not come to that yet."""
         return self._file(slot).exists()
 
-    def disarm(self, slot: str) -> None:
-        """It will not come to that."""
-        self._file(slot).unlink(missing_ok=True)
-
     def _file(self, slot: str) -> Path:
         return self._folder / f"probe-{slot}"
 
