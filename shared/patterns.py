@@ -14,6 +14,7 @@ left to right, and RE2 goes through a text once, whatever the expression. Pure.
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,8 +40,8 @@ EXPRESSION_BYTES = 256 * 1024
 COMPILED_LISTS = 1000
 
 MISSING = (
-    "re: needs the package google-re2, which is not installed (pip install 'inturn[re2]', or "
-    "google-re2 alone)"
+    "re: needs the package google-re2, which is not installed "
+    f"({sys.executable} -m pip install google-re2)"
 )
 
 _ALL_STARS = re.compile(r"[*\s]*")

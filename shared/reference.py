@@ -30,5 +30,5 @@ def follow_reference(value: str) -> str:
         try:
             return Path(name).read_text().strip()
         except OSError as error:
-            raise ValueError(f"cannot read {name}: {error.strerror}") from error
+            raise ValueError(f"cannot read {Path(name).absolute()}: {error.strerror}") from error
     return value

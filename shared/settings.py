@@ -253,7 +253,7 @@ def load_settings() -> Settings:
             from_file = tomllib.loads(Path(path).read_text())
         except (OSError, ValueError) as error:  # ValueError: no TOML, or no UTF-8
             why = (isinstance(error, OSError) and error.strerror) or error
-            problems.append(f"INTURN_CONFIG: cannot read {path}: {why}")
+            problems.append(f"INTURN_CONFIG: cannot read {Path(path).absolute()}: {why}")
     try:
         settings = Settings(**from_file)
     except ValidationError as error:

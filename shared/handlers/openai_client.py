@@ -9,6 +9,7 @@ of its versions.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 BASE_URL = "https://api.openai.com/v1"
-MISSING = "the package openai is not installed (pip install 'inturn[openai]', or openai alone)"
+MISSING = f"the package openai is not installed ({sys.executable} -m pip install openai)"
 ERROR_MAX_BYTES = 64 * 1024
 
 _NO_KEY = "none"

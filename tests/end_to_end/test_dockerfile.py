@@ -107,6 +107,8 @@ def assert_everything_is_installed(opt: Path) -> None:
         for path in (ROOT / room).rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
                 assert (site / path.relative_to(ROOT)).exists(), f"{path} is not in the image"
+    for extra in ("openai", "re2"):
+        assert list(site.glob(f"{extra}*")), f"{extra}, which a setting needs, is not in the image"
 
 
 def start(image: Stage, role: str, env: dict[str, str]) -> subprocess.Popen[bytes]:

@@ -119,10 +119,11 @@ async def test_a_server_of_ones_own_may_want_no_key() -> None:
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who sets openai: without the extra is told what to install."""
+    """Who sets openai: without the extra is told how to install it where inturn is."""
     monkeypatch.setitem(sys.modules, "openai", None)
-    with pytest.raises(StartRefused, match=r"INTURN_HANDLER: the package openai is not installed"):
+    with pytest.raises(StartRefused, match=r"INTURN_HANDLER: the package openai is not") as told:
         make_handler("openai:small-one")
+    assert f"({sys.executable} -m pip install openai)" in str(told.value)
 
 
 def test_nobody_else_needs_the_package() -> None:

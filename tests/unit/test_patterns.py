@@ -167,6 +167,7 @@ def test_an_expression_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(ValueError, match="google-re2") as refused:
         check_pattern("re:stop")
     assert str(refused.value) == MISSING
+    assert f"({sys.executable} -m pip install google-re2)" in MISSING
 
 
 def test_no_patterns_are_none() -> None:

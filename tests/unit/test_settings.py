@@ -244,6 +244,20 @@ def test_a_file_that_cannot_be_read_is_refused(content: bytes, config: Path) -> 
     assert found.startswith(f"INTURN_CONFIG: cannot read {config}: ")
 
 
+def test_a_file_that_is_not_there_is_named_whole(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A relative path is one of the folder that inturn is started in, and the message shows it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("INTURN_CONFIG", "none.toml")
+    monkeypatch.setenv("INTURN_SYSTEM_PROMPT", "file:none.txt")
+
+    assert list(problems()) == [
+        f"INTURN_CONFIG: cannot read {tmp_path}/none.toml: No such file or directory",
+        f"INTURN_SYSTEM_PROMPT: cannot read {tmp_path}/none.txt: No such file or directory",
+    ]
+
+
 def test_instances_that_are_no_json_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """One of the two settings that the environment gives as JSON."""
     monkeypatch.setenv("INTURN_INSTANCES", "{")
