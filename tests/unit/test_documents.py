@@ -10,6 +10,7 @@ import click
 import pytest
 
 from ops.cli import inturn
+from shared.metrics import ConsumerMetrics, IngestMetrics, InstanceLabels
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -20,6 +21,9 @@ each_document = pytest.mark.parametrize(
     "document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT))
 )
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+NETWORK = "inturn_outside"
+"""What Compose calls the network that other containers join."""
+
 UNFILLED = re.compile(r"[A-Z_]+|<[a-z]+>|\[.*|\|.*|#.*")
 
 
@@ -91,6 +95,16 @@ def test_every_target_of_make_exists(document: Path) -> None:
     named = set(re.findall(r"(?:`|^)make ([a-z-]+)", document.read_text(), re.MULTILINE))
 
     assert named - TARGETS == set()
+
+
+@each_document
+def test_every_metric_that_is_named_is_exported(document: Path) -> None:
+    """An alert written after a page fires."""
+    exported = (IngestMetrics(InstanceLabels(1)).render() + ConsumerMetrics().render()).decode()
+    named = set(re.findall(r"\binturn_[a-z][a-z_]+", document.read_text())) - {NETWORK}
+    series = {name: re.sub(r"_(bucket|count|sum)$", "", name) for name in named}
+
+    assert [name for name, of in series.items() if f"# TYPE {of} " not in exported] == []
 
 
 def test_a_wrong_command_is_found() -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from shared.metrics import ConsumerMetrics, IngestMetrics, InstanceLabels
 from shared.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -47,15 +46,6 @@ def test_defaults_of_the_table_are_the_defaults(names: list[str], defaults: list
         number = told.removesuffix(" (off)")
         if number.isdecimal():
             assert Settings.model_fields[name.lower()].default == int(number), name
-
-
-def test_every_metric_that_is_named_is_exported() -> None:
-    """An alert written after the README fires."""
-    exported = (IngestMetrics(InstanceLabels(1)).render() + ConsumerMetrics().render()).decode()
-    named = set(re.findall(r"\binturn_\w+", README))
-
-    assert named
-    assert {name for name in named if f"# TYPE {name} " not in exported} == set()
 
 
 def test_pictures_are_small_enough_to_load_with_the_page() -> None:
