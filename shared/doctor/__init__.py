@@ -85,7 +85,7 @@ def judge_silence(error: str, place: str) -> Point:
     return fail(
         "reachable",
         f"Redis at {place} is of no use: {error}",
-        "nothing is accepted and nothing is handled",
+        "nobody is answered; ingest does what ON_OUTAGE says: it spools, by default",
         "check that it runs there, and address, user and password in INTURN_REDIS_URL",
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from shared.connect import Pipe
+from shared.doctor.failing import Failing, find_failing
 from shared.doctor.server import ServerState, examine_server
 from shared.errors import BrokerRefused, BrokerUnavailable
 from shared.keys import Keys
@@ -28,6 +29,7 @@ class DataState:
     kept: Kept
     workers: dict[str, str] = field(default_factory=dict)
     paused: tuple[str, ...] = ()
+    failing: Failing = field(default_factory=Failing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,13 +109,14 @@ async def _data(pipe: Pipe, prefix: str, meta: Meta | None) -> DataState | None:
         return None
     keys = Keys(prefix, int(meta.partitions or 0))
     try:
-        survey, kept, workers, steering = await asyncio.gather(
+        survey, kept, workers, steering, failing = await asyncio.gather(
             survey_store(pipe, keys),
             count_kept(pipe, keys),
             live_workers(pipe, keys),
             SteeringStore(pipe, keys).read(),
+            find_failing(pipe, keys),
         )
     except BrokerRefused:
         return None
     paused = tuple(steering.paused())
-    return DataState(survey=survey, kept=kept, workers=workers, paused=paused)
+    return DataState(survey=survey, kept=kept, workers=workers, paused=paused, failing=failing)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from shared.doctor.examine import DataState
+from shared.doctor.failing import Failing
 from shared.doctor.point import Point, fail, ok, warn
+from shared.masking import mask_text
 from shared.preflight import Meta
 from shared.settings import Settings
 from shared.survey import Kept, StoreSurvey
 
 NAMED_MAX = 8
+KINDS_MAX = 3
 
 
 def judge_meta(meta: Meta | None, problems: Sequence[str], prefix: str) -> Point:
@@ -39,6 +42,9 @@ def judge_data(data: DataState, settings: Settings) -> list[Point]:
         judge_owners(data.survey, data.workers),
         judge_pauses(data.paused),
         judge_backlog(data.survey, settings),
+        judge_handler(data.failing),
+        judge_sends(data.failing),
+        judge_replies(data.failing),
         judge_kept(data.kept),
     ]
 
@@ -96,9 +102,53 @@ def judge_backlog(survey: StoreSurvey, settings: Settings) -> Point:
             "backlog",
             says,
             "users wait longer than a window and one attempt take",
-            "see whether windows are retried (inturn_attempts_postponed_total), or add workers",
+            "see the point handler, and inturn windows; if nothing is wrong there, add workers",
         )
     return ok("backlog", says)
+
+
+def judge_handler(failing: Failing) -> Point:
+    """Windows whose last attempt came to nothing are tried again: something is wrong there."""
+    if not failing.windows:
+        return ok("handler", "no window's last attempt came to nothing")
+    return warn(
+        "handler",
+        f"attempts come to nothing: {_counted(failing.windows, failing)}",
+        "their users wait, and are not answered if it lasts",
+        "mend what HANDLER names, or its key; the windows are tried again by themselves",
+    )
+
+
+def judge_sends(failing: Failing) -> Point:
+    """A provider that takes nothing just now."""
+    if not failing.sends:
+        return ok("sends", "no reply's last try came to nothing")
+    return warn(
+        "sends",
+        f"replies do not leave: {_counted(failing.sends, failing)}",
+        "their users wait, and so do their later replies",
+        "look at the provider of inturn outbox list --all; they are tried again by themselves",
+    )
+
+
+def judge_replies(failing: Failing) -> Point:
+    """Replies that nobody sends before a person has decided."""
+    if not failing.held:
+        return ok("replies", "none waits for a decision")
+    return warn(
+        "replies",
+        f"replies wait for a decision: {_counted(failing.held, failing)}",
+        "their users were not answered",
+        "inturn outbox list; mend why, as a wrong token; then resend or discard them",
+    )
+
+
+def _counted(found: Mapping[str, int], failing: Failing) -> str:
+    """How many of each kind of error, those that there are most of."""
+    least = "" if failing.is_whole else "at least "
+    shown = list(found.items())[:KINDS_MAX]
+    kinds = [f"{mask_text(error)} ({least}{count})" for error, count in shown]
+    return ", ".join(kinds) + (", ..." if len(found) > KINDS_MAX else "")
 
 
 def longest_ms(settings: Settings) -> int:

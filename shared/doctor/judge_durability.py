@@ -8,7 +8,7 @@ from shared.server_info import ServerInfo
 
 NAME = "durability"
 
-_REFUSED = "no message is accepted: ingest spools it, or answers 503"
+_REFUSED = "Redis takes no message: ingest does what ON_OUTAGE says"
 
 
 def judge_durability(durability: Durability, info: ServerInfo, sync: SyncState) -> Point:

@@ -49,7 +49,7 @@ def judge_role(info: ServerInfo) -> Point:
         return fail(
             "primary",
             f"this is {what}, not a primary",
-            "no message can be written: ingest answers 503",
+            "no message can be written: ingest does what ON_OUTAGE says",
             "set INTURN_REDIS_URL to the primary",
         )
     return ok("primary", f"a primary with {info.number('connected_slaves')} replicas")
@@ -122,7 +122,7 @@ def judge_disk(info: ServerInfo) -> Point:
         return fail(
             "disk",
             "Redis is still loading its data",
-            "nothing is accepted or handled until it has",
+            "until it has, nobody is answered, and ingest does what ON_OUTAGE says",
             "wait; its log tells how far it is",
         )
     if broken == ["aof_last_bgrewrite_status"]:
@@ -136,7 +136,7 @@ def judge_disk(info: ServerInfo) -> Point:
         return fail(
             "disk",
             f"Redis could not write to its disk ({', '.join(broken)})",
-            "it may refuse every write (MISCONF): ingest answers 503",
+            "it may refuse every write (MISCONF): ingest then does what ON_OUTAGE says",
             "look for space and rights on Redis's disk",
         )
     return ok("disk", "Redis writes to its disk without errors")
@@ -149,7 +149,7 @@ def judge_memory(info: ServerInfo) -> Point:
     if limit:
         share = used / limit
         says = f"{used // MiB} of {limit // MiB} MiB are used ({share:.0%})"
-        costs = "when it is full, ingest answers 503 until the backlog has drained"
+        costs = "when it is full, ingest does what ON_OUTAGE says until the backlog has drained"
         advice = "raise maxmemory, or find out why the backlog grows"
         if share >= MEMORY_FAIL:
             return fail("memory", says, costs, advice)
@@ -191,7 +191,7 @@ def judge_rights(rights: Rights, *, may_info: bool) -> Point:
         return fail(
             "rights",
             f"Redis refuses writes: {rights.writes_refused}",
-            "ingest answers 503",
+            "ingest does what ON_OUTAGE says with new messages: it spools them, by default",
             "see what the other points say about memory, disk and role",
         )
     return ok("rights", "every script and command that inturn uses is allowed")

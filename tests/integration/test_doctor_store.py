@@ -14,6 +14,8 @@ from ops.cli import inturn
 from shared.redis_binary import ServerBinary
 from tests.support.redis_server import RedisServer
 
+PHONE = "491700000001"
+
 DURABLE = {"appendonly": "yes", "appendfsync": "always"}
 
 
@@ -82,6 +84,47 @@ def test_sick_server(client: Redis) -> None:
     text = ask().output
     assert "costs: services do not start" in text
     assert "do: set appendonly yes" in text
+
+
+def test_what_fails_is_named_by_its_kind(client: Redis) -> None:
+    """Who is woken reads why nobody is answered: not what a handler said, and of whom."""
+    window = {
+        "ids": ["1-1"],
+        "window_id": "w_a",
+        "closed_by": "max_wait",
+        "opened_at": 1,
+        "closed_at": 2,
+        "token": "worker-a:1:1",
+        "worker": "",
+        "attempt": 1,
+        "retry_at": 3,
+        "delay": 1000,
+        "since": 0,
+        "started": 2,
+    }
+    said = f"answered 401 Unauthorized: no {PHONE}"
+    client.hset("inturn:{0}:running", "shop\0a", json.dumps(window | {"error": said}))
+    client.hset("inturn:{0}:running", "shop\0b", json.dumps(window | {"error": ""}))
+    client.hset("inturn:{1}:running", "shop\0c", json.dumps(window | {"error": said}))
+    client.hset("inturn:{1}:running", "shop\0d", "damaged")
+    send = {
+        "token": "worker-a:1:2",
+        "worker": "",
+        "attempt": 1,
+        "sent": 0,
+        "held": "",
+        "retry_at": 0,
+        "delay": 0,
+    }
+    client.hset("inturn:{0}:sending", "1-1", json.dumps(send | {"error": "no answer: Timeout"}))
+    refused = f"refused: the provider answered 400: no {PHONE}"
+    client.hset("inturn:{0}:sending", "2-1", json.dumps(send | {"held": refused, "error": "old"}))
+    result = ask()
+    assert "attempts come to nothing: answered 401 Unauthorized (2)\n" in result.output
+    assert "replies do not leave: no answer (1)\n" in result.output
+    assert "replies wait for a decision: the provider answered 400 (1)\n" in result.output
+    assert result.output.count("WARN") == 3
+    assert PHONE not in result.output
 
 
 def test_denied_commands_are_named(

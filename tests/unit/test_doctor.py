@@ -12,7 +12,8 @@ import pytest
 from ops.doctor import render_json, render_text
 from shared.doctor import has_failed, judge, judge_silence
 from shared.doctor.examine import DataState, Examination
-from shared.doctor.judge_data import judge_pauses
+from shared.doctor.failing import Failing
+from shared.doctor.judge_data import judge_handler, judge_pauses
 from shared.doctor.point import Verdict
 from shared.doctor.report import report_face
 from shared.doctor.server import Rights, ServerState, judge_refusals, probes
@@ -74,7 +75,7 @@ def test_healthy_server_passes_every_point() -> None:
     """Nothing is found where nothing is wrong."""
     found = verdicts()
     assert set(found.values()) == {Verdict.OK}
-    assert len(found) == 16
+    assert len(found) == 19
 
 
 ONLINE = {f"slave{n}": f"ip=10.0.0.{n},port=6379,state=online,offset=9,lag=0" for n in range(2)}
@@ -210,6 +211,19 @@ def test_dead_letters_are_worth_a_look() -> None:
     assert verdicts(data=dead)["dead_letters"] is Verdict.WARN
 
 
+def test_what_fails_just_now_is_worth_a_look() -> None:
+    """A handler's error, a provider's, and a reply that waits for a person: a point of each."""
+    failing = Failing(windows={"answered 401 Unauthorized": 2}, is_whole=True)
+    assert verdicts(data=replace(healthy_data(), failing=failing))["handler"] is Verdict.WARN
+    says = judge_handler(replace(failing, is_whole=False)).says
+    assert says.endswith("answered 401 Unauthorized (at least 2)")
+    sends, held = Failing(sends={"no answer": 1}), Failing(held={"loop limit": 1})
+    for one, point in ((sends, "sends"), (held, "replies")):
+        data = replace(healthy_data(), failing=one)
+        found = verdicts(data=data)
+        assert [name for name, verdict in found.items() if verdict is Verdict.WARN] == [point]
+
+
 def test_refusals_are_told_apart_from_their_consequences() -> None:
     """That a group cannot be made in a stream that was not allowed is no second finding."""
     denied = BrokerRefused("ERR", "this user has no permissions to run the 'xadd' command")
@@ -241,7 +255,7 @@ def test_report_in_text_and_as_data() -> None:
     point = judge_silence("no answer", "db:6379")
     text = render_text([point])
     assert text.startswith("FAIL  reachable  Redis at db:6379")
-    assert "costs: nothing is accepted" in text
+    assert "costs: nobody is answered" in text
     body = orjson.loads(render_json(report_face([point], None, None)))
     assert body["ok"] is False
     assert body["points"][0]["verdict"] == "fail"
