@@ -19,7 +19,7 @@ from ops.instance_commands import instances
 from ops.look_commands import top, windows
 from ops.outbox_commands import outbox
 from ops.told import json_option
-from shared.errors import BrokerRefused, BrokerUnavailable, InturnError, StartRefused
+from shared.errors import InturnError, StartRefused
 
 REFUSED = 2
 """The exit code of StartRefused, and of click for a wrong argument."""
@@ -48,9 +48,6 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except StartRefused as error:
             raise Refusal(error) from error
-        except (BrokerUnavailable, BrokerRefused) as error:
-            asks = "`inturn doctor` tells whether it is INTURN_REDIS_URL or the server"
-            raise click.ClickException(f"{error}; {asks}; the command may be repeated") from error
         except InturnError as error:
             raise click.ClickException(f"{error}; the command may be repeated") from error
 

@@ -40,7 +40,7 @@ def forget_user(instance: str, user: str, *, as_json: bool) -> bool:
 
     Raises:
         StartRefused: no conversation can have this name; or no Redis to be found, or no data.
-        BrokerUnavailable, BrokerRefused: some of it may be deleted.
+        click.ClickException: Redis does not answer, or it refused; some of it may be deleted.
     """
     check_names(instance, user)
     erased = _erase(instance, user)

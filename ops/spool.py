@@ -18,7 +18,7 @@ from ingest.remember import RedisMemory
 from ingest.spool.replayer import Replayer
 from ingest.spool.spool import Spool, now_ms
 from ingest.spool.status import FolderStatus, look
-from ops.reach import TIMEOUT_MS, find_keys, reach_redis
+from ops.reach import TIMEOUT_MS, find_keys, reach_redis, told_where
 from ops.table import describe_age
 from ops.told import as_document
 from shared.connect import open_pipe
@@ -45,12 +45,15 @@ def replay_spool(*, as_json: bool) -> bool:
 
     Raises:
         StartRefused: wrong settings, no Redis to be found, or no data in it.
+        click.ClickException: Redis does not answer, or it refused, before anything was replayed.
     """
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format, cache_loggers=False)
     replayed = 0
     if settings.spool_dir.is_dir():
-        replayed = asyncio.run(_replay(settings, find_redis_url(settings)))
+        url = find_redis_url(settings)
+        with told_where(url):
+            replayed = asyncio.run(_replay(settings, url))
         if not as_json:
             click.echo(f"replayed {replayed} messages")
     left = [one for one in look(settings.spool_dir, settings.prefix) if one.messages]

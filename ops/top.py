@@ -60,7 +60,8 @@ def show_top(plan: Plan, say: Callable[[str], None]) -> None:
 
     Raises:
         StartRefused: wrong settings, no Redis to be found, or no data.
-        BrokerUnavailable, BrokerRefused: unless it is live, which shows this, and tries again.
+        click.ClickException: Redis does not answer, or it refused; a live one shows this, and tries
+            again.
     """
 
     async def watch(pipe: Pipe, keys: Keys) -> None:

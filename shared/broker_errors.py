@@ -40,6 +40,7 @@ import ssl
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
+    InvalidResponse,
     MasterDownError,
     NoPermissionError,
     NoScriptError,
@@ -139,6 +140,8 @@ def _system_says(error: BaseException) -> str:
             return f" (TLS: {seen.reason})"
         if isinstance(seen, socket.gaierror):
             return f" (its host: {seen.strerror})"
+        if isinstance(seen, InvalidResponse):
+            return " (what answers there is no Redis)"
         if isinstance(seen, OSError) and seen.errno is not None and seen.errno > 0:
             return f" ({os.strerror(seen.errno)})"
     return ""

@@ -16,6 +16,7 @@ from ops.cli import inturn
 from shared.home import FolderLock, home_folder, note_up, prepare_folder
 from shared.keys import Keys
 from shared.redis_binary import ServerBinary
+from shared.redis_url import place_of
 from tests.support.clients import look_now
 from tests.support.redis_server import ROOT, RedisServer
 from tests.support.redis_users import as_user
@@ -133,7 +134,7 @@ def test_looking_creates_nothing(client: Redis, prefix: str) -> None:
     """Where no service has run there are no data, and a command that looks leaves none."""
     result = run("dead", "list")
     assert result.exit_code == 2
-    assert "is INTURN_PREFIX right?" in result.output
+    assert "are INTURN_PREFIX and INTURN_REDIS_URL right?" in result.output
     assert list(client.scan_iter(f"{prefix}*")) == []
 
 
@@ -177,13 +178,30 @@ def test_embedded_redis_of_a_running_up_is_found(
 def test_redis_that_is_gone_is_an_error_without_traceback(
     shell: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The person is told which setting to look at, and that the command may be repeated."""
+    """The person is told which Redis, which setting, and that the command may be repeated."""
     shell.setenv("INTURN_REDIS_URL", f"unix://{tmp_path}/nothing.sock")
     result = run("dead", "list")
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: no answer from Redis")
+    assert f"(Redis at {tmp_path}/nothing.sock)" in result.stderr
     assert "`inturn doctor` tells whether it is INTURN_REDIS_URL" in result.stderr
     assert "the command may be repeated" in result.stderr
+
+
+def test_a_redis_that_lets_nobody_in_is_named_with_what_to_do(
+    shell: pytest.MonkeyPatch, redis_url: str, tmp_path: Path
+) -> None:
+    """To repeat a command mends no password; and the one that was tried is not shown."""
+    shell.setenv("INTURN_REDIS_URL", f"{redis_url}?username=nobody&password=geheim")
+    (tmp_path / ".inturn" / "spool").mkdir(parents=True)
+    for command in (["windows"], ["top"], ["spool", "replay"], ["mute", "shop", PHONE]):
+        result = run(*command)
+        assert result.exit_code == 1
+        assert len(result.stderr.splitlines()) == 1
+        assert place_of(redis_url) in result.stderr
+        assert "check address, user and password in INTURN_REDIS_URL" in result.stderr
+        assert "repeat" not in result.stderr
+        assert "geheim" not in result.stderr
 
 
 def test_command_starts_as_a_process() -> None:

@@ -8,7 +8,7 @@ import socket
 import pytest
 from redis._parsers.base import BaseParser
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import InvalidResponse, RedisError, ResponseError
 
 from shared.broker_errors import MAX_CLIENTS, classify, is_outage
 from shared.errors import BrokerRefused, BrokerUnavailable, Fenced, NotConnected, NotDurable
@@ -133,3 +133,9 @@ def test_a_host_that_nobody_knows_is_told_as_one() -> None:
         str(meaning)
         == "no answer from Redis: ConnectionError (its host: Name or service not known)"
     )
+
+
+def test_a_stranger_on_the_port_is_told_as_one() -> None:
+    """What it said is not: it may be anything."""
+    meaning = classify(InvalidResponse("Protocol Error: HTTP/1.1 400"))
+    assert str(meaning) == "no answer from Redis: InvalidResponse (what answers there is no Redis)"
