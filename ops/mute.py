@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from ops.reach import with_store
-from ops.told import as_document
+from ops.told import as_document, doubt_name
 from shared.connect import Pipe
 from shared.errors import StartRefused
+from shared.instance_facts import is_known
 from shared.keys import Keys, is_instance_name
 from shared.message_form import is_user
 from shared.mutes import Mutes
@@ -17,21 +18,26 @@ from shared.settings import load_settings
 
 def mute_conversation(instance: str, user: str, minutes: int, *, as_json: bool) -> str:
     """
-    Mute for so long from now, in Redis's time; says until when.
+    Mute for so long from now, in Redis's time; says until when, and whether the instance is known.
 
     Raises:
         StartRefused: no conversation can have this name.
     """
     check_names(instance, user)
 
-    async def act(pipe: Pipe, keys: Keys) -> int:
-        return await Mutes(pipe, keys).mute(instance, user, minutes * 60_000)
+    settings = load_settings()
 
-    until_ms = with_store(act)
+    async def act(pipe: Pipe, keys: Keys) -> tuple[int, bool]:
+        until_ms = await Mutes(pipe, keys).mute(instance, user, minutes * 60_000)
+        return until_ms, await is_known(pipe, keys, settings, instance)
+
+    until_ms, known = with_store(act)
     if as_json:
-        return as_document({"instance": instance, "user": user, "muted_until": until_ms})
+        told = {"instance": instance, "user": user, "muted_until": until_ms, "is_known": known}
+        return as_document(told)
     until = datetime.fromtimestamp(until_ms / 1000, UTC)
-    return f"muted until {until:%Y-%m-%d %H:%M:%S} UTC"
+    said = f"muted until {until:%Y-%m-%d %H:%M:%S} UTC"
+    return said if known else f"{said}\n{doubt_name(instance)}"
 
 
 def unmute_conversation(instance: str, user: str, *, as_json: bool) -> str:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from ops.reach import with_store
 from ops.table import render_table
-from ops.told import as_document
+from ops.told import as_document, doubt_name
 from shared.connect import Pipe
 from shared.errors import StartRefused
 from shared.instance_facts import InstanceFacts, facts_of, is_known, steered_face
@@ -155,7 +155,7 @@ def _render(found: _Steered, said: str = "", *, as_json: bool) -> str:
     ]
     lines = render_table(HEAD, rows)
     if not found.is_known:
-        lines.append(f"nobody called {facts.instance} has written yet: is the name right?")
+        lines.append(doubt_name(facts.instance))
     if said:
         lines.append(said)
     return "\n".join(lines)

@@ -11,6 +11,11 @@ import orjson
 json_option = click.option("--json", "as_json", is_flag=True, help="The same as data.")
 
 
+def doubt_name(instance: str) -> str:
+    """What is said of an instance that nobody has heard of: a typo would do nothing, silently."""
+    return f"nobody called {instance} has written yet: is the name right?"
+
+
 def as_document(told: Mapping[str, Any]) -> str:
     """A document as it is printed."""
     return orjson.dumps(told, option=orjson.OPT_INDENT_2).decode()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 
 from ops.reach import with_store
 from ops.table import cut, describe_age, render_table
-from ops.told import as_document
+from ops.told import as_document, doubt_name
 from shared.connect import Pipe
+from shared.instance_facts import is_known
 from shared.keys import Keys
+from shared.masking import mask_text
 from shared.open_windows import (
     ENTRIES_PER_STREAM,
+    Bounds,
     OpenWindow,
     OpenWindows,
     open_windows,
@@ -29,21 +33,33 @@ def show_windows(limit: int, instance: str | None, *, as_json: bool) -> str:
     """The oldest ``limit``, of all instances or one, as a table or as data."""
     settings = load_settings()
 
-    async def look(pipe: Pipe, keys: Keys) -> OpenWindows:
-        return await open_windows(pipe, keys, settings)
+    async def look(pipe: Pipe, keys: Keys) -> tuple[OpenWindows, bool]:
+        found = await open_windows(pipe, keys, settings, Bounds(instance=instance))
+        known = instance is None or await is_known(pipe, keys, settings, instance)
+        return found, known
 
-    found = with_store(look)
-    chosen = [one for one in found.windows if instance in (None, one.instance)]
-    return (render_json if as_json else render_text)(found, chosen, limit)
+    found, known = with_store(look)
+    if as_json:
+        return render_json(found, limit)
+    if instance is not None and not found.windows:
+        said = f"no window of {instance} is open or in hand"
+        return said if known else f"{said}\n{doubt_name(instance)}"
+    return render_text(found, limit)
 
 
-def render_text(found: OpenWindows, chosen: Sequence[OpenWindow], limit: int) -> str:
-    """A row for each, then how many there are of each state."""
+def render_text(found: OpenWindows, limit: int) -> str:
+    """A row for each, how many there are of each state, and why attempts came to nothing."""
+    chosen = found.windows
     if not chosen:
         return NOTHING
     lines = render_table(HEAD, [_row(one, found.now_ms) for one in chosen[:limit]])
     counts = count_states(chosen)
     lines.append(", ".join(f"{count} {state}" for state, count in counts.items() if count))
+    failing = Counter(one.error for one in chosen if one.error)
+    lines += [
+        f"{count} after an attempt that came to nothing: {mask_text(error)}"
+        for error, count in failing.most_common()
+    ]
     if len(chosen) > limit:
         lines.append(f"the oldest {limit} of {len(chosen)}; --limit shows more")
     if not found.is_whole:
@@ -55,8 +71,9 @@ def render_text(found: OpenWindows, chosen: Sequence[OpenWindow], limit: int) ->
     return "\n".join(lines)
 
 
-def render_json(found: OpenWindows, chosen: Sequence[OpenWindow], limit: int) -> str:
+def render_json(found: OpenWindows, limit: int) -> str:
     """The same as data; ``goes_on_in_ms`` is the countdown, 0 when it is due."""
+    chosen = found.windows
     return as_document(
         {
             "at": found.now_ms,

@@ -20,7 +20,7 @@ from shared.backlog_by_instance import filled_streams
 from shared.connect import Pipe
 from shared.keys import Keys, PartitionKeys, conversation_of_field
 from shared.model import ClosedBy, Conversation, Entry, EntryId, WindowId, window_id
-from shared.record import DAMAGE, Record, decode_record
+from shared.record import DAMAGE, Record, decode_record, kind_on_a_line
 from shared.redis_time import time_ms_at
 from shared.settings import Settings
 from shared.steering import Steering, connection_of
@@ -47,7 +47,8 @@ class OpenWindow:
     ``due_at`` (Redis's ms): when it closes, or its next attempt is; None while a handler has it.
     ``closed_by`` is None as long as it is open. Of a user only the first that has not begun is
     told; ``behind`` says that it waits for the one in hand. ``paused_since``: it is no handler's,
-    and will not start as long as its instance is paused.
+    and will not start as long as its instance is paused. ``error``: the kind of error that its last
+    attempt came to.
     """
 
     window_id: WindowId
@@ -63,6 +64,7 @@ class OpenWindow:
     worker: str | None = None
     behind: bool = False
     paused_since: int | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +208,7 @@ def _in_hand(partition: int, who: Conversation, record: Record, pause_of: PauseO
         started_at=record.started or None,
         worker=record.worker or None,
         paused_since=None if record.worker else pause_of(who[0], None),
+        error=kind_on_a_line(record.error) or None,
     )
 
 

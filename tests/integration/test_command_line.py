@@ -241,6 +241,8 @@ def test_a_conversation_is_muted_and_unmuted(client: Redis, keys: Keys) -> None:
     result = run("mute", "shop", PHONE, "--minutes", "5")
     assert result.exit_code == 0
     assert result.output.startswith("muted until ")
+    assert result.output.endswith("nobody called shop has written yet: is the name right?\n")
+    assert json.loads(run("mute", "shop", PHONE, "--json").output)["is_known"] is False
     until = client.zscore(muted, field)
     assert isinstance(until, float)
     for said in ("not muted any more\n", "was not muted\n"):

@@ -50,13 +50,13 @@ async def told(*arguments: str) -> Any:
     return json.loads(await run(*arguments, "--json"))
 
 
-async def start_first(scripts: Scripts, delay_ms: int | None = None) -> str:
+async def start_first(scripts: Scripts, delay_ms: int | None = None, error: str = "") -> str:
     """A handler has Ann's first message; or its attempt failed, and the next one is due so late."""
     epoch = await scripts.acquire()
     window = await scripts.read_window(epoch, SHOP, 1)
     await scripts.begin(window, epoch)
     if delay_ms is not None:
-        await scripts.us.postpone((SHOP, ANN), T1, delay_ms, counts=True)
+        await scripts.us.postpone((SHOP, ANN), T1, delay_ms, counts=True, error=error)
     return window.id
 
 
@@ -103,12 +103,15 @@ async def test_a_running_window_and_the_one_behind_it(scripts: Scripts) -> None:
 
 
 async def test_a_window_that_waits_for_its_next_attempt(scripts: Scripts) -> None:
-    """With the time until then."""
+    """With the time until then, and the kind of error: not what the handler said, and of whom."""
     await scripts.append("A")
-    await start_first(scripts, delay_ms=600_000)
+    await start_first(scripts, delay_ms=600_000, error=f"answered 500: no {ANN}")
     (window,) = (await told("windows"))["windows"]
     assert (window["state"], window["worker"]) == ("retrying", None)
     assert 0 < window["goes_on_in_ms"] <= 600_000
+    assert window["error"] == "answered 500"
+    last = (await run("windows")).splitlines()[-1]
+    assert last == "1 after an attempt that came to nothing: answered 500"
 
 
 async def test_a_window_that_a_pause_holds_back_says_so(
@@ -135,6 +138,11 @@ async def test_windows_of_one_instance_and_no_more_than_asked(scripts: Scripts) 
         await scripts.append(name, user=f"user-{name}")
     await scripts.append("D", instance="clinic")
     assert [one["instance"] for one in (await told("windows", "clinic"))["windows"]] == ["clinic"]
+    assert (await run("windows", "clinic")).splitlines()[-1] == "1 open"
+    assert (await run("windows", "clinik")).splitlines() == [
+        "no window of clinik is open or in hand",
+        "nobody called clinik has written yet: is the name right?",
+    ]
     text = await run("windows", "--limit", "2")
     assert text.splitlines()[-1] == "the oldest 2 of 4; --limit shows more"
 
