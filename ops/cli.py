@@ -19,6 +19,7 @@ from ops.instance_commands import instances
 from ops.look_commands import top, windows
 from ops.outbox_commands import outbox
 from ops.told import json_option
+from ops.whole_help import WholeHelp
 from shared.errors import InturnError, StartRefused
 
 REFUSED = 2
@@ -39,7 +40,7 @@ class Refusal(click.ClickException):
             click.echo(f"inturn: {problem}", err=True)
 
 
-class Commands(click.Group):
+class Commands(WholeHelp):
     """Turns our errors into messages and exit codes: nobody is shown a traceback for them."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -182,7 +183,13 @@ def trace(instance: str, user: str, message_id: str | None, *, as_json: bool) ->
 @inturn.command()
 @click.argument("instance")
 @click.argument("user")
-@click.option("--minutes", default=30, show_default=True, type=click.IntRange(1, 10_080))
+@click.option(
+    "--minutes",
+    default=30,
+    show_default=True,
+    type=click.IntRange(1, 10_080),
+    help="So long from now.",
+)
 @json_option
 def mute(instance: str, user: str, minutes: int, *, as_json: bool) -> None:
     """Have the bot be silent towards a user: a person takes over."""
@@ -221,7 +228,7 @@ def forget(instance: str, user: str, *, yes: bool, as_json: bool) -> None:
     _exit(0 if forget_user(instance, user, as_json=as_json) else 1)
 
 
-@inturn.group()
+@inturn.group(cls=WholeHelp)
 def spool() -> None:
     """Look at what ingest keeps on this machine's disk while Redis takes nothing."""
 

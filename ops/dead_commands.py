@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ops.told import Telling, json_option
+from ops.whole_help import WholeHelp
 
 
 def _parse_letter_ids(_ctx: click.Context, _param: click.Parameter, given: Any) -> Any:
@@ -24,13 +25,19 @@ def _parse_letter_ids(_ctx: click.Context, _param: click.Parameter, given: Any) 
         raise click.BadParameter(str(error)) from error
 
 
-@click.group()
+@click.group(cls=WholeHelp)
 def dead() -> None:
     """Look at windows that were given up; hand them over again, or throw them away."""
 
 
 @dead.command("list")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000))
+@click.option(
+    "--limit",
+    default=50,
+    show_default=True,
+    type=click.IntRange(1, 10_000),
+    help="So many at most.",
+)
 @json_option
 def list_dead(limit: int, *, as_json: bool) -> None:
     """List the newest, without texts and users."""

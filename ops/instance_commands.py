@@ -8,9 +8,10 @@ from __future__ import annotations
 import click
 
 from ops.told import json_option
+from ops.whole_help import WholeHelp
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=WholeHelp, invoke_without_command=True)
 @json_option
 @click.pass_context
 def instances(ctx: click.Context, *, as_json: bool) -> None:

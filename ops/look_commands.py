@@ -14,7 +14,9 @@ from ops.told import json_option
 
 @click.command()
 @click.argument("instance", required=False)
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000))
+@click.option(
+    "--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="The oldest."
+)
 @json_option
 def windows(instance: str | None, limit: int, *, as_json: bool) -> None:
     """Show windows that are open or in hand, and when each goes on; without texts and users."""
@@ -25,7 +27,13 @@ def windows(instance: str | None, limit: int, *, as_json: bool) -> None:
 
 @click.command()
 @click.option("--count", type=click.IntRange(1), help="So many looks; else one, or without end.")
-@click.option("--seconds", default=2.0, show_default=True, type=click.FloatRange(0.1, 3600))
+@click.option(
+    "--seconds",
+    default=2.0,
+    show_default=True,
+    type=click.FloatRange(0.1, 3600),
+    help="Between looks.",
+)
 @json_option
 def top(count: int | None, seconds: float, *, as_json: bool) -> None:
     """

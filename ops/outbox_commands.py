@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ops.told import Telling, json_option
+from ops.whole_help import WholeHelp
 
 
 def _parse_reply_ids(_ctx: click.Context, _param: click.Parameter, given: Any) -> Any:
@@ -24,13 +25,15 @@ def _parse_reply_ids(_ctx: click.Context, _param: click.Parameter, given: Any) -
         raise click.BadParameter(str(error)) from error
 
 
-@click.group()
+@click.group(cls=WholeHelp)
 def outbox() -> None:
     """Look at replies that were held or refused; have them sent, or throw them away."""
 
 
 @outbox.command("list")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
+@click.option(
+    "--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="So many at most."
+)
 @click.option("--all", "every", is_flag=True, help="Also what is yet to be sent, or on its way.")
 @json_option
 def list_outbox(*, limit: int, every: bool, as_json: bool) -> None:

@@ -218,6 +218,14 @@ def test_command_starts_as_a_process() -> None:
         assert f"\n  {name} " in usage.stdout
 
 
+def test_help_tells_what_each_command_does_to_the_end() -> None:
+    """No sentence is cut, and no line is wider than a terminal."""
+    for group in ([], ["dead"], ["outbox"], ["instances"], ["spool"]):
+        told = run(*group, "--help").output
+        assert "..." not in told.replace("INTURN_...", "").replace("[ARGS]...", "")
+        assert max(map(len, told.splitlines())) <= 80
+
+
 def test_reading_help_imports_no_redis_client() -> None:
     """The parent of ``up`` and every help page stay small."""
     code = "import sys, ops.cli; sys.exit('redis' in sys.modules or 'aiohttp' in sys.modules)"
