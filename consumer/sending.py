@@ -27,7 +27,7 @@ from shared.errors import BrokerRefused, BrokerUnavailable, Fenced, NotDurable
 from shared.model import Token, WorkerId
 from shared.probe import Point, reach
 from shared.providers import Address, Provider, SendRefused, SendResult, SendRetry, Sent
-from shared.record import REFUSED, SendRecord
+from shared.record import REFUSED, SendRecord, kind_on_a_line
 from shared.wire import OutboxReply
 
 FINISH_RETRY_S = 0.2
@@ -234,7 +234,9 @@ class Sending:
         )
         reason = _held_label(why)
         self.sends.metrics.replies_held_total.labels(reason=reason).inc()
-        log.warning("reply.held", window=self.item.reply.window_id, reason=reason)
+        about = {"instance": self.item.reply.instance, "window": self.item.reply.window_id}
+        error = kind_on_a_line(why.removeprefix(REFUSED))
+        log.warning("reply.held", **about, reason=reason, error=error)
         self.item.record = self._record_of_nobody(held=why)
         self.outbox().hold(self.item)
 

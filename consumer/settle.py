@@ -184,6 +184,7 @@ class Settler:
         log.info(
             "handler.retry",
             window=running.window.id,
+            instance=running.window.instance,
             attempt=running.attempt,
             delay_ms=decision.delay_ms,
             counts=decision.counts,

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from yarl import URL
 
 from consumer import replies
@@ -205,12 +206,15 @@ async def test_a_long_text_leaves_in_parts_and_goes_on_where_it_failed(
 async def test_what_the_provider_said_of_a_refused_reply_can_be_read(
     redis_url: str, prefix: str
 ) -> None:
-    """The status of the conversation has the provider's error, beside the texts."""
+    """The status of the conversation has the provider's error, beside the texts; so has the log."""
     async with shop_with(redis_url, prefix, send=[Answer(status=403)]) as shop:
         async with shop.deployment.worker() as worker:
-            await shop.deployment.say("alice", "hi")
-            held = "replies_held_total"
-            await eventually(lambda: worker.count(held, reason="refused") == 1, "it is held")
+            with capture_logs() as said:
+                await shop.deployment.say("alice", "hi")
+                held = "replies_held_total"
+                await eventually(lambda: worker.count(held, reason="refused") == 1, "it is held")
+        (line,) = [one for one in said if one["event"] == "reply.held"]
+        assert (line["instance"], line["error"]) == ("shop", "the provider answered 403")
         async with running_pipe(redis_url) as pipe:
             found = await Trace(pipe, shop.deployment.keys).conversation("shop", "alice")
     (reply,) = found.replies
