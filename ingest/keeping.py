@@ -134,7 +134,8 @@ async def keeping_in_spool(
         appender = SpoolingAppender(redis, spool, replayer, probe, bypass, servers)
 
         async def health() -> str | None:
-            return appender.reason or await check()
+            why = appender.reason or await check()
+            return f"{why}; {spool.problem}" if why and spool.problem else why
 
         await stack.enter_async_context(in_background(append=writes.run(), replay=replays.run()))
         await appender.start()

@@ -173,9 +173,15 @@ async def drained(ingests: list[ServiceProcess], spool: Path) -> None:
 
 async def ready_status(ingest: ServiceProcess) -> tuple[int, str]:
     """What ``/readyz`` says."""
+    status, body = await ask_ready(ingest)
+    return status, body["status"]
+
+
+async def ask_ready(ingest: ServiceProcess) -> tuple[int, Any]:
+    """What ``/readyz`` says, all of it."""
     url = f"{ingest.url}/readyz"
     async with aiohttp.ClientSession() as session, session.get(url) as answer:
-        return answer.status, (await answer.json())["status"]
+        return answer.status, await answer.json()
 
 
 async def test_redis_and_ingest_killed_while_two_share_a_spool(
@@ -356,7 +362,10 @@ async def test_full_disks_refuse_and_resume_by_themselves(
         await eventually(lambda: senders.accepted > accepted + 50, "Redis needs no spool")
         server.kill()
         await eventually(lambda: senders.refused > 50, "refusals")
-        assert await ready_status(ingest) == (503, "unavailable")
+        status, body = await ask_ready(ingest)
+        assert (status, body["status"]) == (503, "unavailable")
+        assert "no answer from Redis" in body["error"]["message"]
+        assert "the spool cannot be written" in body["error"]["message"]
         limit_files(ingest, resource.RLIM_INFINITY)
         await eventually(lambda: senders.spooled > 100, "a spool that fills")
         limit_files(ingest, 0)
