@@ -97,6 +97,16 @@ async def test_what_means_harm_is_no_markup(operators: Visitors, view: str) -> N
     assert await page.evaluate(ELEMENTS_OF_OTHERS) == 0
 
 
+async def test_replies_that_wait_for_a_person_are_told_first(operators: Visitors) -> None:
+    """Their users were not answered, though no message waits and nothing fails."""
+    page = await enter_console(operators, "partitions")
+    quiet = {**dict.fromkeys(NUMBERS, 0), "why": [], "history": []}
+    await tell_always(page, {"view": "now", "at": AT, **quiet, "undecided": 2})
+    await page.goto("/console#now")
+    await expect(page.locator("#verdict")).to_have_text("2 replies wait for a person.")
+    await expect(page.locator(".why")).to_have_attribute("data-tone", "bad")
+
+
 async def test_names_that_mean_harm_come_through_as_they_are(
     operators: Visitors, console: ConsoleSite
 ) -> None:

@@ -48,7 +48,7 @@ export function mount(root, page) {
   return {
     take(now) {
       put(verdict, verdictOf(now));
-      told.dataset.tone = now.why.length > 0 ? "bad" : "good";
+      told.dataset.tone = now.why.length > 0 || now.undecided > 0 ? "bad" : "good";
       showReasons(reasons, now.why);
       for (const figure of figures) figure.show(now);
       const series = LINES.map((_line, at) => now.history.map((point) => point[at]));
@@ -81,6 +81,7 @@ function makeFigure([id, text, tell, tellMore, view], page) {
 
 function verdictOf(now) {
   if (now.why.length > 0) return now.backlog > 0 ? "Somebody waits." : "Whoever writes now will wait.";
+  if (now.undecided > 0) return now.undecided === 1 ? "A reply waits for a person." : `${count(now.undecided)} replies wait for a person.`;
   return now.backlog > 0 ? "Nobody waits longer than windows take." : "Nobody waits.";
 }
 
