@@ -15,7 +15,6 @@ import itertools
 import json
 import random
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -37,6 +36,7 @@ from ops.chaos.private_redis import PrivateRedis
 from ops.chaos.processes import Service, ServiceProcess
 from ops.chaos.proxy import TcpProxy
 from ops.chaos.rules import Rules
+from ops.chaos.starvation import Starvation, noted_starvation
 from ops.chaos.waiting import NotInTimeError, eventually
 
 PREFIX = "chaos"
@@ -69,13 +69,15 @@ class Options:
     How many of what; the settings besides ``QUICK``.
 
     ``spawn`` runs services through other programs. The slots named in ``proxied`` reach Redis
-    through a proxy each.
+    through a proxy each. ``notes_starvation``: what the machine does to processes explains
+    things, too.
     """
 
     ingests: int = 2
     workers: int = 3
     load: Load = field(default_factory=Load)
     settings: dict[str, Any] = field(default_factory=dict)
+    notes_starvation: bool = True
     spawn: Spawn = _plain
     proxied: tuple[str, ...] = ()
     heal_s: float = HEAL_S
@@ -110,7 +112,6 @@ class Bench:
         self.urls: dict[str, str] = {}
         self.proxies: dict[str, TcpProxy] = {}
         self.recoveries_s: list[float] = []
-        self.felt: Counter[str] = Counter()
         self._taken: set[str] = set()
         self._stack = stack
         self._starts = itertools.count(1)
@@ -142,6 +143,9 @@ class Bench:
         started = [self.spawn(slot, service) for slot, service in slots]  # type: ignore[arg-type]
         await asyncio.gather(*(process.ready() for process in started))
         await self.all_owned()
+        if self.options.notes_starvation:
+            watch = Starvation(self.ledger, self.lease_s, self._pids, lambda: self.redis_server.pid)
+            await self._stack.enter_async_context(noted_starvation(watch))
         self.ledger.evidence.before = await self._snapshot()
 
     def respawn(self, slot: str) -> ServiceProcess:
@@ -180,6 +184,9 @@ class Bench:
             "instances": json.dumps(dict.fromkeys(sorted(names), instance)),
             **self.settings,
         }
+
+    def _pids(self) -> dict[str, int]:
+        return {process.name: process.pid for process in self.running.values()}
 
     def _redis_url(self, slot: str) -> str:
         return self.proxies[slot].url if slot in self.proxies else self.redis_server.url

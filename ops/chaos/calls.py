@@ -103,5 +103,7 @@ def is_explained(evidence: Evidence, earlier: Call, later: Call) -> bool:
 
 
 def deaths(evidence: Evidence, since_s: float, until_s: float) -> int:
-    """How often processes were killed, or stopped until they were taken for dead, in that span."""
-    return sum(d.is_like_death and since_s <= d.began_s <= until_s for d in evidence.disturbances)
+    """How often processes were killed, or taken for dead as they may have been, in that span."""
+    return sum(
+        d.is_like_death and d.may_end_within(since_s, until_s) for d in evidence.disturbances
+    )

@@ -17,6 +17,9 @@ from ops.chaos.cutter import Raw
 Who = tuple[str, str]
 """(instance, user)."""
 
+SETTLE_LEASES = 2
+"""After a worker or Redis is back, what was done meanwhile is known to all within these."""
+
 
 class Said(StrEnum):
     """What ingest's answer means to the sender."""
@@ -132,6 +135,15 @@ class Disturbance:
         if self.victims and victim not in self.victims:
             return False
         return self.began_s <= until_s and self.ended_s + self.settle_s >= since_s
+
+    def may_end_within(self, since_s: float, until_s: float) -> bool:
+        """
+        Whether within that span its victims died, or were taken for dead as they may have been.
+
+        What was killed for good died as it began; a stall may have what was started during it fail.
+        """
+        last_s = self.began_s if self.ended_s == inf else self.ended_s + self.settle_s
+        return self.began_s <= until_s and last_s >= since_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

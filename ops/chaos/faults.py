@@ -10,21 +10,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from redis.asyncio import Redis
 
 from ops.chaos.bench import Bench
-from ops.chaos.evidence import Disturbance
+from ops.chaos.evidence import SETTLE_LEASES, Disturbance
 from ops.chaos.proxy import TcpProxy
-from ops.chaos.waiting import NotInTimeError, eventually
+from ops.chaos.waiting import eventually
 
 Fault = Callable[[Bench, float], Awaitable[None]]
 """Harms a bench for so many seconds."""
 
 RECOVERY_LIMIT_S = 30.0
-SETTLE_LEASES = 2
-"""After a worker or Redis is back, what was done meanwhile is known to all within these."""
 
 _LOOP = "for _ = 1, tonumber(ARGV[1]) do end"
 _TRIAL = 5_000_000
@@ -156,33 +154,20 @@ def slow_network(delay_s: float) -> Fault:
 async def _on_the_way(
     made: Bench, for_s: float, what: str, harm: Callable[[TcpProxy], Awaitable[None]]
 ) -> None:
+    """It lasts longer where the process has not felt it: each harms something."""
     async with made.taking_network() as slot:
-        proxy = made.proxies[slot]
+        proxy, name = made.proxies[slot], made.running[slot].name
         before = proxy.harmed
-        about = f"{what} for {for_s:.1f} s"
-        async with disturbing(made, about, made.running[slot].name) as disturbance:
+        async with disturbing(made, f"{what} for {for_s:.1f} s", name):
             await harm(proxy)
             try:
                 await asyncio.sleep(for_s)
-                await _until_felt(proxy, before, made.lease_s)
+                # it may have had nothing to say, or was kept from saying it by the machine
+                await eventually(
+                    lambda: proxy.harmed > before, f"void: {name} felt {what}", RECOVERY_LIMIT_S
+                )
             finally:
                 await proxy.heal()
-        harmed = proxy.harmed - before
-        if harmed or not _was_redis_away(made, disturbance):
-            made.felt[what] += harmed
-
-
-async def _until_felt(proxy: TcpProxy, before: int, limit_s: float) -> None:
-    """Wait until a process that had nothing to say has felt it: it renews within ``limit_s``."""
-    with suppress(NotInTimeError):
-        await eventually(lambda: proxy.harmed > before, "harm", limit_s)
-
-
-def _was_redis_away(made: Bench, during: Disturbance) -> bool:
-    """Whether Redis answered nobody for a part of that time: nothing was there to be harmed."""
-    now_s = time.monotonic()
-    others = made.ledger.evidence.disturbances
-    return any(not one.victims and one.touches("", during.began_s, now_s) for one in others)
 
 
 @asynccontextmanager

@@ -197,6 +197,7 @@ async def checks_failed(
         workers=2,
         spawn=probes.spawn,
         proxied=("i1",),
+        notes_starvation=bug == "none",
         heal_s=LONG_HEAL_S.get(bug, HEAL_S),
         settings={"partitions": 2, **SETTINGS.get(bug, {})},
         load=Load(

@@ -289,6 +289,19 @@ def test_an_attempt_without_a_call_is_explained_by_a_long_stop(
     assert ("attempts" not in failed(evidence)) is is_explained
 
 
+@pytest.mark.parametrize("is_kill, is_explained", [(False, True), (True, False)])
+def test_what_was_sent_during_a_stall_may_be_started_in_it_but_not_by_the_dead(
+    is_kill: bool, is_explained: bool
+) -> None:
+    """M3 is sent at 3: its start may be held up by a stall of then, and no dead worker makes it."""
+    evidence = clean()
+    evidence.calls[1].attempt = 2
+    stall = Disturbance(what="stall", began_s=2.5, ended_s=5.0, settle_s=3.0)
+    kill = Disturbance(what="kill", began_s=2.5, kills=True)
+    evidence.disturbances = [kill if is_kill else stall]
+    assert ("attempts" not in failed(evidence)) is is_explained
+
+
 def test_what_is_handled_without_redis_needs_no_entry_where_that_is_set() -> None:
     """Closed by ``bypass`` alone it may be a command, which must be in Redis like any other."""
     evidence = clean()
