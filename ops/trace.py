@@ -17,23 +17,26 @@ from shared.settings import Settings, load_settings
 from shared.trace import Trace
 from shared.trace.face import conversation_face, message_face
 from shared.trace.whereabouts import ConversationTrace, MessageTrace, ReplyTrace, State
+from shared.unsent import ReplyId
 
 MESSAGES_HEAD = ("MESSAGE", "ACCEPTED", "STATE", "SINCE", "WINDOW", "ERROR")
 WINDOWS_HEAD = ("WINDOW", "STATE", "OPENED", "DUE", "MESSAGES", "ATTEMPT")
 REPLIES_HEAD = ("REPLY", "STATE", "MADE", "ENDED", "WINDOW", "WHY")
+DEAD_HEAD = ("DEAD LETTER", "ATTEMPTS", "WINDOW")
 
 
 def trace_conversation(instance: str, user: str, *, as_json: bool) -> str | None:
     """Everything that is known of a conversation, without what its user wrote; None: nothing."""
     settings = load_settings()
 
-    async def look(pipe: Pipe, keys: Keys) -> ConversationTrace:
-        return await _tracer(pipe, keys, settings).conversation(instance, user)
+    async def look(pipe: Pipe, keys: Keys) -> tuple[ConversationTrace, int]:
+        found = await _tracer(pipe, keys, settings).conversation(instance, user)
+        return found, keys.of(instance, user).number
 
-    found = with_store(look)
+    found, partition = with_store(look)
     if not found:
         return None
-    return _json(conversation_face(instance, user, found)) if as_json else render(found)
+    return _json(conversation_face(instance, user, found)) if as_json else render(found, partition)
 
 
 def trace_message(instance: str, user: str, message_id: str, *, as_json: bool) -> str | None:
@@ -49,8 +52,8 @@ def trace_message(instance: str, user: str, message_id: str, *, as_json: bool) -
     return _json(message_face(instance, user, found)) if as_json else render_way(found)
 
 
-def render(found: ConversationTrace) -> str:
-    """The conversation in tables, oldest first."""
+def render(found: ConversationTrace, partition: int) -> str:
+    """The conversation in tables, oldest first, under the ids that the other commands take."""
     lines = []
     if found.muted_until is not None:
         lines.append(f"muted until {_time(found.muted_until)}")
@@ -61,7 +64,8 @@ def render(found: ConversationTrace) -> str:
     for head, rows in (
         (WINDOWS_HEAD, _window_rows(found)),
         (MESSAGES_HEAD, _message_rows(found)),
-        (REPLIES_HEAD, _reply_rows(found)),
+        (REPLIES_HEAD, _reply_rows(found, partition)),
+        (DEAD_HEAD, _dead_rows(found)),
     ):
         if rows:
             lines += ["", *render_table(head, rows)]
@@ -134,10 +138,10 @@ def _message_rows(found: ConversationTrace) -> list[tuple[str, ...]]:
     ]
 
 
-def _reply_rows(found: ConversationTrace) -> list[tuple[str, ...]]:
+def _reply_rows(found: ConversationTrace, partition: int) -> list[tuple[str, ...]]:
     return [
         (
-            str(one.reply_id),
+            str(ReplyId(one.reply_id, partition)),
             one.state,
             _time(one.reply_id.ms),
             _time(one.at),
@@ -146,6 +150,11 @@ def _reply_rows(found: ConversationTrace) -> list[tuple[str, ...]]:
         )
         for one in found.replies
     ]
+
+
+def _dead_rows(found: ConversationTrace) -> list[tuple[str, ...]]:
+    """Why is in the messages' rows."""
+    return [(str(one.dead_letter_id), str(one.attempts), one.window_id) for one in found.dead]
 
 
 def _why(reply: ReplyTrace) -> str:

@@ -336,7 +336,9 @@ def test_a_conversation_is_traced(client: Redis, keys: Keys) -> None:
     run("mute", "shop", PHONE)
     text = run("trace", "shop", PHONE).output
     assert text.startswith("muted until ")
-    assert reply_id.partition(":")[2] in text
+    for held, shown in ((reply_id, "outbox"), (letter_id, "dead")):
+        assert f"\n{held}  " in text
+        assert run(shown, "show", held).exit_code == 0
     assert "loop limit" in text
     assert "call me" not in text
     data = json.loads(run("trace", "shop", PHONE, "--json").output)

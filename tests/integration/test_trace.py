@@ -321,7 +321,7 @@ async def test_what_waits_for_the_end_of_a_pause_says_so(
     await journey.postpone(60_000, "HTTP 500")
     found = await trace.conversation(INSTANCE, USER)
     assert [one.paused_since for one in found.windows] == [since, since]
-    assert "paused since" in render(found)
+    assert "paused since" in render(found, 0)
     assert (await trace.message(INSTANCE, USER, "m1")).paused_since == since
     await store.take_back(INSTANCE)
     assert (await trace.message(INSTANCE, USER, "m1")).paused_since is None
