@@ -176,7 +176,8 @@ def trace(instance: str, user: str, message_id: str | None, *, as_json: bool) ->
     else:
         text = trace_message(instance, user, message_id, as_json=as_json)
     if text is None:
-        raise click.ClickException("nothing is known of this, or it is forgotten")
+        asks = "are the names right? What is finished is forgotten after RETENTION_MS"
+        raise click.ClickException(f"nothing is known of this: {asks}")
     click.echo(text)
 
 
