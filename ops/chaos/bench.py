@@ -16,7 +16,7 @@ import json
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from redis.exceptions import RedisError
 
 from ops.chaos import asking, contents
 from ops.chaos.afterwards import HEAL_S
+from ops.chaos.claims import Claims
 from ops.chaos.endpoint import Endpoint
 from ops.chaos.history import read_history
 from ops.chaos.leaks import file_names, find_leaks, log_texts
@@ -112,7 +113,7 @@ class Bench:
         self.urls: dict[str, str] = {}
         self.proxies: dict[str, TcpProxy] = {}
         self.recoveries_s: list[float] = []
-        self._taken: set[str] = set()
+        self._claims = Claims(chance)
         self._stack = stack
         self._starts = itertools.count(1)
 
@@ -191,8 +192,7 @@ class Bench:
     def _redis_url(self, slot: str) -> str:
         return self.proxies[slot].url if slot in self.proxies else self.redis_server.url
 
-    @asynccontextmanager
-    async def taking(self, service: Service) -> AsyncIterator[str]:
+    def taking(self, service: Service) -> AbstractAsyncContextManager[str]:
         """
         A slot of this service that no other fault has, drawn; waits until there is one.
 
@@ -203,36 +203,15 @@ class Bench:
             wanted = service if self.options.workers else "ingest"
             return [slot for slot, p in self.running.items() if p.service == wanted]
 
-        async with self._taking(slots) as slot:
-            yield slot
+        return self._claims.one_of(slots)
 
-    @asynccontextmanager
-    async def taking_network(self) -> AsyncIterator[str]:
+    def taking_network(self) -> AbstractAsyncContextManager[str]:
         """A slot with a proxy, in the same way."""
-        async with self._taking(lambda: list(self.proxies)) as slot:
-            yield slot
+        return self._claims.one_of(lambda: list(self.proxies))
 
-    @asynccontextmanager
-    async def taking_redis(self) -> AsyncIterator[None]:
+    def taking_redis(self) -> AbstractAsyncContextManager[str]:
         """Redis, in the same way."""
-        async with self._taking(lambda: ["redis"]):
-            yield
-
-    @asynccontextmanager
-    async def _taking(self, slots: Callable[[], list[str]]) -> AsyncIterator[str]:
-        free: list[str] = []
-
-        def is_one_free() -> bool:
-            free[:] = sorted(set(slots()) - self._taken)
-            return bool(free)
-
-        await eventually(is_one_free, "a process that no other fault has", 60.0)
-        slot = self.chance.choice(free)
-        self._taken.add(slot)
-        try:
-            yield slot
-        finally:
-            self._taken.discard(slot)
+        return self._claims.one_of(lambda: ["redis"])
 
     async def all_owned(self, limit_s: float = 30.0) -> None:
         """Wait until each partition has an owner that runs; nothing where there are no workers."""
