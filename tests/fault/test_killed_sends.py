@@ -13,13 +13,13 @@ from typing import cast
 import pytest
 from yarl import URL
 
+from tests.support.channel import SENT
 from tests.support.deployment import QUICK, Deployment, Row, deployment
 from tests.support.handler_server import Answer, HandlerServer
 from tests.support.redis_server import RedisServer
 from tests.support.service_process import ServiceProcess
 from tests.support.waiting import eventually
 
-SENT = Answer.json({"key": {"id": "3EB0SENT"}}, status=201)
 PREFIX = "killed"
 LEASE_MS = 1000
 

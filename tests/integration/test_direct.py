@@ -10,13 +10,11 @@ from typing import Any
 
 import pytest
 from msgspec import structs
-from yarl import URL
 
 from ingest.away import State
 from ingest.echoes import EchoJudge
 from ingest.spool.payload import Became, key_of
 from shared.connect import open_pipe
-from shared.instance_settings import InstanceSettings, Secret
 from shared.keys import Keys
 from shared.model import ClosedBy, EntryId
 from shared.providers import Echo
@@ -27,6 +25,7 @@ from shared.steering_store import SteeringStore
 from shared.trace import Trace
 from shared.wire import decode_reply
 from tests.support import functions
+from tests.support.channel import channel_to
 from tests.support.handler_server import Answer, HandlerServer
 from tests.support.redis_server import RedisServer
 from tests.support.spooling import INSTANCE, Spooling, message, spooling, stored
@@ -289,10 +288,8 @@ async def test_a_reply_leaves_through_the_channel(
     """It is sent while Redis is away, once, and Redis is told that it was."""
     handler.script = [Answer.reply("hello")]
     async with HandlerServer([Answer.json({"key": {"id": "1"}}, 201)]) as provider:
-        own = InstanceSettings(
-            provider="evolution", base_url=str(URL(provider.url).origin()), token=Secret("t")
-        )
-        settings = Settings(handler=handler.url, instances={INSTANCE: own})
+        instances = {INSTANCE: channel_to(provider)}
+        settings = Settings(handler=handler.url, instances=instances)
         async with spooling(server.url, keys, tmp_path, direct=settings) as made:
             server.kill()
             await made.send(1)
@@ -322,10 +319,8 @@ async def test_a_long_text_leaves_in_parts_and_what_failed_is_left(
     handler.script = [Answer.reply("one two three", "bye")]
     taken = [Answer.json({"key": {"id": "1"}}, 201), Answer(status=500)]
     async with HandlerServer(taken) as provider:
-        own = InstanceSettings(
-            provider="evolution", base_url=str(URL(provider.url).origin()), token=Secret("t")
-        )
-        settings = Settings(handler=handler.url, instances={INSTANCE: own})
+        instances = {INSTANCE: channel_to(provider)}
+        settings = Settings(handler=handler.url, instances=instances)
         async with spooling(server.url, keys, tmp_path, direct=settings) as made:
             server.kill()
             await made.send(1)

@@ -6,16 +6,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from yarl import URL
 
 from consumer import silence
 from consumer.partition import Partition
 from shared.connect import Pipe
-from shared.instance_settings import InstanceSettings, Secret
 from shared.model import EntryId, window_id
 from shared.wire import OutboxReply, encode_reply
+from tests.support.channel import SENT, channel_to
 from tests.support.deployment import Deployment, RunningWorker, deployment
-from tests.support.handler_server import Answer, HandlerServer
+from tests.support.handler_server import HandlerServer
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("no_typing")
@@ -23,16 +22,12 @@ pytestmark = pytest.mark.usefixtures("no_typing")
 LATER = "99999999999999-1"
 """An id that no ring of today reaches."""
 
-SENT = Answer.json({"key": {"id": "3EB0SENT"}}, status=201)
-
 
 @asynccontextmanager
 async def deafened(
     redis_url: str, prefix: str, server: HandlerServer
 ) -> AsyncIterator[tuple[Deployment, RunningWorker]]:
     """A worker that has heard a ring of the future, so that it hears none of today."""
-    own = InstanceSettings(provider="evolution", base_url=str(URL(server.url).origin()))
-    own = own.model_copy(update={"token": Secret("planted-token")})
     async with (
         deployment(
             redis_url,
@@ -40,7 +35,7 @@ async def deafened(
             handler=server.url,
             mode="pass_through",
             partitions=1,
-            instances={"shop": own},
+            instances={"shop": channel_to(server)},
         ) as shop,
         shop.worker() as worker,
     ):

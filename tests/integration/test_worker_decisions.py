@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from yarl import URL
 
 from consumer import replies, sends
 from consumer.slots import SendSlots
 from shared.connect import Pipe
-from shared.instance_settings import InstanceSettings, Secret
 from shared.unsent import DiscardCode, ResendCode, Unsent
-from tests.integration.test_worker_replies import SENT, Shop, shop_with
+from tests.support.channel import SENT, Shop, channel_to, shop_with
 from tests.support.deployment import RunningWorker, deployment
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer
 from tests.support.waiting import eventually
@@ -213,12 +211,8 @@ async def test_a_stuck_provider_holds_no_other_instance_back(
         await never.wait()
         return SENT
 
-    def channel(server: HandlerServer) -> InstanceSettings:
-        own = InstanceSettings(provider="evolution", base_url=str(URL(server.url).origin()))
-        return own.model_copy(update={"token": Secret("planted-token")})
-
     async with HandlerServer(stuck) as broken, HandlerServer([SENT]) as sound:
-        instances = {"shop": channel(broken), "clinic": channel(sound)}
+        instances = {"shop": channel_to(broken), "clinic": channel_to(sound)}
         async with (
             deployment(
                 redis_url, prefix, instances=instances, mode="pass_through", handler="echo"

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from yarl import URL
 
 from consumer.outbox import OutboxStore, Progress, SendCode
 from shared.connect import open_pipe
 from shared.durability import Durability
 from shared.errors import NotDurable
-from shared.instance_settings import InstanceSettings, Secret
 from shared.keys import Keys
 from shared.model import Token
 from shared.redis_binary import ServerBinary
 from shared.wire import encode_reply
+from tests.support.channel import SENT, channel_to
 from tests.support.deployment import deployment
 from tests.support.handler_server import Answer, HandlerServer
 from tests.support.partition_scripts import US, partition_scripts, reply_to
@@ -25,7 +24,6 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.usefixtures("no_typing")
 
 S1 = Token("us:1:send-1")
-SENT = Answer.json({"key": {"id": "3EB0SENT"}}, status=201)
 
 
 @pytest.fixture(params=["tested", "valkey"])
@@ -42,8 +40,7 @@ async def test_a_reply_waits_for_the_replicas(replicated: ReplicatedRedis, prefi
     """While the replica stands still nothing is sent; then once, without a takeover between."""
     replica = replicated.replicas[0]
     async with HandlerServer([SENT]) as provider, HandlerServer([Answer.reply("yes")]) as handler:
-        shop = InstanceSettings(provider="evolution", base_url=str(URL(provider.url).origin()))
-        shop = shop.model_copy(update={"token": Secret("planted-token")})
+        shop = channel_to(provider)
         changes = {"handler": handler.url, "mode": "pass_through", "durability": "replicas:1"}
         async with (
             deployment(replicated.url, prefix, instances={"shop": shop}, **changes) as made,

@@ -7,13 +7,12 @@ from contextlib import suppress
 
 import pytest
 from redis.exceptions import RedisError
-from yarl import URL
 
 from ingest.echoes import EchoJudge
-from shared.instance_settings import InstanceSettings, Secret
 from shared.providers import Echo
 from shared.providers.evolution import Evolution
 from shared.redis_binary import ServerBinary
+from tests.support.channel import channel_to
 from tests.support.deployment import Deployment, deployment
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer
 from tests.support.pipes import running_pipe
@@ -66,12 +65,7 @@ async def test_each_text_leaves_once_and_in_order(
     monkeypatch.setattr(Evolution, "text_max", 8)
     provider = Provider()
     async with HandlerServer(provider.take) as server, HandlerServer(answered) as handler:
-        own = InstanceSettings(
-            provider="evolution",
-            base_url=str(URL(server.url).origin()),
-            token=Secret("planted-token"),
-            on_human="mute:5",
-        )
+        own = channel_to(server, on_human="mute:5")
         changes = {"handler": handler.url, "mode": "pass_through", "loop_limit": 1000}
         with RedisServer(redis_binary) as redis:
             async with (

@@ -9,16 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from yarl import URL
 
 from ingest.echoes import EchoJudge
-from shared.instance_settings import InstanceSettings, Secret
 from shared.keys import conversation_field
 from shared.mutes import Mutes
 from shared.providers import Echo
 from shared.trace import Trace
-from tests.support.deployment import Deployment, deployment
-from tests.support.handler_server import Answer, HandlerCall, HandlerServer, Script
+from tests.support.channel import Shop, echoed, shop_with
+from tests.support.handler_server import Answer, HandlerCall, Script
 from tests.support.pipes import running_pipe
 from tests.support.waiting import eventually
 
@@ -26,12 +24,9 @@ pytestmark = pytest.mark.usefixtures("no_typing")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shop:
-    """A deployment whose instance ``shop`` has a channel and mutes, with both ends of it."""
+class MutingShop(Shop):
+    """With what ingest does about echoes and mutes."""
 
-    deployment: Deployment
-    provider: HandlerServer
-    handler: HandlerServer
     judge: EchoJudge
     trace: Trace
     mutes: Mutes
@@ -47,62 +42,40 @@ class Shop:
         """What became of windows, in order."""
         return [row["what"] for row in await self.deployment.journal() if row["what"] != "sent"]
 
-    async def sent(self, count: int) -> None:
-        """Wait until the journal knows ``count`` replies as sent."""
-
-        async def is_sent() -> bool:
-            rows = await self.deployment.journal()
-            return sum(row["what"] == "sent" for row in rows) == count
-
-        await eventually(is_sent, f"{count} replies in the journal")
-
 
 def taken(call: HandlerCall) -> Answer:
     """The provider takes a text; its id tells which."""
     return Answer.json({"key": {"id": f"id of {call.json['text']}"}}, status=201)
 
 
-def echoed(call: HandlerCall) -> Answer:
-    """A handler that shows which window it answered."""
-    return Answer.reply(f"to {call.json['text']}")
-
-
 @asynccontextmanager
-async def shop_with(
+async def muting_shop(
     redis_url: str,
     prefix: str,
     *,
     send: Script = taken,
-    answer: Script = echoed,
     on_human: str = "mute:5",
     **changes: Any,
-) -> AsyncIterator[Shop]:
-    """``send`` plays Evolution, ``answer`` the handler; each message is a window of its own."""
-    async with HandlerServer(send) as provider, HandlerServer(answer) as handler:
-        own = InstanceSettings(
-            provider="evolution",
-            base_url=str(URL(provider.url).origin()),
-            token=Secret("planted-token"),
-            on_human=on_human,
+) -> AsyncIterator[MutingShop]:
+    """As ``shop_with``; each text that the provider takes has an id of its own."""
+    async with (
+        shop_with(redis_url, prefix, send=send, on_human=on_human, **changes) as shop,
+        running_pipe(redis_url) as pipe,
+    ):
+        made = shop.deployment
+        yield MutingShop(
+            deployment=made,
+            provider=shop.provider,
+            handler=shop.handler,
+            judge=EchoJudge(pipe, made.keys, made.settings),
+            trace=Trace(pipe, made.keys),
+            mutes=Mutes(pipe, made.keys),
         )
-        changes = {"handler": handler.url, "mode": "pass_through", **changes}
-        async with (
-            deployment(redis_url, prefix, instances={"shop": own}, **changes) as made,
-            running_pipe(redis_url) as pipe,
-        ):
-            yield Shop(
-                deployment=made,
-                provider=provider,
-                handler=handler,
-                judge=EchoJudge(pipe, made.keys, made.settings),
-                trace=Trace(pipe, made.keys),
-                mutes=Mutes(pipe, made.keys),
-            )
 
 
 async def test_a_persons_message_mutes_the_user(redis_url: str, prefix: str) -> None:
     """No handler is called, the window is done in silence, and the status says why."""
-    async with shop_with(redis_url, prefix) as shop, shop.deployment.worker() as worker:
+    async with muting_shop(redis_url, prefix) as shop, shop.deployment.worker() as worker:
         assert await shop.hears_echo("by hand") == "human"
         await shop.deployment.say("ann", "hi", message_id="M-ann")
         await shop.deployment.say("bob", "hi")
@@ -118,7 +91,7 @@ async def test_a_persons_message_mutes_the_user(redis_url: str, prefix: str) -> 
 async def test_a_muted_user_is_not_answered(redis_url: str, prefix: str, on_human: str) -> None:
     """Muted by decision: no handler is called until the unmute, and others are answered."""
     async with (
-        shop_with(redis_url, prefix, on_human=on_human) as shop,
+        muting_shop(redis_url, prefix, on_human=on_human) as shop,
         shop.deployment.worker() as worker,
     ):
         await shop.mutes.mute("shop", "ann", 60_000)
@@ -145,7 +118,7 @@ async def test_a_reply_is_dropped_when_somebody_muted_meanwhile(
         return echoed(call)
 
     async with (
-        shop_with(redis_url, prefix, answer=answer, on_human="ignore") as shop,
+        muting_shop(redis_url, prefix, answer=answer, on_human="ignore") as shop,
         shop.deployment.worker() as worker,
     ):
         await shop.deployment.say("ann", "1")
@@ -163,7 +136,7 @@ async def test_a_handler_hands_its_user_over(redis_url: str, prefix: str) -> Non
     """``mute_s``: its reply is sent, what the user writes then is a person's to answer."""
     answer = [Answer.json({"reply": "One moment.", "mute_s": 600})]
     async with (
-        shop_with(redis_url, prefix, answer=answer, on_human="ignore") as shop,
+        muting_shop(redis_url, prefix, answer=answer, on_human="ignore") as shop,
         shop.deployment.worker(),
     ):
         await shop.deployment.say("ann", "a person, please", "hello?")
@@ -176,7 +149,7 @@ async def test_a_handler_hands_its_user_over(redis_url: str, prefix: str) -> Non
 
 async def test_an_unmute_ends_what_a_person_began(redis_url: str, prefix: str) -> None:
     """The webhook of the person's message comes again, and mutes no more; a new one does."""
-    async with shop_with(redis_url, prefix) as shop, shop.deployment.worker():
+    async with muting_shop(redis_url, prefix) as shop, shop.deployment.worker():
         await shop.hears_echo("by hand")
         await shop.mutes.unmute("shop", "ann")
         await shop.hears_echo("by hand")
@@ -190,7 +163,7 @@ async def test_an_unmute_ends_what_a_person_began(redis_url: str, prefix: str) -
 
 async def test_the_mute_ends(redis_url: str, prefix: str) -> None:
     """When its minutes are over, the user is answered again."""
-    async with shop_with(redis_url, prefix) as shop, shop.deployment.worker():
+    async with muting_shop(redis_url, prefix) as shop, shop.deployment.worker():
         await shop.hears_echo("by hand")
         key = shop.deployment.keys.of("shop", "ann").human("shop", "ann")
         ((field, came),) = (await shop.deployment.redis.hgetall(key)).items()
@@ -202,7 +175,7 @@ async def test_the_mute_ends(redis_url: str, prefix: str) -> None:
 async def test_where_it_is_ignored_a_person_changes_nothing(redis_url: str, prefix: str) -> None:
     """``ON_HUMAN=ignore``: it is counted, and the user is answered."""
     async with (
-        shop_with(redis_url, prefix, on_human="ignore") as shop,
+        muting_shop(redis_url, prefix, on_human="ignore") as shop,
         shop.deployment.worker(),
     ):
         assert await shop.hears_echo("by hand") == "human"
@@ -212,7 +185,7 @@ async def test_where_it_is_ignored_a_person_changes_nothing(redis_url: str, pref
 
 async def test_our_own_echo_mutes_nobody(redis_url: str, prefix: str) -> None:
     """After the provider's answer its echo is known."""
-    async with shop_with(redis_url, prefix) as shop, shop.deployment.worker():
+    async with muting_shop(redis_url, prefix) as shop, shop.deployment.worker():
         await shop.deployment.say("ann", "1")
         await shop.sent(1)
         assert await shop.hears_echo("id of to 1") == "echo"
@@ -231,7 +204,7 @@ async def test_an_echo_before_the_providers_answer_mutes_nobody(
             await release.wait()
         return taken(call)
 
-    async with shop_with(redis_url, prefix, send=send) as shop, shop.deployment.worker():
+    async with muting_shop(redis_url, prefix, send=send) as shop, shop.deployment.worker():
         await shop.deployment.say("ann", "1")
         await shop.provider.wait_for_calls(1)
         assert await shop.hears_echo("id of to 1") == "human"
@@ -261,7 +234,7 @@ async def test_a_person_who_writes_while_we_send_mutes_from_the_sends_end(
         return echoed(call)
 
     async with (
-        shop_with(redis_url, prefix, send=send, answer=answer) as shop,
+        muting_shop(redis_url, prefix, send=send, answer=answer) as shop,
         shop.deployment.worker(),
     ):
         await shop.deployment.say("ann", "1")
@@ -289,7 +262,7 @@ async def test_a_reply_is_dropped_when_a_person_was_faster(redis_url: str, prefi
         await release.wait()
         return echoed(call)
 
-    async with shop_with(redis_url, prefix, answer=answer) as shop, shop.deployment.worker():
+    async with muting_shop(redis_url, prefix, answer=answer) as shop, shop.deployment.worker():
         await shop.deployment.say("ann", "1")
         await shop.handler.wait_for_calls(1)
         await shop.hears_echo("by hand")
@@ -308,7 +281,7 @@ async def test_a_handler_hands_over_though_a_person_was_faster(redis_url: str, p
         await release.wait()
         return Answer.json({"reply": "One moment.", "mute_s": 600})
 
-    async with shop_with(redis_url, prefix, answer=answer) as shop, shop.deployment.worker():
+    async with muting_shop(redis_url, prefix, answer=answer) as shop, shop.deployment.worker():
         await shop.deployment.say("ann", "1")
         await shop.handler.wait_for_calls(1)
         await shop.hears_echo("by hand")
@@ -331,7 +304,9 @@ async def test_the_echo_of_a_send_whose_worker_died_mutes_nobody(
             await never.wait()
         return taken(call)
 
-    async with shop_with(redis_url, prefix, send=send, outbox_policy=policy, lease_ms=600) as shop:
+    async with muting_shop(
+        redis_url, prefix, send=send, outbox_policy=policy, lease_ms=600
+    ) as shop:
         async with shop.deployment.worker() as first:
             await shop.deployment.say("ann", "1")
             await shop.provider.wait_for_calls(1)
@@ -352,7 +327,7 @@ async def test_the_echo_of_a_send_whose_worker_died_mutes_nobody(
 async def test_a_provider_that_tells_no_id_mutes_nobody(redis_url: str, prefix: str) -> None:
     """Its echoes cannot be known: those of a minute are taken for ours."""
     async with (
-        shop_with(redis_url, prefix, send=[Answer.json({}, status=201)]) as shop,
+        muting_shop(redis_url, prefix, send=[Answer.json({}, status=201)]) as shop,
         shop.deployment.worker(),
     ):
         await shop.deployment.say("ann", "1")
@@ -366,7 +341,7 @@ async def test_while_a_provider_takes_nothing_a_person_mutes(redis_url: str, pre
     """A 429 is certain: nothing left, so what leaves is a person's."""
     limited = Answer(status=429, headers={"Retry-After": "3600"})
     async with (
-        shop_with(redis_url, prefix, send=[limited]) as shop,
+        muting_shop(redis_url, prefix, send=[limited]) as shop,
         shop.deployment.worker() as worker,
     ):
         await shop.deployment.say("ann", "1")
@@ -386,7 +361,7 @@ async def test_while_a_provider_takes_nothing_a_person_mutes(redis_url: str, pre
 
 async def test_a_mute_holds_for_another_worker(redis_url: str, prefix: str) -> None:
     """What a person wrote stands in Redis; the next owner of the partition asks as the first."""
-    async with shop_with(redis_url, prefix, lease_ms=600) as shop:
+    async with muting_shop(redis_url, prefix, lease_ms=600) as shop:
         async with shop.deployment.worker() as first:
             await shop.hears_echo("by hand")
             await shop.deployment.say("ann", "1")
@@ -411,7 +386,7 @@ async def test_an_echo_mutes_nobody_while_another_worker_still_sends(
         return taken(call)
 
     async with (
-        shop_with(redis_url, prefix, send=send, drain_ms=20_000) as shop,
+        muting_shop(redis_url, prefix, send=send, drain_ms=20_000) as shop,
         shop.deployment.worker() as first,
     ):
         await shop.deployment.say("ann", "1")
@@ -436,7 +411,7 @@ async def test_a_conversation_with_a_person_is_finished_without_a_call(
 ) -> None:
     """The window's last message decides, in the user's order; its status says why."""
     async with (
-        shop_with(redis_url, prefix, on_human="ignore", mode="window", max_messages=2) as shop,
+        muting_shop(redis_url, prefix, on_human="ignore", mode="window", max_messages=2) as shop,
         shop.deployment.worker() as worker,
     ):
         say = shop.deployment.say
@@ -453,7 +428,7 @@ async def test_a_conversation_with_a_person_is_finished_without_a_call(
 
 async def test_a_key_of_another_type_stops_no_window(redis_url: str, prefix: str) -> None:
     """Somebody else writes into this Redis: the user is answered all the same."""
-    async with shop_with(redis_url, prefix) as shop, shop.deployment.worker():
+    async with muting_shop(redis_url, prefix) as shop, shop.deployment.worker():
         key = shop.deployment.keys.of("shop", "ann").human("shop", "ann")
         await shop.deployment.redis.set(key, "x")
         await shop.deployment.say("ann", "1", "2")

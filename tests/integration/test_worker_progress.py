@@ -9,15 +9,14 @@ from typing import Any
 
 import orjson
 import pytest
-from yarl import URL
 
 from consumer import sending
 from consumer.lease import NO_TRUST
 from consumer.outbox import OutboxStore
-from shared.instance_settings import InstanceSettings, Secret
 from shared.keys import sent_hash
 from shared.providers import SendResult
-from tests.support.deployment import Deployment, deployment
+from tests.support.channel import shop_with
+from tests.support.deployment import Deployment
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer
 from tests.support.waiting import eventually
 
@@ -31,15 +30,12 @@ async def shop_of_two_texts(
     """Its handler answers with two texts; its provider gives each call an id of its own."""
 
     def send(_call: HandlerCall) -> Answer:
-        return Answer.json({"key": {"id": f"3EB0{len(provider.calls)}"}}, status=201)
+        return Answer.json({"key": {"id": f"3EB0{len(shop.provider.calls)}"}}, status=201)
 
     answer = [Answer.reply("one", "two")]
-    async with HandlerServer(send) as provider, HandlerServer(answer) as handler:
-        own = InstanceSettings(provider="evolution", base_url=str(URL(provider.url).origin()))
-        own = own.model_copy(update={"token": Secret("planted-token")})
-        changes = {"handler": handler.url, "mode": "pass_through", "partitions": 1, **changes}
-        async with deployment(redis_url, prefix, instances={"shop": own}, **changes) as made:
-            yield made, provider
+    changes = {"partitions": 1, **changes}
+    async with shop_with(redis_url, prefix, send=send, answer=answer, **changes) as shop:
+        yield shop.deployment, shop.provider
 
 
 async def test_no_text_leaves_whose_worker_lost_trust_while_it_noted_the_one_before(

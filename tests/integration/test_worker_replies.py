@@ -3,71 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
-from yarl import URL
 
 from consumer import replies
-from shared.instance_settings import InstanceSettings, Secret
 from shared.model import EntryId, window_id
 from shared.providers.evolution import Evolution
 from shared.trace import Trace
 from shared.trace.whereabouts import ReplyState, State
 from shared.wire import OutboxReply, encode_reply
-from tests.support.deployment import Deployment, deployment
-from tests.support.handler_server import Answer, HandlerCall, HandlerServer, Script
+from tests.support.channel import SENT, channel_to, echoed, shop_with
+from tests.support.deployment import deployment
+from tests.support.handler_server import Answer, HandlerCall, HandlerServer
 from tests.support.pipes import running_pipe
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("no_typing")
-
-SENT = Answer.json({"key": {"id": "3EB0SENT"}}, status=201)
-
-
-def echoed(call: HandlerCall) -> Answer:
-    """A handler that shows which window it answered."""
-    return Answer.reply(f"to {call.json['text']}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shop:
-    """A deployment whose instance ``shop`` has a channel, with both ends of it."""
-
-    deployment: Deployment
-    provider: HandlerServer
-    handler: HandlerServer
-
-    def texts(self) -> list[str]:
-        """What the provider was asked to send, in order."""
-        return [call.json["text"] for call in self.provider.calls]
-
-    async def sent(self, count: int) -> None:
-        """Wait until the journal knows ``count`` replies as sent."""
-
-        async def is_sent() -> bool:
-            rows = await self.deployment.journal()
-            return sum(row["what"] == "sent" for row in rows) == count
-
-        await eventually(is_sent, f"{count} replies in the journal")
-
-
-@asynccontextmanager
-async def shop_with(
-    redis_url: str, prefix: str, *, send: Script = (SENT,), answer: Script = echoed, **changes: Any
-) -> AsyncIterator[Shop]:
-    """``send`` plays Evolution, ``answer`` the handler; each message is a window of its own."""
-    async with HandlerServer(send) as provider, HandlerServer(answer) as handler:
-        own = InstanceSettings(provider="evolution", base_url=str(URL(provider.url).origin()))
-        own = own.model_copy(update={"token": Secret("planted-token")})
-        changes = {"handler": handler.url, "mode": "pass_through", **changes}
-        async with deployment(redis_url, prefix, instances={"shop": own}, **changes) as made:
-            yield Shop(deployment=made, provider=provider, handler=handler)
 
 
 async def test_a_reply_goes_out_once(redis_url: str, prefix: str) -> None:
@@ -360,9 +314,8 @@ async def test_what_was_answered_while_nobody_could_send_goes_out_later(
 async def test_echo_reaches_users_only_if_it_was_written(redis_url: str, prefix: str) -> None:
     """Where ``HANDLER`` was forgotten, the echo is kept; where it says ``echo``, it is sent."""
     async with HandlerServer([SENT]) as provider:
-        own = InstanceSettings(provider="evolution", base_url=str(URL(provider.url).origin()))
-        own = own.model_copy(update={"token": Secret("planted-token")})
-        changes: dict[str, Any] = {"mode": "pass_through", "instances": {"shop": own}}
+        instances = {"shop": channel_to(provider)}
+        changes: dict[str, Any] = {"mode": "pass_through", "instances": instances}
         async with (
             deployment(redis_url, prefix, **changes) as shop,
             shop.worker() as worker,

@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from yarl import URL
 
-from shared.instance_settings import InstanceSettings, Secret
-from tests.support.deployment import Deployment, deployment
+from tests.support.channel import shop_with
+from tests.support.deployment import Deployment
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer, Script
 from tests.support.waiting import eventually
 
@@ -21,20 +20,12 @@ def taken(call: HandlerCall) -> Answer:
 
 
 @asynccontextmanager
-async def shop_with(
+async def both_ends(
     redis_url: str, prefix: str, *, send: Script = taken, answer: Script
 ) -> AsyncIterator[tuple[Deployment, HandlerServer]]:
-    """``send`` plays Evolution, ``answer`` the handler; each message is a window of its own."""
-    async with HandlerServer(send) as provider, HandlerServer(answer) as handler:
-        own = InstanceSettings(
-            provider="evolution",
-            base_url=str(URL(provider.url).origin()),
-            token=Secret("planted-token"),
-        )
-        async with deployment(
-            redis_url, prefix, instances={"shop": own}, handler=handler.url, mode="pass_through"
-        ) as made:
-            yield made, provider
+    """The deployment and the provider of such a shop."""
+    async with shop_with(redis_url, prefix, send=send, answer=answer) as shop:
+        yield shop.deployment, shop.provider
 
 
 def asked(provider: HandlerServer, what: str) -> list[HandlerCall]:
@@ -56,7 +47,7 @@ async def test_the_user_sees_that_somebody_types(redis_url: str, prefix: str) ->
         return Answer.reply("yes")
 
     async with (
-        shop_with(redis_url, prefix, answer=answer) as (shop, provider),
+        both_ends(redis_url, prefix, answer=answer) as (shop, provider),
         shop.worker(),
     ):
         fields = {"reply_to": "49170@s.whatsapp.net", "message_id": "M-1"}
@@ -80,7 +71,7 @@ async def test_silence_takes_it_back(redis_url: str, prefix: str) -> None:
         return Answer(status=204)
 
     async with (
-        shop_with(redis_url, prefix, answer=answer) as (shop, provider),
+        both_ends(redis_url, prefix, answer=answer) as (shop, provider),
         shop.worker(),
     ):
         await shop.say("49170", "thanks", reply_to="49170@s.whatsapp.net")
@@ -105,7 +96,7 @@ async def test_a_reply_that_does_not_leave_takes_it_back(
         return Answer.reply("yes")
 
     async with (
-        shop_with(redis_url, prefix, send=send, answer=answer) as (shop, provider),
+        both_ends(redis_url, prefix, send=send, answer=answer) as (shop, provider),
         shop.worker() as worker,
     ):
         await shop.say("49170", "open?", reply_to="49170@s.whatsapp.net")
@@ -124,7 +115,7 @@ async def test_a_text_ends_it_by_itself(redis_url: str, prefix: str) -> None:
         return Answer.reply("yes", "until six")
 
     async with (
-        shop_with(redis_url, prefix, answer=answer) as (shop, provider),
+        both_ends(redis_url, prefix, answer=answer) as (shop, provider),
         shop.worker() as worker,
     ):
         await shop.say("49170", "open?", reply_to="49170@s.whatsapp.net")
@@ -151,7 +142,7 @@ async def test_a_provider_that_shows_nothing_delays_nobody(
         return Answer.reply("yes")
 
     async with (
-        shop_with(redis_url, prefix, send=send, answer=answer) as (shop, provider),
+        both_ends(redis_url, prefix, send=send, answer=answer) as (shop, provider),
         shop.worker() as worker,
     ):
         await shop.say("49170", "open?", reply_to="49170@s.whatsapp.net")
