@@ -13,7 +13,7 @@ import pytest
 from consumer.membership import WorkerState
 from shared.model import WorkerId
 from tests.support.deployment import Deployment, RunningWorker, deployment
-from tests.support.handler_server import Answer, HandlerCall, HandlerServer
+from tests.support.handler_server import Answer, HandlerCall, HandlerServer, answer_after
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.waiting import eventually
 
@@ -275,12 +275,8 @@ async def test_a_drain_in_the_middle_of_a_round(
     """
     release = asyncio.Event()
 
-    async def script(_call: HandlerCall) -> Answer:
-        await release.wait()
-        return Answer.reply("yes")
-
     async with (
-        HandlerServer(script) as server,
+        HandlerServer(answer_after(release, Answer.reply("yes"))) as server,
         deployment(
             redis_url, prefix, handler=server.url, lease_ms=30_000, max_messages=1, drain_ms=9000
         ) as shop,

@@ -14,7 +14,7 @@ from consumer.answers import Reads
 from shared.model import Message
 from shared.wire import encode_message
 from tests.support.deployment import deployment
-from tests.support.handler_server import Answer, HandlerCall, HandlerServer
+from tests.support.handler_server import Answer, HandlerCall, HandlerServer, answer_after
 from tests.support.waiting import eventually
 
 
@@ -238,12 +238,8 @@ async def test_another_workers_window_that_lacks_an_entry(redis_url: str, prefix
     """The next owner waits for it quietly: it does not take over again with each look."""
     release = asyncio.Event()
 
-    async def script(_call: HandlerCall) -> Answer:
-        await release.wait()
-        return Answer.reply("yes")
-
     async with (
-        HandlerServer(script) as server,
+        HandlerServer(answer_after(release, Answer.reply("yes"))) as server,
         deployment(
             redis_url, prefix, handler=server.url, partitions=1, max_messages=3, drain_ms=8000
         ) as shop,
@@ -294,12 +290,8 @@ async def test_a_record_that_is_damaged_while_its_window_runs(redis_url: str, pr
     """The audit finds it; the first result is refused, the window is handed over again."""
     held = asyncio.Event()
 
-    async def script(_call: HandlerCall) -> Answer:
-        await held.wait()
-        return Answer(status=204)
-
     async with (
-        HandlerServer(script) as server,
+        HandlerServer(answer_after(held)) as server,
         deployment(
             redis_url, prefix, handler=server.url, max_messages=2, partitions=1, reclaim_idle_ms=800
         ) as shop,
@@ -324,12 +316,8 @@ async def test_a_window_that_another_has_finished_is_counted_once(
     """A stale worker's finish that finds everything done is a refusal, not a second finish."""
     held = asyncio.Event()
 
-    async def script(_call: HandlerCall) -> Answer:
-        await held.wait()
-        return Answer(status=204)
-
     async with (
-        HandlerServer(script) as server,
+        HandlerServer(answer_after(held)) as server,
         deployment(redis_url, prefix, handler=server.url, max_messages=2, partitions=1) as shop,
         shop.worker() as worker,
     ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tests.support.deployment import deployment, texts_of
-from tests.support.handler_server import Answer, HandlerCall, HandlerServer
+from tests.support.handler_server import Answer, HandlerCall, HandlerServer, answer_after
 from tests.support.waiting import eventually
 
 
@@ -13,12 +13,8 @@ async def test_a_drain_lets_running_handlers_finish(redis_url: str, prefix: str)
     """A worker that is told to stop finishes what it runs before it leaves."""
     release = asyncio.Event()
 
-    async def script(call: HandlerCall) -> Answer:
-        await release.wait()
-        return Answer.reply("done")
-
     async with (
-        HandlerServer(script) as server,
+        HandlerServer(answer_after(release, Answer.reply("done"))) as server,
         deployment(redis_url, prefix, handler=server.url, max_wait_ms=50, drain_ms=10_000) as shop,
         shop.worker() as worker,
     ):
@@ -70,12 +66,8 @@ async def test_a_crash_counts_as_an_attempt(redis_url: str, prefix: str) -> None
     """Each crash with the window in hand is an attempt; after the last it is dead, uncalled."""
     never = asyncio.Event()
 
-    async def script(call: HandlerCall) -> Answer:
-        await never.wait()
-        return Answer(status=204)
-
     async with (
-        HandlerServer(script) as server,
+        HandlerServer(answer_after(never)) as server,
         deployment(
             redis_url, prefix, handler=server.url, max_wait_ms=50, max_attempts=2, lease_ms=600
         ) as shop,

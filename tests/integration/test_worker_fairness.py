@@ -10,7 +10,7 @@ import pytest
 
 from shared.instance_settings import InstanceSettings
 from tests.support.deployment import deployment
-from tests.support.handler_server import Answer, HandlerCall, HandlerServer
+from tests.support.handler_server import Answer, HandlerCall, HandlerServer, answer_after
 from tests.support.waiting import eventually
 
 FLOOD = 40
@@ -23,13 +23,10 @@ async def test_a_flood_in_one_partition_takes_not_every_slot(
 ) -> None:
     """A window of another partition waits for the next free slot, not for the end of the flood."""
     held = asyncio.Event()
-
-    async def script(_call: HandlerCall) -> Answer:
-        await held.wait()
-        return Answer.reply("hello") if status == 200 else Answer(status=status)
+    answer = Answer.reply("hello") if status == 200 else Answer(status=status)
 
     async with (
-        HandlerServer(script) as server,
+        HandlerServer(answer_after(held, answer)) as server,
         deployment(
             redis_url,
             prefix,
@@ -63,12 +60,8 @@ async def test_a_free_slot_is_not_for_a_partition_that_must_be_rebuilt(
     """What it knows is in doubt: its windows wait for the takeover, and then are handled once."""
     held = asyncio.Event()
 
-    async def script(_call: HandlerCall) -> Answer:
-        await held.wait()
-        return Answer(status=204)
-
     async with (
-        HandlerServer(script) as server,
+        HandlerServer(answer_after(held)) as server,
         deployment(
             redis_url,
             prefix,
@@ -174,13 +167,9 @@ async def test_a_flooding_instance_takes_not_every_slot(redis_url: str, prefix: 
     """
     held = asyncio.Event()
 
-    async def script(_call: HandlerCall) -> Answer:
-        await held.wait()
-        return Answer(status=204)
-
     others = ["north", "south", "west"]
     async with (
-        HandlerServer(script) as server,
+        HandlerServer(answer_after(held)) as server,
         deployment(
             redis_url,
             prefix,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tests.support.deployment import Deployment, deployment
-from tests.support.handler_server import Answer, HandlerCall, HandlerServer
+from tests.support.handler_server import Answer, HandlerServer, answer_after
 from tests.support.waiting import eventually
 
 
@@ -54,12 +54,8 @@ async def test_a_destroyed_group_of_a_window_in_hand(redis_url: str, prefix: str
     """A window that runs when its group is destroyed finishes, and is not handed over again."""
     release = asyncio.Event()
 
-    async def script(call: HandlerCall) -> Answer:
-        await release.wait()
-        return Answer.reply("done")
-
     async with (
-        HandlerServer(script) as server,
+        HandlerServer(answer_after(release, Answer.reply("done"))) as server,
         deployment(redis_url, prefix, handler=server.url, max_wait_ms=50) as shop,
         shop.worker(),
     ):

@@ -16,7 +16,7 @@ from shared.mutes import Mutes
 from shared.providers import Echo
 from shared.trace import Trace
 from tests.support.channel import Shop, echoed, shop_with
-from tests.support.handler_server import Answer, HandlerCall, Script
+from tests.support.handler_server import Answer, HandlerCall, Script, answer_after
 from tests.support.pipes import running_pipe
 from tests.support.waiting import eventually
 
@@ -277,10 +277,7 @@ async def test_a_handler_hands_over_though_a_person_was_faster(redis_url: str, p
     """Its reply is needless by then; for how long it gave the user away is not."""
     release = asyncio.Event()
 
-    async def answer(_call: HandlerCall) -> Answer:
-        await release.wait()
-        return Answer.json({"reply": "One moment.", "mute_s": 600})
-
+    answer = answer_after(release, Answer.json({"reply": "One moment.", "mute_s": 600}))
     async with muting_shop(redis_url, prefix, answer=answer) as shop, shop.deployment.worker():
         await shop.deployment.say("ann", "1")
         await shop.handler.wait_for_calls(1)

@@ -12,7 +12,7 @@ from consumer.reclaimer import Reclaimer
 from shared.instance_settings import InstanceSettings
 from tests.support import functions
 from tests.support.deployment import Deployment, RunningWorker, deployment
-from tests.support.handler_server import Answer, HandlerCall, HandlerServer
+from tests.support.handler_server import Answer, HandlerCall, HandlerServer, answer_after
 from tests.support.waiting import eventually
 
 AUDITS = 100
@@ -40,12 +40,8 @@ async def test_windows_of_an_endpoint_run_again_together(redis_url: str, prefix:
     """An endpoint's window cannot have killed the worker: nobody waits for the others' handlers."""
     release = asyncio.Event()
 
-    async def script(_call: HandlerCall) -> Answer:
-        await release.wait()
-        return Answer(status=204)
-
     async with (
-        HandlerServer(script) as server,
+        HandlerServer(answer_after(release)) as server,
         deployment(redis_url, prefix, handler=server.url, **SETTINGS) as shop,
     ):
         await crash_all_in_hand(shop, server)
@@ -132,15 +128,11 @@ async def test_no_audit_takes_for_forgotten_what_waits_for_a_slot(
         await audit(reclaimer)
         rounds += 1
 
-    async def script(_call: HandlerCall) -> Answer:
-        await release.wait()
-        return Answer(status=204)
-
     monkeypatch.setattr(Reclaimer, "round", count_round)
     settings = {**SETTINGS, "partitions": 2, "reclaim_idle_ms": 80, "handler_timeout_ms": 60_000}
     limits = {"shop": InstanceSettings(handler_timeout_ms=200)}
     async with (
-        HandlerServer(script) as server,
+        HandlerServer(answer_after(release)) as server,
         deployment(redis_url, prefix, handler=server.url, **settings) as shop,
         shop.worker(handler_concurrency=1, instances=limits) as heir,
         shop.worker() as first,

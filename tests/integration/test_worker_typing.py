@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.channel import shop_with
 from tests.support.deployment import Deployment
-from tests.support.handler_server import Answer, HandlerCall, HandlerServer, Script
+from tests.support.handler_server import Answer, HandlerCall, HandlerServer, Script, answer_after
 from tests.support.waiting import eventually
 
 
@@ -42,10 +42,7 @@ async def test_the_user_sees_that_somebody_types(redis_url: str, prefix: str) ->
     """Before there is an answer: what it answers is read, and somebody types. Then the text."""
     release = asyncio.Event()
 
-    async def answer(_call: HandlerCall) -> Answer:
-        await release.wait()
-        return Answer.reply("yes")
-
+    answer = answer_after(release, Answer.reply("yes"))
     async with (
         both_ends(redis_url, prefix, answer=answer) as (shop, provider),
         shop.worker(),
@@ -66,12 +63,8 @@ async def test_silence_takes_it_back(redis_url: str, prefix: str) -> None:
     """Nobody is about to answer."""
     release = asyncio.Event()
 
-    async def answer(_call: HandlerCall) -> Answer:
-        await release.wait()
-        return Answer(status=204)
-
     async with (
-        both_ends(redis_url, prefix, answer=answer) as (shop, provider),
+        both_ends(redis_url, prefix, answer=answer_after(release)) as (shop, provider),
         shop.worker(),
     ):
         await shop.say("49170", "thanks", reply_to="49170@s.whatsapp.net")

@@ -70,6 +70,16 @@ class Answer:
 Script = Sequence[Answer] | Callable[[HandlerCall], Answer | Awaitable[Answer]]
 
 
+def answer_after(event: asyncio.Event, answer: Answer = Answer(status=204)) -> Script:
+    """Each call waits for ``event``, and then is answered so."""
+
+    async def script(_call: HandlerCall) -> Answer:
+        await event.wait()
+        return answer
+
+    return script
+
+
 class HandlerServer:
     """
     Answers POSTs to any path; ``calls`` grows by one with each, before it is answered.
