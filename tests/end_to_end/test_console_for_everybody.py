@@ -7,13 +7,12 @@ from typing import Any
 import pytest
 from playwright.async_api import expect
 
-from tests.support.browser import DESK, PHONE, WALL, Visitors
+from tests.support.browser import DESK, PHONE, WALL, Visitors, examine
 from tests.support.console import (
     ELEMENTS_OF_OTHERS,
     MARKUP,
     ConsoleSite,
     enter_console,
-    examine,
     tell_always,
 )
 

@@ -6,12 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Route, expect
 
 from shared.model import ClosedBy
 from shared.trace.whereabouts import ReplyState, State, WindowState
-from tests.support.browser import DESK, PHONE, TOKEN, Visitors
+from tests.support.browser import DESK, PHONE, TOKEN, Visitors, examine
 from tests.support.playground import IMAGE, enter, write
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -172,14 +171,3 @@ async def test_nothing_is_in_the_way_of_those_who_see_little_or_nothing(
         await write(page, text)
     await expect(page.get_by_role("status")).to_have_text("One reply: 5 in one")
     await examine(page, "answered")
-
-
-async def examine(page: Page, what: str) -> None:
-    """By axe's rules, once nothing moves any more."""
-    await page.evaluate(
-        "() => Promise.allSettled(document.getAnimations().map((moving) => moving.finished))"
-    )
-    found = await Axe().run(page)
-    assert found.violations_count == 0, f"{what}: {found.generate_report()}"
-    wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-    assert not await page.evaluate(wide), what

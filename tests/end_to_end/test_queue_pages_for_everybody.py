@@ -8,11 +8,10 @@ from itertools import product
 from typing import Any
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, Route, expect
 
 from shared.tickets import Status
-from tests.support.browser import DESK, PHONE, TOKEN, WALL, Clinic, Visitors, log_in
+from tests.support.browser import DESK, PHONE, TOKEN, WALL, Clinic, Visitors, examine, log_in
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -224,15 +223,6 @@ async def test_nothing_is_in_the_way_of_those_who_see_little_or_nothing(
     await clinic.done()
     await expect(phone.locator("#again")).to_be_visible()
     await examine(phone, "served")
-
-
-async def examine(page: Page, what: str) -> None:
-    """By axe's rules, once nothing moves any more."""
-    await page.evaluate(
-        "() => Promise.all(document.getAnimations().map((moving) => moving.finished))"
-    )
-    found = await Axe().run(page)
-    assert found.violations_count == 0, f"{what}: {found.generate_report()}"
 
 
 async def test_pages_reckon_as_the_service_does(visitors: Visitors, clinic: Clinic) -> None:

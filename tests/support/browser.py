@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 import aiohttp
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import (
     Browser,
     BrowserContext,
@@ -186,3 +187,14 @@ async def lose_first_answer(page: Page, path: str) -> list[str]:
 
     await page.route(path, drop_once)
     return made
+
+
+async def examine(page: Page, what: str) -> None:
+    """By axe's rules, once nothing moves any more."""
+    await page.evaluate(
+        "() => Promise.allSettled(document.getAnimations().map((moving) => moving.finished))"
+    )
+    found = await Axe().run(page)
+    assert found.violations_count == 0, f"{what}: {found.generate_report()}"
+    wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+    assert not await page.evaluate(wide), what

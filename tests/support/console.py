@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, Route, expect
 
 from tests.support.browser import DESK, TOKEN, Visitors
@@ -98,14 +97,3 @@ async def tell_always(page: Page, told: Mapping[str, Any]) -> None:
         await route.fulfill(body=event, headers=headers)
 
     await page.route(STREAM, give)
-
-
-async def examine(page: Page, what: str) -> None:
-    """By axe's rules, once nothing moves any more."""
-    await page.evaluate(
-        "() => Promise.allSettled(document.getAnimations().map((moving) => moving.finished))"
-    )
-    found = await Axe().run(page)
-    assert found.violations_count == 0, f"{what}: {found.generate_report()}"
-    wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-    assert not await page.evaluate(wide), what
