@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,8 +13,8 @@ from ops.chaos.bench import Bench, Options, bench
 from ops.chaos.load import Load
 from ops.chaos.private_redis import PrivateRedis
 from ops.chaos.tally import tally
-from shared.scripts import load_script
 from tests.support.fault_bench import assert_ledger, say
+from tests.support.tcp_proxy import runs
 
 DROPS = (
     *("append", "append", "read", "read", "start", "start", "finish", "finish"),
@@ -28,12 +28,6 @@ short one, and then the lease explains what is called again; nothing here waits 
 """
 
 pytestmark = pytest.mark.timeout(180)
-
-
-def runs(script: str) -> Callable[[Sequence[bytes]], bool]:
-    """Whether a command runs that script, by its hash (the first run of each is by its text)."""
-    sha = load_script(script).sha.encode()
-    return lambda command: command[:2] == [b"EVALSHA", sha]
 
 
 async def drop(made: Bench, script: str) -> None:

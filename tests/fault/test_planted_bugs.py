@@ -18,8 +18,8 @@ from ops.chaos.load import Load
 from ops.chaos.private_redis import PrivateRedis
 from ops.chaos.processes import Service
 from ops.chaos.waiting import NotInTimeError, eventually
-from tests.fault.test_dropped_replies import runs
 from tests.support.fault_bench import Probes, say, some_in_hand
+from tests.support.tcp_proxy import runs
 
 pytestmark = pytest.mark.timeout(90)
 

@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,13 +17,12 @@ import aiohttp
 import pytest
 from redis.asyncio import Redis
 
-from ops.chaos.proxy import TcpProxy
 from shared.redis_binary import ServerBinary
-from shared.scripts import load_script
 from tests.support.fault_bench import say
 from tests.support.redis_server import RedisServer
 from tests.support.sentinel import SentinelDeployment
 from tests.support.service_process import ServiceProcess
+from tests.support.tcp_proxy import TcpProxy, runs
 from tests.support.waiting import eventually
 
 CLINIC, PREFIX = "north-wing", "faulty"
@@ -172,12 +171,6 @@ async def test_processes_are_killed_while_numbers_are_given(
         called = [int(row[b"serving"]) for row in events if row[b"type"] == b"done"]
         assert [number for number in called if number] == list(range(1, int(queue[b"called"]) + 1))
         assert len(called) <= staff.result()
-
-
-def runs(script: str) -> Callable[[Sequence[bytes]], bool]:
-    """Whether a command runs that script, by its hash."""
-    sha = load_script(script).sha.encode()
-    return lambda command: command[:2] == [b"EVALSHA", sha]
 
 
 async def test_a_lost_answer_acts_once(

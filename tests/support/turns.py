@@ -1,4 +1,4 @@
-"""Windows of one partition get slots."""
+"""Windows of one partition get slots, and are started."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from consumer.bodies import HELD_BYTES
 from consumer.conversation import State
 from consumer.memory import Memory
 from consumer.turns import Turns
+from shared.model import Token, Window, WorkerId
+from shared.record import Record
+from tests.support.histories import START_MS
 
 
 def turns_of(memory: Memory) -> Turns[State]:
@@ -22,3 +25,22 @@ def take_startable(
     """Up to so many conversations whose window may start now."""
     taken = turns_of(memory).take(limit, room_bytes, orphan=orphan)
     return [state for _, state in taken]
+
+
+def make_record(window: Window, worker: str = "w1", serial: int = 1) -> Record:
+    """The record that starting ``window`` writes."""
+    return Record(
+        ids=tuple(entry.id for entry in window.entries),
+        window_id=window.id,
+        closed_by=window.closed_by,
+        opened_at=window.opened_at,
+        closed_at=window.closed_at,
+        token=Token(f"{worker}:1:{serial}"),
+        worker=WorkerId(worker),
+        attempt=1,
+    )
+
+
+def observe(memory: Memory, at_ms: int, at_s: float = 100.0) -> None:
+    """A drained turn: Redis's time after the start, and the monotonic time it began and peeked."""
+    memory.observe(START_MS + at_ms, at_s, at_s)

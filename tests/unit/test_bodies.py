@@ -16,9 +16,8 @@ from shared.patterns import compile_patterns
 from shared.record import Record
 from shared.window import Rules
 from shared.wire import decode_entry, encode_message, encode_replay
-from tests.support.turns import take_startable, turns_of
+from tests.support.turns import make_record, observe, take_startable, turns_of
 from tests.support.windows import make_window
-from tests.unit.test_memory import make_record, observe
 
 RULES = Rules(max_wait_ms=8000, max_messages=3, quiet_ms=0, grace_ms=2000)
 

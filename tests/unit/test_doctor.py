@@ -23,6 +23,7 @@ from shared.preflight import Meta
 from shared.server_info import ServerInfo
 from shared.settings import Settings
 from shared.survey import Kept, PartitionSurvey, StoreSurvey
+from tests.support.lua_files import LUA_FILES
 from tests.support.redis_server import ROOT
 
 HEALTHY = {
@@ -241,7 +242,7 @@ def test_refusals_are_told_apart_from_their_consequences() -> None:
 def test_every_command_in_use_is_probed() -> None:
     """A command that is added to a script or a module is one that the doctor must try."""
     used = set()
-    for path in (ROOT / "shared" / "lua").glob("*.lua"):
+    for path in LUA_FILES.values():
         used |= set(re.findall(r"redis\.p?call\('([A-Z]+)'", path.read_text()))
     for room in ("shared", "consumer", "ingest"):
         for path in (ROOT / room).rglob("*.py"):

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from shared.scripts import load_script
+from tests.support.lua_files import LUA_FILES
+from tests.support.redis_server import ROOT
 
-ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "shared" / "lua"
-NAMES = sorted(path.stem for path in FOLDER.glob("*.lua"))
 KEY_TYPES = {"HASH", "STREAM", "STRING", "SET", "ZSET", "LIST"}
 MAX_LINES = 60
 
@@ -25,7 +23,7 @@ _NUMBERED = re.compile(r"^(?P<number>\d+)(?P<more>\.\.)?\s+(?P<text>\S.*)$")
 
 def parts_of(name: str) -> tuple[list[str], list[str]]:
     """A script's header, without its dashes, and its body."""
-    lines = (FOLDER / f"{name}.lua").read_text().splitlines()
+    lines = LUA_FILES[name].read_text().splitlines()
     size = next(at for at, line in enumerate(lines) if not line.startswith("--"))
     return [line.removeprefix("--").strip() for line in lines[:size]], lines[size:]
 
@@ -68,21 +66,21 @@ def test_loader_and_folder_agree() -> None:
     text = "\n".join(sources)
     loaded = set(re.findall(r"load_script\(\s*\"(\w+)\"", text))
     loaded |= set(re.findall(r"_(?:script|fenced)\(\s*\"(\w+)\"", text))
-    assert loaded == set(NAMES)
+    assert loaded == set(LUA_FILES)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", LUA_FILES)
 def test_loaded_script_is_the_file(name: str) -> None:
     """Text and hash are those of the file of that name."""
     import hashlib
 
     script = load_script(name)
-    source = (FOLDER / f"{name}.lua").read_bytes()
+    source = LUA_FILES[name].read_bytes()
     assert script.source.encode() == source
     assert script.sha == hashlib.sha1(source, usedforsecurity=False).hexdigest()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", LUA_FILES)
 def test_header_says_what_it_does_and_what_it_returns(name: str) -> None:
     """It begins with its own name and purpose and ends with what comes back."""
     header, body = parts_of(name)
@@ -91,7 +89,7 @@ def test_header_says_what_it_does_and_what_it_returns(name: str) -> None:
     assert "\n".join(body).rstrip().split("\n")[-1].startswith("return ")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", LUA_FILES)
 def test_every_key_has_a_type(name: str) -> None:
     """Whoever reads the header knows what stands under each key."""
     texts, _ = documented(name, "KEYS")
@@ -100,7 +98,7 @@ def test_every_key_has_a_type(name: str) -> None:
     assert [text for text in texts if not known.search(text)] == []
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", LUA_FILES)
 @pytest.mark.parametrize("what", ["KEYS", "ARGV"])
 def test_body_uses_what_the_header_documents(name: str, what: str) -> None:
     """No more and no less: an argument added on one side only is caught here."""
@@ -115,10 +113,10 @@ def test_body_uses_what_the_header_documents(name: str, what: str) -> None:
     assert numbers == set(range(1, len(texts) + 1))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", LUA_FILES)
 def test_script_is_short_and_touches_declared_keys_only(name: str) -> None:
     """Under 60 lines; no key name is built inside, so a cluster knows every slot beforehand."""
-    lines = (FOLDER / f"{name}.lua").read_text().splitlines()
+    lines = LUA_FILES[name].read_text().splitlines()
     assert len(lines) < MAX_LINES
     _, body = parts_of(name)
     text = "\n".join(body)
@@ -130,7 +128,7 @@ def test_script_is_short_and_touches_declared_keys_only(name: str) -> None:
                 assert re.match(r"KEYS\[|[a-z_]+$", first), f"{command} on {first}"
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) - REFUSED_WHEN_FULL))
+@pytest.mark.parametrize("name", sorted(set(LUA_FILES) - REFUSED_WHEN_FULL))
 def test_first_write_is_allowed_when_redis_is_full(name: str) -> None:
     """Redis lets a script go on only after a write that frees or changes nothing."""
     _, body = parts_of(name)

@@ -9,11 +9,10 @@ from msgspec import structs
 
 from consumer.conversation import Phase, State
 from consumer.memory import Memory
-from shared.model import ClosedBy, Conversation, Entry, EntryId, Message, Token, Window, WorkerId
-from shared.record import Record
+from shared.model import ClosedBy, Conversation, Entry, EntryId, Message, Window, WorkerId
 from shared.window import Rules
 from tests.support.histories import START_MS
-from tests.support.turns import take_startable
+from tests.support.turns import make_record, observe, take_startable
 
 RULES = Rules(max_wait_ms=8000, max_messages=3, quiet_ms=0, grace_ms=2000)
 ANN: Conversation = ("shop", "ann")
@@ -34,25 +33,6 @@ def make_memory(*entries: Entry, at_s: float = 100.0) -> Memory:
     for entry in entries:
         memory.learn(entry, at_s)
     return memory
-
-
-def make_record(window: Window, worker: str = "w1", serial: int = 1) -> Record:
-    """The record that starting ``window`` writes."""
-    return Record(
-        ids=tuple(entry.id for entry in window.entries),
-        window_id=window.id,
-        closed_by=window.closed_by,
-        opened_at=window.opened_at,
-        closed_at=window.closed_at,
-        token=Token(f"{worker}:1:{serial}"),
-        worker=WorkerId(worker),
-        attempt=1,
-    )
-
-
-def observe(memory: Memory, at_ms: int, at_s: float = 100.0) -> None:
-    """A drained turn: Redis's time after the start, and the monotonic time it began and peeked."""
-    memory.observe(START_MS + at_ms, at_s, at_s)
 
 
 def start_one(memory: Memory) -> tuple[State, Window]:
