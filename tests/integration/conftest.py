@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from redis import Redis
 
 from shared.connect import Pipe
 from shared.keys import Keys
 from shared.providers import Provider
 from shared.providers.evolution import Evolution
 from shared.trace import Trace
+from tests.support.clients import look_now
 from tests.support.journey import Journey, begin_journey
 from tests.support.partition_scripts import Scripts, partition_scripts
 from tests.support.pipes import running_pipe
@@ -28,6 +30,13 @@ async def pipe(redis_url: str) -> AsyncIterator[Pipe]:
     """A connection to the shared server."""
     async with running_pipe(redis_url) as running:
         yield running
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[Redis]:
+    """A plain client of the shared server for tests without a loop, to look and to write."""
+    with look_now(redis_url) as connected:
+        yield connected
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ from shared.home import FolderLock, home_folder, note_up, prepare_folder
 from shared.keys import Keys
 from shared.redis_binary import ServerBinary
 from shared.redis_url import place_of
-from tests.support.clients import look_now
 from tests.support.redis_server import ROOT, RedisServer
 from tests.support.redis_users import as_user
 from tests.support.undecided import bury, hold
@@ -36,13 +34,6 @@ def shell(
     monkeypatch.setenv("INTURN_REDIS_URL", as_user(redis_url, "operator"))
     monkeypatch.setenv("INTURN_PREFIX", prefix)
     return monkeypatch
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[Redis]:
-    """To look at what is in the server."""
-    with look_now(redis_url) as connected:
-        yield connected
 
 
 @pytest.fixture

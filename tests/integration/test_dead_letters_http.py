@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import jsonschema_rs
 import pytest
 from redis import Redis
 
 from ingest.dead_letters import PATH, DeadLettersApi
-from ingest.openapi import openapi_document
 from shared import dead_letters
 from shared.keys import Keys
 from shared.pipe import Pipe
-from shared.providers.registry import PROVIDERS
 from shared.redis_binary import ServerBinary
 from shared.settings import Settings
-from tests.support.clients import look_now
+from tests.support.documented import checked
 from tests.support.ingest_server import IngestServer, serving
 from tests.support.pipes import running_pipe
 from tests.support.redis_server import RedisServer
 from tests.support.redis_users import as_user, note_users, write_users
 from tests.support.undecided import bury
 
-SCHEMAS = openapi_document(PROVIDERS, has_token=False)["components"]
 PHONE = "491700000001"
 
 
@@ -46,25 +42,11 @@ async def server(pipe: Pipe, keys: Keys) -> AsyncIterator[IngestServer]:
         yield running
 
 
-@pytest.fixture
-def client(redis_url: str) -> Iterator[Redis]:
-    """To write what finish writes."""
-    with look_now(redis_url) as connected:
-        yield connected
-
-
 async def told(server: IngestServer, path: str, schema: str) -> Any:
     """The answer to a GET, which is as the document says."""
     answer = await server.request("GET", path)
     assert answer.status == 200, answer.body
     return checked(answer.json, schema)
-
-
-def checked(body: Any, schema: str) -> Any:
-    """The same, if it is as the document says."""
-    whole = {"$ref": f"#/components/schemas/{schema}", "components": SCHEMAS}
-    jsonschema_rs.validator_for(whole).validate(body)
-    return body
 
 
 async def replay_all(server: IngestServer, **meant: str) -> list[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from ingest.forget import PATH, ForgetApi
-from ingest.openapi import openapi_document
 from ingest.spool.folder import HeldFolder
 from ingest.spool.payload import Spooled, encode_spooled
 from ingest.spool.record import pack_record
@@ -23,11 +21,10 @@ from ops.cli import inturn
 from shared.connect import Pipe
 from shared.forget import NOT_REACHED
 from shared.keys import Keys
-from shared.providers.registry import PROVIDERS
 from shared.settings import Settings
 from shared.wire import encode_message
-from tests.support.clients import look_now
 from tests.support.deployment import deployment
+from tests.support.documented import DOCUMENT
 from tests.support.ingest_server import serving
 from tests.support.pipes import running_pipe
 from tests.support.raw_contents import raw_contents
@@ -36,13 +33,6 @@ from tests.support.spooling import INSTANCE, message
 from tests.support.waiting import eventually
 
 ANA = "491700000001"
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[Redis]:
-    """To look at what is in the server."""
-    with look_now(redis_url) as connected:
-        yield connected
 
 
 @pytest.fixture
@@ -202,7 +192,6 @@ async def test_a_wrong_request_asks_for_nothing(
 
 def validator(status: int) -> Any:
     """Of what the document says of an answer."""
-    document = openapi_document(PROVIDERS, has_token=False)
-    answer = document["paths"][PATH]["post"]["responses"][str(status)]
+    answer = DOCUMENT["paths"][PATH]["post"]["responses"][str(status)]
     schema = answer["content"]["application/json"]["schema"]
-    return jsonschema_rs.validator_for({**schema, "components": document["components"]})
+    return jsonschema_rs.validator_for({**schema, "components": DOCUMENT["components"]})

@@ -16,20 +16,12 @@ from ops.chaos.checks import Problem
 from ops.chaos.report import Row, document
 from ops.cli import inturn
 from shared.keys import Keys
-from tests.support.clients import look_now
 from tests.support.redis_users import as_user
 from tests.support.undecided import bury, hold
 
 PHONE = "491700000007"
 SERVICES = {"up", "ingest", "consumer"}
 """They print no answer: they run, and log."""
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[Redis]:
-    """To put something there to be told of."""
-    with look_now(redis_url) as connected:
-        yield connected
 
 
 @pytest.fixture(autouse=True)

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import jsonschema_rs
 import pytest
 from redis import Redis
 
-from ingest.openapi import openapi_document
 from ingest.replies import PATH, RepliesApi
 from shared import unsent
 from shared.keys import Keys
 from shared.pipe import Pipe
-from shared.providers.registry import PROVIDERS
 from shared.settings import Settings
-from tests.support.clients import look_now
+from tests.support.documented import checked
 from tests.support.ingest_server import IngestServer, serving
 from tests.support.undecided import hold
 
-SCHEMAS = openapi_document(PROVIDERS, has_token=False)["components"]
 PHONE = "491700000001"
 
 
@@ -38,20 +34,6 @@ async def server(pipe: Pipe, keys: Keys) -> AsyncIterator[IngestServer]:
     """A server without token."""
     async with api(pipe, keys, Settings()) as running:
         yield running
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[Redis]:
-    """To write what finish and send write."""
-    with look_now(redis_url) as connected:
-        yield connected
-
-
-def checked(body: Any, schema: str) -> Any:
-    """The same, if it is as the document says."""
-    whole = {"$ref": f"#/components/schemas/{schema}", "components": SCHEMAS}
-    jsonschema_rs.validator_for(whole).validate(body)
-    return body
 
 
 def record_of(client: Redis, keys: Keys, user: str, reply_id: str) -> Any:

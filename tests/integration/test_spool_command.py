@@ -18,7 +18,6 @@ from ingest.spool.payload import Spooled, encode_spooled
 from ingest.spool.record import pack_record
 from ops.cli import inturn
 from shared.keys import Keys
-from tests.support.clients import look_now
 from tests.support.redis_users import as_user
 from tests.support.spooling import INSTANCE, message
 
@@ -40,13 +39,6 @@ def shell(
     logs.handlers = handlers
     logs.setLevel(level)
     structlog.reset_defaults()
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[Redis]:
-    """To look at what is in the server."""
-    with look_now(redis_url) as connected:
-        yield connected
 
 
 @pytest.fixture

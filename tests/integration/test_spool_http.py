@@ -6,17 +6,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-import jsonschema_rs
-
-from ingest.openapi import openapi_document
 from ingest.spool.folder import HeldFolder
 from ingest.spool.payload import Spooled, encode_spooled
 from ingest.spool.record import pack_record
 from ingest.spool.spool import Spool
 from ingest.spool_api import PATH, SpoolApi
 from shared.metrics import IngestMetrics, InstanceLabels
-from shared.providers.registry import PROVIDERS
 from shared.settings import Settings
+from tests.support.documented import checked
 from tests.support.ingest_server import serving
 from tests.support.spooling import message
 
@@ -30,10 +27,7 @@ async def ask(settings: Settings, metrics: IngestMetrics, **limits: int) -> Any:
         answer = await server.request("GET", PATH)
     assert answer.status == 200, answer.body
     assert PHONE not in answer.body.decode()
-    components = openapi_document(PROVIDERS, has_token=False)["components"]
-    schema = {"$ref": "#/components/schemas/Spool", "components": components}
-    jsonschema_rs.validator_for(schema).validate(answer.json)
-    return answer.json
+    return checked(answer.json, "Spool")
 
 
 def leave(root: Path, *numbers: int) -> None:
