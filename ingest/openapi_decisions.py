@@ -7,7 +7,16 @@ from typing import Any
 
 from ingest.asked import LIST_DEFAULT, LIST_MAX, PLACED_ID
 from ingest.dead_letters import PATH as LETTERS
-from ingest.openapi_parts import JSON, OF_BODIES, answered, body_of, in_path, operation, refused
+from ingest.openapi_parts import (
+    JSON,
+    OF_BODIES,
+    answered,
+    body_of,
+    in_path,
+    object_with,
+    operation,
+    refused,
+)
 from ingest.openapi_schemas import Schema, reference
 from ingest.replies import PATH as REPLIES
 from ingest.spool_api import PATH as SPOOL
@@ -27,15 +36,6 @@ _NEXT: Schema = {**_ID_OR_NONE, "description": "where the next page begins; null
 _UNTIL: Schema = {**_ID_OR_NONE, "description": "what came later is not meant"}
 
 
-def _object(properties: Mapping[str, Schema], *optional: str) -> Schema:
-    return {
-        "type": "object",
-        "properties": dict(properties),
-        "required": [name for name in properties if name not in optional],
-        "additionalProperties": False,
-    }
-
-
 def _list_of(schema: Schema) -> Schema:
     return {"type": "array", "items": schema}
 
@@ -50,7 +50,7 @@ _LETTER: Mapping[str, Schema] = {
     "error": {**_TEXT_OR_NONE, "description": "what kind; null where it cannot be read"},
     "not_replayable": {**_TEXT_OR_NONE, "description": "why it cannot be handed over again"},
 }
-_CONTENT = _object(
+_CONTENT = object_with(
     {
         "message_id": _TEXT,
         "entry_id": _TEXT,
@@ -68,7 +68,7 @@ _CONTENT = _object(
     "caption",
     "file",
 )
-_WHOLE_LETTER = _object(
+_WHOLE_LETTER = object_with(
     {
         **_LETTER,
         "user": _TEXT_OR_NONE,
@@ -92,7 +92,7 @@ _REPLY: Mapping[str, Schema] = {
     "texts": {**_COUNT_OR_NONE, "description": "how many"},
     "why": {**_TEXT_OR_NONE, "description": "it waits, or its last send failed"},
 }
-_WHOLE_REPLY = _object(
+_WHOLE_REPLY = object_with(
     {
         **_REPLY,
         "user": _TEXT_OR_NONE,
@@ -112,8 +112,8 @@ _MEANT: Mapping[str, Schema] = {
     "instance": _TEXT_OR_NONE,
     "error": {**_TEXT_OR_NONE, "description": "a kind of error, as the list tells it"},
 }
-_GROUP = _object({"instance": _TEXT, "error": _TEXT, "count": _COUNT})
-_FOLDER = _object(
+_GROUP = object_with({"instance": _TEXT, "error": _TEXT, "count": _COUNT})
+_FOLDER = object_with(
     {
         "folder": _TEXT,
         "held_by": {**_COUNT_OR_NONE, "description": "a process; null: nobody"},
@@ -127,10 +127,10 @@ _FOLDER = _object(
 )
 
 DECISION_SCHEMAS: Mapping[str, Schema] = {
-    "KeptLetters": _object(
-        {"total": _COUNT, "dead_letters": _list_of(_object(_LETTER)), "next": _NEXT}
+    "KeptLetters": object_with(
+        {"total": _COUNT, "dead_letters": _list_of(object_with(_LETTER)), "next": _NEXT}
     ),
-    "LetterGroups": _object(
+    "LetterGroups": object_with(
         {
             "total": _COUNT,
             "looked_at": {**_COUNT, "description": "these are counted, the newest"},
@@ -139,10 +139,10 @@ DECISION_SCHEMAS: Mapping[str, Schema] = {
         }
     ),
     "WholeLetter": _WHOLE_LETTER,
-    "ReplaySome": _object(
+    "ReplaySome": object_with(
         {**_MEANT, "until": _UNTIL, "after": _ID_OR_NONE}, *_MEANT, "until", "after"
     ),
-    "ReplayedSome": _object(
+    "ReplayedSome": object_with(
         {
             "replayed": _COUNT,
             "not_replayable": _COUNT,
@@ -151,19 +151,19 @@ DECISION_SCHEMAS: Mapping[str, Schema] = {
             "next": _NEXT,
         }
     ),
-    "Replayed": _object({"id": _ID, "entry_id": _TEXT}),
-    "UnsentReplies": _object(
+    "Replayed": object_with({"id": _ID, "entry_id": _TEXT}),
+    "UnsentReplies": object_with(
         {
             "undecided": {**_COUNT, "description": "how many wait for a person"},
-            "replies": _list_of(_object(_REPLY)),
+            "replies": _list_of(object_with(_REPLY)),
             "next": _NEXT,
         }
     ),
     "WholeReply": _WHOLE_REPLY,
-    "ResendSome": _object({"until": _UNTIL, "after": _ID_OR_NONE}, "until", "after"),
-    "ResentSome": _object({"released": _COUNT, "until": _UNTIL, "next": _NEXT}),
-    "Decided": _object({"id": _ID}),
-    "Spool": _object(
+    "ResendSome": object_with({"until": _UNTIL, "after": _ID_OR_NONE}, "until", "after"),
+    "ResentSome": object_with({"released": _COUNT, "until": _UNTIL, "next": _NEXT}),
+    "Decided": object_with({"id": _ID}),
+    "Spool": object_with(
         {
             "told_by": {**_TEXT, "description": "machine and process"},
             "on_outage": _TEXT,

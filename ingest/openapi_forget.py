@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from ingest.forget import PATH
-from ingest.openapi_parts import JSON, OF_BODIES, answered, body_of, operation, refused
+from ingest.openapi_parts import JSON, OF_BODIES, answered, body_of, object_with, operation, refused
 from ingest.openapi_schemas import INSTANCE, USER, Schema
 from shared.forget import Forgotten
 
@@ -15,21 +15,11 @@ _COUNT: Schema = {"type": "integer", "minimum": 0}
 _NAMES: Schema = {"type": "array", "items": {"type": "string"}}
 
 
-def _object(properties: dict[str, Schema]) -> Schema:
-    """All of these, and no other."""
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
-_REPORT = _object(
+_REPORT = object_with(
     {
-        "forgotten": _object({field.name: _COUNT for field in fields(Forgotten)}),
+        "forgotten": object_with({field.name: _COUNT for field in fields(Forgotten)}),
         "ingest": {
-            **_object({"heeded": _COUNT, "awaited": _NAMES, "silent": _NAMES}),
+            **object_with({"heeded": _COUNT, "awaited": _NAMES, "silent": _NAMES}),
             "description": "processes whose disks hold nothing any more; those that have not said"
             " so in time; those that were silent before, and are told when they come back",
         },
@@ -38,7 +28,7 @@ _REPORT = _object(
 )
 
 
-_WAITING = _object({"waits_for": {"const": "a worker"}})
+_WAITING = object_with({"waits_for": {"const": "a worker"}})
 
 
 def forget_paths(guard: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,7 +37,7 @@ def forget_paths(guard: Mapping[str, Any]) -> dict[str, Any]:
         200: answered("it is deleted", _REPORT),
         202: answered("a worker does it as soon as there is one", _WAITING),
     }
-    whose = _object({"instance": INSTANCE, "user": USER})
+    whose = object_with({"instance": INSTANCE, "user": USER})
     return {
         PATH: {
             "post": operation(

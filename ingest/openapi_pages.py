@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ingest.console.page import PATH as CONSOLE_PATH
-from ingest.openapi_parts import answered, operation, refused
+from ingest.openapi_parts import answered, in_path, operation, refused
 from ingest.openapi_schemas import INSTANCE, Schema, reference
 from ingest.pages import PATH, STATIC_PATH
 from ingest.playground import PATH as PLAYGROUND_PATH
@@ -35,7 +35,7 @@ _PAGES = {
 
 def page_paths(guard: Mapping[str, Any]) -> dict[str, Any]:
     """The same files for everybody; what they show they ask of the API."""
-    clinic = _in_path("clinic", INSTANCE | {"description": "whose queue"})
+    clinic = in_path("clinic", INSTANCE | {"description": "whose queue"})
     name = {"type": "string", "minLength": 1}
     files: Schema = {content_type: {} for content_type in sorted(CONTENT_TYPES.values())}
     return {
@@ -52,7 +52,7 @@ def page_paths(guard: Mapping[str, Any]) -> dict[str, Any]:
         STATIC_PATH: _file(
             "What pages are made of",
             files,
-            [_in_path("folder", name), _in_path("name", name)],
+            [in_path("folder", name), in_path("name", name)],
         ),
     }
 
@@ -66,7 +66,3 @@ def _file(summary: str, content: Schema, parameters: list[Schema]) -> Schema:
         "404": {"description": "there is nothing of that name", "content": refused},
     }
     return {"get": {"summary": summary, "parameters": parameters, "responses": answers}}
-
-
-def _in_path(name: str, schema: Schema) -> Schema:
-    return {"name": name, "in": "path", "required": True, "schema": schema}

@@ -53,6 +53,16 @@ def _refusal(status: int) -> Schema:
     return answer
 
 
+def object_with(properties: Mapping[str, Schema], *optional: str) -> Schema:
+    """An object with these and no other, of which the ``optional`` may be absent."""
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": [name for name in properties if name not in optional],
+        "additionalProperties": False,
+    }
+
+
 def in_path(name: str, schema: Schema) -> Schema:
     """A parameter that is a part of the path."""
     return {"name": name, "in": "path", "required": True, "schema": schema}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ingest.openapi_parts import JSON, OF_BODIES, answered, body_of, operation, refused
+from ingest.openapi_parts import JSON, OF_BODIES, answered, body_of, object_with, operation, refused
 from ingest.openapi_schemas import INSTANCE, USER, Schema, reference
 from ingest.tickets import KEY_HEADER, PATH
 from shared.tickets import PlaceState
@@ -20,15 +20,6 @@ _SECONDS_OR_NONE: Schema = {"type": ["number", "null"], "minimum": 0}
 _MOMENT: Schema = {"type": "integer", "description": "ms since 1970"}
 
 
-def _object(properties: Mapping[str, Schema], *optional: str) -> Schema:
-    return {
-        "type": "object",
-        "properties": dict(properties),
-        "required": [name for name in properties if name not in optional],
-        "additionalProperties": False,
-    }
-
-
 _QUEUE: Mapping[str, Schema] = {
     "clinic": _CLINIC,
     "serving": _NUMBER_OR_NONE,
@@ -40,9 +31,9 @@ _QUEUE: Mapping[str, Schema] = {
 _SUCCESS: Schema = {"const": True}
 
 TICKET_SCHEMAS: Mapping[str, Schema] = {
-    "Enter": _object({"clinic": _CLINIC, "user": _USER}),
-    "OfClinic": _object({"clinic": _CLINIC}),
-    "Entered": _object(
+    "Enter": object_with({"clinic": _CLINIC, "user": _USER}),
+    "OfClinic": object_with({"clinic": _CLINIC}),
+    "Entered": object_with(
         {
             "success": _SUCCESS,
             "clinic": _CLINIC,
@@ -53,10 +44,10 @@ TICKET_SCHEMAS: Mapping[str, Schema] = {
             "already": {"type": "boolean", "description": "the number is of an earlier call"},
         }
     ),
-    "QueueStatus": _object(
+    "QueueStatus": object_with(
         {
             **_QUEUE,
-            "user": _object(
+            "user": object_with(
                 {
                     "number": _NUMBER_OR_NONE,
                     "ahead": {"type": ["integer", "null"], "minimum": 0},
@@ -66,13 +57,13 @@ TICKET_SCHEMAS: Mapping[str, Schema] = {
         },
         "user",
     ),
-    "QueueChanged": _object({"success": _SUCCESS, **_QUEUE}),
-    "QueueDays": _object(
+    "QueueChanged": object_with({"success": _SUCCESS, **_QUEUE}),
+    "QueueDays": object_with(
         {
             "clinic": _CLINIC,
             "days": {
                 "type": "array",
-                "items": _object(
+                "items": object_with(
                     {
                         "date": {"type": "string", "format": "date"},
                         "began_at": _MOMENT,
