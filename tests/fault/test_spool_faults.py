@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import resource
-import time
-from collections import defaultdict
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -19,16 +16,14 @@ import pytest
 from shared.connect import open_pipe
 from shared.keys import Keys
 from shared.redis_binary import ServerBinary
-from shared.wire import decode_message
 from tests.support.handler_server import Answer, HandlerServer
 from tests.support.machine import watched_machine
 from tests.support.redis_server import RedisServer
+from tests.support.senders import INSTANCE, USERS, Senders, assert_kept, found
 from tests.support.service_process import ServiceProcess
 from tests.support.waiting import eventually
 
-USERS = 40
 PARTITIONS = 4
-INSTANCE = "shop"
 ANSWER_S = 2.0
 ANSWER_TURNS = 6
 """
@@ -37,14 +32,6 @@ the sender's again: each waits for the CPU, which on a starved machine is no lon
 """
 
 pytestmark = pytest.mark.timeout(120)
-
-
-@pytest.fixture
-def chance() -> random.Random:
-    """Of this run; ``TEST_SEED`` repeats one."""
-    seed = int(os.environ.get("TEST_SEED") or random.SystemRandom().randrange(10**9))
-    print(f"TEST_SEED={seed}")  # noqa: T201  a failure shows it
-    return random.Random(seed)
 
 
 @pytest.fixture
@@ -64,96 +51,6 @@ def settings(server: RedisServer, prefix: str, tmp_path: Path) -> dict[str, Any]
         "partitions": PARTITIONS,
         "spool_dir": tmp_path / "spool",
     }
-
-
-class Senders:
-    """
-    Users who write one message after the answer to the other, each to one ingest.
-
-    What is not answered 202 is sent again under the same id, as providers do.
-    """
-
-    def __init__(self) -> None:
-        self.sent: dict[str, list[str]] = defaultdict(list)
-        self.spooled = 0
-        self.refused = 0
-        self.slowest_s = 0.0
-        self._ending = False
-        self._tasks: list[asyncio.Task[None]] = []
-
-    def start(self, ingests: list[ServiceProcess], name: str = "user") -> None:
-        """``USERS`` more begin to write."""
-        for number in range(USERS):
-            ingest = ingests[number % len(ingests)]
-            self._tasks.append(asyncio.create_task(self._write(f"{name}-{number}", ingest)))
-
-    async def end(self) -> None:
-        """Every user waits for the answer to the last message."""
-        self._ending = True
-        await asyncio.gather(*self._tasks)
-
-    @property
-    def accepted(self) -> int:
-        """Messages that were answered 202; raises what a user has met instead."""
-        for task in self._tasks:
-            if task.done():
-                task.result()
-        return sum(len(ids) for ids in self.sent.values())
-
-    def has_spooled(self, count: int) -> bool:
-        """Whether more than ``count`` messages were answered as spooled."""
-        return self.spooled > count
-
-    async def _write(self, user: str, ingest: ServiceProcess) -> None:
-        async with aiohttp.ClientSession() as session:
-            while not self._ending:
-                message_id = f"{user}-{len(self.sent[user])}"
-                body = {"instance": INSTANCE, "user": user, "text": "hi", "message_id": message_id}
-                posting = partial(self._post, session, ingest, body)
-                await eventually(posting, "a 202", 60.0)
-                self.sent[user].append(message_id)
-                await asyncio.sleep(0.01)
-
-    async def _post(
-        self, session: aiohttp.ClientSession, ingest: ServiceProcess, body: dict[str, str]
-    ) -> bool:
-        began_s = time.monotonic()
-        try:
-            async with session.post(f"{ingest.url}/api/v1/messages", json=body) as answer:
-                self.slowest_s = max(self.slowest_s, time.monotonic() - began_s)
-                if answer.status != 202:
-                    assert answer.status == 503
-                    assert answer.headers["Retry-After"]
-                    self.refused += 1
-                    return False
-                [accepted] = (await answer.json())["accepted"]
-                assert (accepted["entry_id"] is None) == accepted["spooled"]
-                self.spooled += accepted["spooled"]
-                return True
-        except aiohttp.ClientError:
-            return False
-
-
-def assert_kept(found: dict[str, list[str]], sent: dict[str, list[str]]) -> None:
-    """Every accepted message is one entry, and each user's stand in their order."""
-    for user, ids in sent.items():
-        there = found.get(user, [])
-        assert not set(ids) - set(there), f"{user}: lost"
-        assert len(set(there)) == len(there), f"{user}: two entries of one message"
-        assert there == ids, f"{user}: out of order"
-
-
-async def found(server: RedisServer, prefix: str) -> dict[str, list[str]]:
-    """Each user's message ids in the order of their entries."""
-    keys = Keys(prefix, PARTITIONS)
-    by_user = defaultdict(list)
-    async with open_pipe(server.url, timeout_ms=5000, name="look") as pipe:
-        for number in range(PARTITIONS):
-            stream = keys.partition(number).stream(INSTANCE)
-            for _, (_, value) in await pipe.call("XRANGE", stream, "-", "+"):
-                message = decode_message(INSTANCE, value)
-                by_user[message.user].append(message.message_id)
-    return by_user
 
 
 def spooled_files(spool: Path) -> list[Path]:
@@ -214,7 +111,7 @@ async def test_redis_and_ingest_killed_while_two_share_a_spool(
         await senders.end()
         await drained([first, second], tmp_path / "spool")
 
-    assert_kept(await found(server, prefix), senders.sent)
+    assert_kept(await found(server.url, Keys(prefix, PARTITIONS)), senders.sent)
     assert senders.spooled > 300, "void: nothing was spooled"
 
 
@@ -246,7 +143,7 @@ async def test_a_redis_that_comes_and_goes(
                 await disturb(server, fault, chance.uniform(0.0, 0.8))
         await senders.end()
         await drained([ingest], tmp_path / "spool")
-    assert_kept(await found(server, prefix), senders.sent)
+    assert_kept(await found(server.url, Keys(prefix, PARTITIONS)), senders.sent)
     assert senders.refused == 0
     assert senders.spooled > 50, "void: hardly anything was spooled"
 
@@ -282,7 +179,7 @@ async def test_ingest_answers_while_redis_hangs(
     )
     assert senders.refused == 0
     assert senders.slowest_s < machine.allows_s(ANSWER_S, ANSWER_TURNS)
-    assert_kept(await found(server, prefix), senders.sent)
+    assert_kept(await found(server.url, Keys(prefix, PARTITIONS)), senders.sent)
 
 
 async def test_ingest_takes_messages_before_redis_was_ever_there(
@@ -301,7 +198,7 @@ async def test_ingest_takes_messages_before_redis_was_ever_there(
         await senders.end()
         await drained([ingest], tmp_path / "spool")
         assert await ready_status(ingest) == (200, "ok")
-    assert_kept(await found(server, prefix), senders.sent)
+    assert_kept(await found(server.url, Keys(prefix, PARTITIONS)), senders.sent)
 
 
 async def test_ingest_of_other_data_refuses_and_keeps(
@@ -323,7 +220,7 @@ async def test_ingest_of_other_data_refuses_and_keeps(
             wrong.port, wrong.url = right.port, right.url
             await senders.end()
             await drained([right], tmp_path / "spool")
-    assert_kept(await found(server, prefix), senders.sent)
+    assert_kept(await found(server.url, Keys(prefix, PARTITIONS)), senders.sent)
 
 
 async def test_messages_in_the_spool_are_told_where_nobody_replays(
@@ -374,7 +271,7 @@ async def test_full_disks_refuse_and_resume_by_themselves(
         await eventually(lambda: senders.accepted > accepted + 50, "messages in health")
         await senders.end()
         await drained([ingest], tmp_path / "spool")
-    assert_kept(await found(server, prefix), senders.sent)
+    assert_kept(await found(server.url, Keys(prefix, PARTITIONS)), senders.sent)
 
 
 async def test_ingest_killed_while_it_handles_at_once(
@@ -408,7 +305,7 @@ async def test_ingest_killed_while_it_handles_at_once(
             failed = await ingest.metric("direct_handled_total", outcome="failed")
         called = [call.json["messages"][0]["message_id"] for call in handler.calls]
 
-    entries = await found(server, prefix)
+    entries = await found(server.url, Keys(prefix, PARTITIONS))
     for user, sent in senders.sent.items():
         there = entries.get(user, [])
         assert set(sent) == set(there) | (set(called) & set(sent)), f"{user}: lost"
