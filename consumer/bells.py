@@ -36,10 +36,6 @@ class Bells(Protocol):
         """
         ...
 
-    def heard(self, bell: str) -> bytes | None:
-        """The last ring of a bell that was seen."""
-        ...
-
 
 def bells_on(pipe: Pipe, group: asyncio.TaskGroup) -> Bells:
     """Of a pipe to block on; ``group``: of what waits."""
@@ -94,10 +90,6 @@ class BellReader:
             bell, (self._seen[bell], ring) = key.decode(), entries[-1]
             rung[bell] = ring[1].decode(errors="replace") if ring[0] == _INSTANCE else None
         return rung
-
-    def heard(self, bell: str) -> bytes | None:
-        """As ``Bells``."""
-        return self._seen.get(bell)
 
     async def _last_id(self, bell: str) -> bytes:
         last: list[Any] = await self._pipe.call("XREVRANGE", bell, "+", "-", "COUNT", 1)
@@ -161,8 +153,3 @@ class SlotBells:
     def _end(self, some: tuple[str, ...], task: asyncio.Task[dict[str, str | None]]) -> None:
         self._ended.append((some, task))
         self._has_ended.set()
-
-    def heard(self, bell: str) -> bytes | None:
-        """As ``Bells``."""
-        each = (reader.heard(bell) for reader in self._readers.values())
-        return next((seen for seen in each if seen is not None), None)

@@ -161,10 +161,6 @@ class Memory:
         for state in self._timers.due_records(now_s):
             self._queue(state)
 
-    def has_startable(self) -> bool:
-        """Whether anything waits for a handler slot, or for a place."""
-        return len(self.startable) > 0
-
     def is_waiting(self, conversation: Conversation, token: Token) -> bool:
         """Whether the record under a token waits here: for a slot or place, or a pause's end."""
         state = self.states.get(conversation)

@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 from consumer import silence
 from consumer.bells import BellReader
 from shared.connect import Pipe
+from tests.support.bells import last_heard
 from tests.support.clients import cut_others
 from tests.support.deployment import RunningWorker, deployment
 from tests.support.handler_server import HandlerServer
@@ -83,4 +84,4 @@ async def test_a_worker_hears_a_server_that_lost_its_last_rings(
 
 def heard(worker: RunningWorker, bell: str) -> bytes | None:
     """The last ring of a bell that a worker has seen."""
-    return worker.worker._bells.heard(bell)
+    return last_heard(worker.worker._bells, bell)

@@ -12,6 +12,7 @@ from consumer.partition import Partition
 from shared.connect import Pipe
 from shared.model import EntryId, window_id
 from shared.wire import OutboxReply, encode_reply
+from tests.support.bells import last_heard
 from tests.support.channel import SENT, channel_to
 from tests.support.deployment import Deployment, RunningWorker, deployment
 from tests.support.handler_server import HandlerServer
@@ -43,7 +44,7 @@ async def deafened(
         bell = shop.keys.partition(0).bell
         await shop.redis.xadd(bell, {"r": "1"}, id=LATER, maxlen=1, approximate=False)
         bells = worker.worker._bells
-        await eventually(lambda: bells.heard(bell) == LATER.encode(), "the late ring")
+        await eventually(lambda: last_heard(bells, bell) == LATER.encode(), "the late ring")
         await shop.redis.delete(bell)
         yield shop, worker
 

@@ -46,7 +46,7 @@ async def test_a_flood_in_one_partition_takes_not_every_slot(
         await eventually(lambda: flood.stream("shop").held == FLOOD, "the flood")
         other = worker.partitions[1 - flooded].memory
         await shop.say(users[1 - flooded][0], "hi")
-        await eventually(other.has_startable, "a window that waits for a slot")
+        await eventually(lambda: other.startable, "a window that waits for a slot")
         held.set()
         await shop.finished()
 
@@ -75,9 +75,7 @@ async def test_a_free_slot_is_not_for_a_partition_that_must_be_rebuilt(
         for user in ("alice", "bob"):
             await shop.say(user, "hi")
         owner = worker.partitions[0]
-        await eventually(
-            lambda: owner.loaded and owner.memory.has_startable(), "a window that waits"
-        )
+        await eventually(lambda: owner.loaded and owner.memory.startable, "a window that waits")
         owner.restart("in doubt")
         assert not owner.is_trusted()
         held.set()

@@ -169,7 +169,7 @@ def test_bulky_windows_wait_for_room_and_others_do_not() -> None:
         memory.learn(replace(entry, size_bytes=size), 100.0)
     observe(memory, 60_000)
     assert [s.key[1] for s in take_startable(memory, 10, 0, orphan=False)] == ["user-2", "user-3"]
-    assert memory.has_startable()
+    assert memory.startable
     assert [s.key[1] for s in take_startable(memory, 10, 1, orphan=False)] == ["user-0"]
     assert [s.key[1] for s in take_startable(memory, 10, 1, orphan=False)] == ["user-1"]
 

@@ -53,7 +53,7 @@ def test_window_starts_at_its_due_time_and_not_before() -> None:
     """The watermark closes it, one ms earlier does not."""
     memory = make_memory(make_entry(0), make_entry(5))
     observe(memory, 7999)
-    assert not memory.has_startable()
+    assert not memory.startable
     observe(memory, 8000)
     _, window = start_one(memory)
     assert (len(window.entries), window.closed_by) == (2, ClosedBy.MAX_WAIT)
@@ -69,7 +69,7 @@ def test_what_comes_while_a_closed_window_waits_for_a_slot_is_the_next_ones(
         observe(memory, 100, at_s=111.0)
     else:
         observe(memory, 8000)
-    assert memory.has_startable()
+    assert memory.startable
     memory.learn(make_entry(8001), 111.0)
     state, window = start_one(memory)
     assert (len(window.entries), window.closed_by) == (2, closed_by)
@@ -82,7 +82,7 @@ def test_next_window_waits_for_the_one_in_hand() -> None:
     state, first = start_one(memory)
     memory.learn(make_entry(10), 100.0)
     observe(memory, 60_000)
-    assert not memory.has_startable()
+    assert not memory.startable
     assert counts(memory) == (4, 1)
     memory.settle(state)
     assert state.queued_behind
@@ -98,11 +98,11 @@ def test_next_window_of_a_record_waits_although_it_is_full() -> None:
     memory.place_record(ANN, make_record(window, worker="w2"))
     for at_ms in (10, 11, 12, 13):
         memory.learn(make_entry(at_ms), 100.0)
-    assert not memory.has_startable()
+    assert not memory.startable
     assert memory.attach(ANN, window.entries)
     memory.watch(memory.states[ANN])
     observe(memory, 60_000)
-    assert not memory.has_startable()
+    assert not memory.startable
     assert counts(memory) == (7, 1)
     memory.settle(memory.states[ANN])
     assert start_one(memory)[1].entries[0].id.ms == START_MS + 10
@@ -158,7 +158,7 @@ def test_unread_rest_of_a_stream_holds_its_windows_open() -> None:
     memory.stream("shop").read_to_ms = START_MS + 7999
     observe(memory, 60_000)
     assert start_one(memory)[0].key == ("clinic", "bob")
-    assert not memory.has_startable()
+    assert not memory.startable
     memory.stream("shop").read_to_ms = START_MS + 8000
     observe(memory, 60_001)
     assert start_one(memory)[0].key == ANN
@@ -168,7 +168,7 @@ def test_stalled_clock_closes_by_a_drained_read_after_wait_and_grace() -> None:
     """When ids stick to the future, a read that began 10 s after the first one closes a window."""
     memory = make_memory(make_entry(3_600_000), at_s=100.0)
     observe(memory, 0, at_s=109.9)
-    assert not memory.has_startable()
+    assert not memory.startable
     observe(memory, 0, at_s=111.0)
     _, window = start_one(memory)
     assert window.closed_by is ClosedBy.CLOCK
@@ -179,13 +179,13 @@ def test_timer_alone_closes_nothing() -> None:
     """A read that began too early, or left its stream undrained, closes nothing."""
     memory = make_memory(make_entry(3_600_000), at_s=100.0)
     memory.observe(START_MS, 109.9, 500.0)
-    assert not memory.has_startable()
+    assert not memory.startable
     memory.unread.add("shop")
     memory.observe(START_MS, 600.0, 600.0)
-    assert not memory.has_startable()
+    assert not memory.startable
     memory.unread.clear()
     memory.observe(START_MS, 602.0, 602.0)
-    assert memory.has_startable()
+    assert memory.startable
 
 
 def test_postponed_record_starts_again_when_its_time_has_come() -> None:
@@ -196,7 +196,7 @@ def test_postponed_record_starts_again_when_its_time_has_come() -> None:
     memory.postponed(state, structs.replace(state.record, worker=WorkerId("")), 105.0)
     memory.learn(make_entry(10), 100.0)
     memory.wake_backoffs(104.9)
-    assert not memory.has_startable()
+    assert not memory.startable
     assert memory.next_wake_s(104.0, idle_s=4.0) == 105.0
     memory.wake_backoffs(105.0)
     (again,) = take_startable(memory, 1, orphan=False)
@@ -214,7 +214,7 @@ def test_orphan_is_taken_alone_and_only_when_allowed() -> None:
         memory.attach(who, window.entries)
         memory.adopt(memory.states[who], orphaned=True)
     assert take_startable(memory, 10, orphan=False) == []
-    assert memory.has_startable()
+    assert memory.startable
     (first,) = take_startable(memory, 10, orphan=True)
     assert take_startable(memory, 10, orphan=False) == []
     window = memory.window_to_start(first)
@@ -229,7 +229,7 @@ def test_limit_of_free_slots_is_kept() -> None:
     observe(memory, 8000)
     assert take_startable(memory, 0, orphan=True) == []
     assert len(take_startable(memory, 1, orphan=True)) == 1
-    assert memory.has_startable()
+    assert memory.startable
 
 
 def test_settings_change_applies_to_windows_opened_later() -> None:

@@ -76,7 +76,7 @@ async def test_ring_for_one_message_costs_a_peek_and_a_read() -> None:
     assert await turns.turn() == (False, ["peek", "read 1 and peek"])
     assert turns.held() == 1
     assert turns.memory.watermark_ms("shop") == START_MS + 9000
-    assert turns.memory.has_startable(), "its window is due by the read's time"
+    assert turns.memory.startable, "its window is due by the read's time"
 
 
 async def test_stream_that_becomes_ready_after_the_peek_is_read_in_the_same_turn() -> None:
