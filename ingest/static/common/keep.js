@@ -20,15 +20,6 @@ export function kept(name) {
   }
 }
 
-export function forget(name) {
-  inMemory.delete(name);
-  try {
-    localStorage.removeItem(name);
-  } catch {
-    // As in `keep`.
-  }
-}
-
 /** 128 random bits. `crypto.randomUUID` is missing where a clinic's network has no https. */
 export function randomId() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
