@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.chaos.bench import bench
+from ops.chaos.bench import Bench, bench
 from ops.chaos.faults import busy_redis, pause_redis
 from ops.chaos.private_redis import PrivateRedis
 from tests.support.fault_bench import assert_ledger
@@ -29,9 +29,14 @@ async def test_redis_stopped_and_busy(
             await asyncio.sleep(chance.uniform(0.5, 1.0))
             await fault(made, for_s)
             await made.all_owned()
+        taken = await takeovers(made)
         await pause_redis(made, 20.0)
         await made.all_owned()
         await assert_ledger(made)
         assert made.sender.slowest_s >= FELT_S, "void: no stop was felt"
-        rebuilt = [await p.metric("takeovers_total") for p in made.workers.values()]
-        assert sum(rebuilt) > made.settings["partitions"], "void: no worker lost its connection"
+        assert await takeovers(made) > taken, "void: nothing was rebuilt"
+
+
+async def takeovers(made: Bench) -> float:
+    """How often partitions were rebuilt."""
+    return sum([await worker.metric("takeovers_total") for worker in made.workers.values()])

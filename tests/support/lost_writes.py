@@ -8,23 +8,41 @@ again with other members, or in another order. Everybody else is judged as alway
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from tests.support.ledger import Ledger, LedgerRules, Who
 
-LOSES_MS = 2000
+LOSES_S = 2.0
 """Redis's own word: a sync that takes long delays the next write by up to two seconds."""
 
-AFTER_MS = 1000
+AFTER_S = 1.0
 """What was on its way at the kill may be answered, or begun, that much later by our clock."""
 
 
-class Kill(NamedTuple):
-    """When a Redis was killed, by both clocks."""
+class Moment(NamedTuple):
+    """By both clocks."""
 
-    at_ms: int
-    at_s: float
+    ms: int
+    s: float
+
+    @classmethod
+    def now(cls) -> Self:
+        """This one."""
+        return cls(time.time_ns() // 1_000_000, time.monotonic())
+
+
+class Kill(NamedTuple):
+    """
+    A Redis is killed between the two moments.
+
+    Whoever kills it may come to no turn for a while, before it and after it; and what a disk that
+    is full does not take is in memory alone from ``before`` on, however late the kill comes.
+    """
+
+    before: Moment
+    after: Moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +88,9 @@ def _of(ledger: Ledger, who: Who) -> Ledger:
 
 
 def _near(at_ms: int, kills: list[Kill]) -> bool:
-    return any(kill.at_ms - LOSES_MS <= at_ms <= kill.at_ms + AFTER_MS for kill in kills)
+    return any(
+        kill.before.ms - LOSES_S * 1000 <= at_ms <= kill.after.ms + AFTER_S * 1000 for kill in kills
+    )
 
 
 def _is_in_flight(own: Ledger, number: int, kills: list[Kill]) -> bool:
@@ -78,6 +98,6 @@ def _is_in_flight(own: Ledger, number: int, kills: list[Kill]) -> bool:
     call = own.calls[number]
     ended_s = own.ended_s.get(number, call.began_s)
     return any(
-        call.began_s <= kill.at_s + AFTER_MS / 1000 and ended_s >= kill.at_s - LOSES_MS / 1000
+        call.began_s <= kill.after.s + AFTER_S and ended_s >= kill.before.s - LOSES_S
         for kill in kills
     )
