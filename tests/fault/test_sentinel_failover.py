@@ -14,14 +14,13 @@ from redis.exceptions import RedisError
 from shared.redis_binary import ServerBinary
 from tests.support.contents import leftovers
 from tests.support.handler_server import HandlerCall
-from tests.support.ledger import Ledger, Who
+from tests.support.ledger import Ledger
+from tests.support.loaded import USERS, begin_sending
 from tests.support.recovery import Recovery, lost_of
 from tests.support.sentinel import SentinelDeployment
 from tests.support.system import system
 from tests.support.waiting import eventually
 
-USERS: list[Who] = [(f"shop-{number % 8}", f"user-{number}") for number in range(150)]
-ROUNDS = 25
 RESUME_S = 15.0
 UNREPLICATED_S = 0.3
 LOST = 10
@@ -102,7 +101,8 @@ async def test_a_primary_that_goes_is_replaced_under_load(
             ledger = made.ledger
             ledger.hold = hold
             services = [made.ingest, await made.consumer(), await made.consumer()]
-            sending = asyncio.create_task(made.send_rounds(USERS, ROUNDS, pause_s=0.2))
+            over = asyncio.Event()
+            sending = begin_sending(made, over=over)
             await eventually(lambda: ledger.handled_count > 2 * len(USERS), "handled messages")
             await asyncio.sleep(chance.uniform(0.1, 0.6))
             await eventually(lambda: len(ledger.in_hand) >= 5, "windows in hand")
@@ -123,7 +123,8 @@ async def test_a_primary_that_goes_is_replaced_under_load(
             failover_s = await failover
             if fault == "paused":
                 old.resume()
-            await asyncio.wait_for(sending, 60)
+            over.set()
+            sent = await asyncio.wait_for(sending, 60)
             new = redis.primary
             assert new.port != old.port, "void: no failover"
             await nothing_more_comes(ledger, new.url, prefix)
@@ -134,7 +135,7 @@ async def test_a_primary_that_goes_is_replaced_under_load(
                 f"failover {failover_s:.1f} s, accepted again after {recovery.accepted_s:.1f} s, "
                 f"handled again after {recovery.handled_s:.1f} s"
             )
-            assert ledger.accepted_count == len(USERS) * ROUNDS
+            assert ledger.accepted_count == sent
             if durability == "memory":
                 assert lost, "void: the replicas had everything"
             else:
