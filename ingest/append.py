@@ -19,6 +19,7 @@ from ingest.group import Answer, Groups, Turn
 from shared.connect import Pipe
 from shared.errors import BrokerRefused, BrokerUnavailable, NotConnected, NotDurable
 from shared.keys import Keys, message_hash
+from shared.limit import Limit
 from shared.metrics import IngestMetrics
 from shared.model import Conversation, Message
 from shared.probe import Point, reach
@@ -181,5 +182,5 @@ def _accepted(message: Message, answer: Answer) -> Accepted:
 
 
 async def _within(span_s: float, appended: Awaitable[list[Answer]]) -> list[Answer]:
-    async with asyncio.timeout(span_s):
+    async with Limit(span_s):
         return await appended

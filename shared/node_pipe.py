@@ -26,6 +26,7 @@ from shared.broker_errors import TO_BE_LEFT, classify
 from shared.command import Call, Command, Failure, settle_all
 from shared.durability import Durability, Promise, find_promise
 from shared.errors import BrokerRefused, BrokerUnavailable, NotConnected
+from shared.limit import Limit
 from shared.pipe import Pipe
 from shared.reconnect import Pause
 from shared.route import Route, hang_up
@@ -147,7 +148,7 @@ class NodePipe(Pipe):
         has_sent = False
         try:
             packed = [command.pack() for command in batch]
-            async with asyncio.timeout(self._timeout_s) as limit:
+            async with Limit(self._timeout_s) as limit:
                 connection, answers = await self._connected()
                 if self._promise is not None:
                     packed.append(pack_command(self._promise.command))
@@ -163,7 +164,7 @@ class NodePipe(Pipe):
             await self._judge_primary(refused, lacks)
 
     async def _settle_each(
-        self, left: deque[Command], answers: AnswerReader, limit: asyncio.Timeout
+        self, left: deque[Command], answers: AnswerReader, limit: Limit
     ) -> tuple[list[BrokerRefused], str | None]:
         """
         Settle each with its answer; where a promise ends the batch, when that has its own.
@@ -192,16 +193,14 @@ class NodePipe(Pipe):
                 left.popleft()
         return refused, lacks
 
-    async def _next_answer(self, answers: AnswerReader, limit: asyncio.Timeout | None) -> Any:
+    async def _next_answer(self, answers: AnswerReader, limit: Limit | None) -> Any:
         """
         ``limit``: its time begins anew, for it is for the next answer, not for all.
 
         A batch may hold many large ones. The first one's time began when the batch was sent.
         """
         if limit is not None:
-            due_s = asyncio.get_running_loop().time() + self._timeout_s
-            if due_s - (limit.when() or 0) > self._timeout_s / 4:
-                limit.reschedule(due_s)
+            limit.renew()
         while (answer := answers.take()) is NOT_YET:
             await answers.wait()
         return answer
