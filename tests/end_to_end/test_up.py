@@ -14,17 +14,32 @@ from tests.support.command import UpCommand
 from tests.support.evolution_channel import config_for, post_texts
 from tests.support.evolution_payloads import INSTANCE, PHONE
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer
+from tests.support.machine import watched_machine
 from tests.support.waiting import eventually
 
 SENT = Answer.json({"key": {"id": "3EB0SENT"}}, status=201)
 TOKEN = "planted-token"
 IDLE_END_S = 3.0
 """The goal is one second; a test's limit is three times the goal."""
+END_TURNS = 6
+"""Of the command, of its services and of Redis, which end one after the other."""
+TURNS = 12
+"""Five webhooks', one after the other, then a bell's, a read's, a start's and a call's."""
 
 
 def sends_to(evolution: HandlerServer) -> list[HandlerCall]:
     """The calls that sent a text: "typing" and read marks come beside them."""
     return [call for call in evolution.calls if "/sendText/" in call.path]
+
+
+async def end_at_once(up: UpCommand) -> None:
+    """Ctrl-C: it is gone in time, with exit code 0."""
+    with watched_machine() as machine:
+        began_s = time.monotonic()
+        up.press_ctrl_c()
+        assert await up.ended(30.0) == 0
+        took_s = time.monotonic() - began_s
+    assert took_s < machine.allows_s(IDLE_END_S, END_TURNS)
 
 
 async def test_three_webhooks_are_one_call_and_one_reply(folder: Path, redis_folder: Path) -> None:
@@ -63,8 +78,7 @@ async def test_three_webhooks_are_one_call_and_one_reply(folder: Path, redis_fol
         assert [line["entry"] for line in joined] == [line["entry"] for line in accepted[1:]]
         assert (closed["reason"], closed["count"]) == ("max_wait", 3)
         assert closed["window"] == up.events("reply.sent")[0]["window"] == call.json["window_id"]
-        up.press_ctrl_c()
-        assert await up.ended(IDLE_END_S) == 0
+        await end_at_once(up)
         assert (len(handler.calls), len(sends_to(evolution))) == (1, 1)
         for secret in (PHONE, TOKEN, "planted-api-key", "are you open", "until six"):
             assert secret not in up.output
@@ -77,10 +91,12 @@ async def test_five_webhooks_are_handled_at_once(folder: Path, redis_folder: Pat
         UpCommand(folder, redis_folder, {"handler": handler.url}) as up,
     ):
         await up.serving()
-        began_s = time.monotonic()
-        await post_texts(up.url, *"12345")
-        (call,) = await handler.wait_for_calls(1)
-        assert time.monotonic() - began_s < 4
+        with watched_machine() as machine:
+            began_s = time.monotonic()
+            await post_texts(up.url, *"12345")
+            (call,) = await handler.wait_for_calls(1)
+            took_s = time.monotonic() - began_s
+        assert took_s < machine.allows_s(4.0, TURNS)
         assert call.json["text"] == "1\n2\n3\n4\n5"
         assert call.json["closed_by"] == "max_messages"
 
@@ -108,8 +124,7 @@ async def test_what_was_accepted_survives_a_restart(folder: Path, redis_folder: 
         async with UpCommand(folder, redis_folder, patient) as up:
             await up.serving()
             await post_texts(up.url, "hi", "there")
-            up.press_ctrl_c()
-            assert await up.ended(IDLE_END_S) == 0
+            await end_at_once(up)
         assert handler.calls == []
         async with UpCommand(folder, redis_folder, settings) as up:
             await up.serving()
@@ -159,8 +174,7 @@ async def test_ctrl_c_ends_it_when_idle(folder: Path, redis_folder: Path) -> Non
     """An idle ``up`` is gone soon after Ctrl-C, with exit code 0 and no traceback."""
     async with UpCommand(folder, redis_folder, {}) as up:
         await up.serving()
-        up.press_ctrl_c()
-        assert await up.ended(IDLE_END_S) == 0
+        await end_at_once(up)
         assert "Traceback" not in up.output
 
 
