@@ -12,10 +12,15 @@ from ops.chaos.faults import recovering
 from ops.chaos.private_redis import PrivateRedis
 from ops.chaos.tally import tally
 from tests.support.fault_bench import PATIENT_MS, Probes, assert_ledger, say, some_in_hand
+from tests.support.machine import watched_machine
 
 STEPS = ("read", "start", "handler", "finish", "renew", "send")
 PER_STEP = 3
 AT_RANDOM = 9
+RECOVERY_S = 2.0
+"""Beyond the lease, on a quiet machine."""
+RECOVERY_TURNS = 6
+"""An heir's to see that the lease is over and to take it, Redis's each time, and whoever looks."""
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -43,13 +48,14 @@ async def killed_workers(
     options = Options(spawn=probes.spawn, settings={"lease_ms": PATIENT_MS})
     async with bench(redis, folder, chance, options) as made:
         made.writers.start()
-        for step in steps:
-            await kill(made, probes, step)
+        with watched_machine() as machine:
+            for step in steps:
+                await kill(made, probes, step)
         await assert_ledger(made)
         recoveries = sorted(made.recoveries_s)
         middle, worst = recoveries[len(recoveries) // 2], recoveries[-1]
         say(f"recovery after {len(recoveries)} kills: p50 {middle:.2f} s, p99 {worst:.2f} s")
-        assert worst <= made.lease_s + 2.0
+        assert worst <= made.lease_s + machine.allows_s(RECOVERY_S, RECOVERY_TURNS)
         assert tally(made.ledger.evidence).repeated > 0, "void: no kill hit a window in hand"
 
 
