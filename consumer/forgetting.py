@@ -44,13 +44,17 @@ class ForgetKeeper:
         self._alarm.ring()
 
     async def run(self) -> None:
-        """Look and fulfil until cancelled."""
+        """Look and fulfil until cancelled; that nothing can be asked is told once."""
+        is_delayed = False
         while True:
             is_left = True
             try:
                 is_left = await self._fulfil_ours()
+                is_delayed = False
             except (BrokerUnavailable, BrokerRefused) as error:
-                log.warning("forget.delayed", error=str(error))
+                if not is_delayed:
+                    log.warning("forget.delayed", error=str(error))
+                is_delayed = True
             await self._alarm.wait(time.monotonic() + (AGAIN_S if is_left else LOOK_S))
 
     async def _fulfil_ours(self) -> bool:

@@ -76,14 +76,19 @@ class LeaseKeeper:
         self._nudge.set()
 
     async def run(self) -> None:
-        """Round after round until cancelled."""
+        """Round after round until cancelled; an outage is one line in the log, its end another."""
+        is_delayed = False
         while True:
             try:
                 await self.round()
-                pause_s = self._pause_s()
             except (BrokerUnavailable, BrokerRefused) as error:
-                log.warning("keeper.delayed", error=str(error))
-                pause_s = self._retry_s()
+                if not is_delayed:
+                    log.warning("keeper.delayed", error=str(error))
+                is_delayed, pause_s = True, self._retry_s()
+            else:
+                if is_delayed:
+                    log.info("keeper.resumed")
+                is_delayed, pause_s = False, self._pause_s()
             self._drop_untrusted()
             try:
                 async with asyncio.timeout(pause_s):

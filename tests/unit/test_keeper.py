@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from consumer.keeper import LeaseKeeper
 from consumer.lease import Lease, Trust, assign
@@ -150,3 +151,21 @@ async def test_no_look_at_others_makes_a_renewal_late() -> None:
         with pytest.raises(NotConnected):
             await keeper.round()
     assert f"look {keys.worker(OTHER)}" in torn.asked
+
+
+async def test_an_outage_is_one_line_and_its_end_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several rounds fail a second, for as long as it lasts; another outage is told anew."""
+    keeper, _ = keeper_of(Torn(()), Keys("t", 16), LEASE_MS)
+    rounds = iter("xxx..xx.")
+
+    async def round_() -> None:
+        if next(rounds) == "x":
+            raise NotConnected("its server is away")
+
+    monkeypatch.setattr(keeper, "round", round_)
+    monkeypatch.setattr(keeper, "_pause_s", float)
+    monkeypatch.setattr(keeper, "_retry_s", float)
+    with capture_logs() as lines, pytest.raises(RuntimeError, match="StopIteration"):
+        await keeper.run()
+    told = [line["event"] for line in lines if line["event"].startswith("keeper.")]
+    assert told == ["keeper.delayed", "keeper.resumed"] * 2
