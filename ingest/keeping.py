@@ -135,7 +135,7 @@ async def keeping_in_spool(
 
         async def health() -> str | None:
             why = appender.reason or await check()
-            return f"{why}; {spool.problem}" if why and spool.problem else why
+            return f"{why.rstrip('.')}; {spool.problem}" if why and spool.problem else why
 
         await stack.enter_async_context(in_background(append=writes.run(), replay=replays.run()))
         await appender.start()
