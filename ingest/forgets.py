@@ -1,7 +1,7 @@
 """
 An ingest process heeds whom it is to forget: on its disk, and in what it still puts into Redis.
 
-It asks every second (``shared.forget.asked``). What its disk holds of somebody is overwritten
+It looks every second (``shared.forget.asked``). What its disk holds of somebody is overwritten
 before it says so, and no replay is under way meanwhile: each batch of one asks, too.
 """
 
@@ -11,6 +11,7 @@ import asyncio
 import os
 import secrets
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -23,10 +24,10 @@ from ingest.spool.payload import Named
 from ingest.spool.spool import now_ms
 from shared.connect import Pipe
 from shared.errors import InturnError
-from shared.forget.asked import Asked
+from shared.forget.asked import SAY_S, Asked
 from shared.keys import Keys
 
-ASK_S = 1.0
+LOOK_S = 1.0
 LEAVE_S = 0.5
 
 log: FilteringBoundLogger = structlog.get_logger()
@@ -47,12 +48,16 @@ class Forgets:
         self._replays = asyncio.Lock()
         self._has_left = False
 
-    async def keep_heeding(self, interval_s: float = ASK_S) -> None:
+    async def keep_heeding(self, interval_s: float = LOOK_S) -> None:
         """Heed what is asked for, until cancelled; while Redis is away, when it is back."""
+        say_s = 0.0
         while not self._has_left:
             try:
-                await self.heed()
+                if time.monotonic() >= say_s or await self._asked.is_news():
+                    await self.heed()
+                    say_s = time.monotonic() + SAY_S
             except (InturnError, OSError) as error:
+                say_s = 0.0  # what is heeded may be unsaid
                 say = log.warning if isinstance(error, OSError) else log.debug
                 say("forget.waits", error=str(error))
             await asyncio.sleep(interval_s)

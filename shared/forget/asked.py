@@ -2,7 +2,7 @@
 Who is to be forgotten: what every ingest process is told, and whether it has heeded it.
 
 A spool is on the disk of its process, where nobody else comes. So the wish is written down in Redis
-(``forgets``), as a hash and a time; each ingest process asks for it every second, and once more
+(``forgets``), as a hash and a time; each ingest process looks for it every second, and once more
 before it puts anything of the spool into Redis. One that was away is told when it comes back, for
 ``KEEP_MS``.
 """
@@ -24,7 +24,9 @@ STRUCK_OFF_MS = 86_400_000
 """After so long without a word an ingest process does not count as one any more."""
 
 SILENT_MS = 10_000
-"""Who has not asked for so long is not waited for; it asks every second."""
+"""Who has not said a word for so long is not waited for; it says one every ``SAY_S``."""
+
+SAY_S = 4.0
 
 _NOTHING = EntryId(0, 0)
 
@@ -45,9 +47,21 @@ class Asked:
         self._process = process
         self._until: dict[str, int] = {}
 
+    async def is_news(self) -> bool:
+        """
+        Whether something is not heeded, or not even heard of: one small read, which says nothing.
+
+        Raises:
+            BrokerUnavailable, BrokerRefused: it is not known.
+        """
+        after = f"({self._heard}"
+        return self.has_news or bool(
+            await self._pipe.call("XRANGE", self._keys[0], after, "+", "COUNT", 1)
+        )
+
     async def hear(self, now_ms: int) -> None:
         """
-        Ask for what is new.
+        Ask for what is new, and say how far this process has come.
 
         ``now_ms``: this machine's clock, to know how far Redis's is ahead of it.
 

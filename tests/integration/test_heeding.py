@@ -1,0 +1,95 @@
+"""How an ingest process looks for whom it is to forget, and says what it has heeded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from ingest.forgets import Forgets
+from shared.connect import Pipe
+from shared.errors import BrokerUnavailable
+from shared.forget.asked import ask_to_forget, look_at_heeding
+from shared.keys import Keys
+from shared.scripts import Script
+from tests.support.spooling import INSTANCE
+from tests.support.waiting import eventually
+
+ANA = "491700000001"
+
+
+async def test_who_has_nothing_to_forget_says_little(
+    pipe: Pipe, keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looks with one command, and says what it has heeded at once, else now and then."""
+    monkeypatch.setattr("ingest.forgets.SAY_S", 3600.0)
+    async with heeding(pipe, keys, tmp_path) as calls:
+        await eventually(lambda: calls["XRANGE"] >= 20, "twenty looks")
+        assert calls["heed"] == 1
+        asked, at = await ask_to_forget(pipe, keys, INSTANCE, ANA)
+
+        async def is_heeded() -> bool:
+            return (await look_at_heeding(pipe, keys, asked, at)).heeded == 1
+
+        await eventually(is_heeded, "a word of it")
+        looks = calls["XRANGE"]
+        await eventually(lambda: calls["XRANGE"] >= looks + 20, "twenty looks more")
+        assert calls["heed"] == 3, "at the start, to hear of it, and to say so"
+    monkeypatch.setattr("ingest.forgets.SAY_S", 0.0)
+    async with heeding(pipe, keys, tmp_path) as calls:
+        await eventually(lambda: calls["heed"] >= 5, "words of who is there")
+
+
+@asynccontextmanager
+async def heeding(
+    pipe: Pipe, keys: Keys, root: Path, refuses: int = 0
+) -> AsyncIterator[Counter[str]]:
+    """An ingest process heeds inside; gives how often it has asked for what."""
+    counted = CountingPipe(pipe, refuses)
+    forgets = Forgets(cast(Pipe, counted), keys, root, "us")
+    task = asyncio.create_task(forgets.keep_heeding(interval_s=0.001))
+    yield counted.calls
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_what_is_heeded_and_could_not_be_said_is_said_at_the_next_look(
+    pipe: Pipe, keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis went away between the overwriting and the word of it, which a person waits for."""
+    monkeypatch.setattr("ingest.forgets.SAY_S", 3600.0)
+    async with heeding(pipe, keys, tmp_path, refuses=3) as calls:
+        await eventually(lambda: calls["heed"], "a first word")
+        asked, at = await ask_to_forget(pipe, keys, INSTANCE, ANA)
+
+        async def is_heeded() -> bool:
+            return (await look_at_heeding(pipe, keys, asked, at)).heeded == 1
+
+        await eventually(is_heeded, "a word of it")
+        assert calls["heed"] == 4
+
+
+class CountingPipe:
+    """A pipe that counts what it is asked, and gets no answer to one script, the ``refuses``-th."""
+
+    def __init__(self, pipe: Pipe, refuses: int) -> None:
+        self.calls: Counter[str] = Counter()
+        self._refuses = refuses
+        self._pipe = pipe
+
+    async def call(self, *command: Any) -> Any:
+        """Counted by the command's name."""
+        self.calls[command[0]] += 1
+        return await self._pipe.call(*command)
+
+    async def script(self, script: Script, keys: Sequence[Any], args: Sequence[Any]) -> Any:
+        """Counted by the script's name."""
+        self.calls[script.name] += 1
+        if self.calls[script.name] == self._refuses:
+            raise BrokerUnavailable("no answer")
+        return await self._pipe.script(script, keys, args)
