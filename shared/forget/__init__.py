@@ -32,7 +32,7 @@ from shared.redis_time import time_ms_at
 from shared.scripts import load_script
 
 WAIT_S = 5.0
-"""How long ingest processes are waited for: they ask every second, and may be reading a disk."""
+"""How long ingest processes are waited for: they look every second, and may be reading a disk."""
 
 LOOK_S = 0.05
 

@@ -11,7 +11,7 @@ import pytest
 from shared.model import EntryId, window_id
 from shared.wire import OutboxReply, encode_reply
 from tests.support.channel import SENT, shop_with
-from tests.support.handler_server import Answer, HandlerCall
+from tests.support.handler_server import Answer, HandlerCall, answer_after, answer_first_after
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("no_typing")
@@ -23,12 +23,7 @@ async def test_a_send_cut_by_a_crash_follows_the_policy(
 ) -> None:
     """A reply that may have been sent is sent again, or held, as ``OUTBOX_POLICY`` says."""
     never = asyncio.Event()
-
-    async def send(call: HandlerCall) -> Answer:
-        if len(shop.provider.calls) == 1:
-            await never.wait()
-        return SENT
-
+    send = answer_first_after(never, SENT)
     async with shop_with(redis_url, prefix, send=send, outbox_policy=policy, lease_ms=600) as shop:
         async with shop.deployment.worker() as first:
             await shop.deployment.say("alice", "1")
@@ -53,12 +48,7 @@ async def test_a_send_cut_by_a_crash_follows_the_policy(
 async def test_a_crashed_workers_send_is_taken_over(redis_url: str, prefix: str) -> None:
     """Another worker looks again at a send whose worker lives, and sends soon after its death."""
     never = asyncio.Event()
-
-    async def send(call: HandlerCall) -> Answer:
-        if len(shop.provider.calls) == 1:
-            await never.wait()
-        return SENT
-
+    send = answer_first_after(never, SENT)
     settings: dict[str, Any] = {"partitions": 1, "lease_ms": 1000, "drain_ms": 10_000}
     async with shop_with(redis_url, prefix, send=send, **settings) as shop:
         async with shop.deployment.worker() as first:
@@ -77,11 +67,7 @@ async def test_a_crashed_workers_send_is_taken_over(redis_url: str, prefix: str)
 async def test_a_drain_lets_a_send_finish(redis_url: str, prefix: str) -> None:
     """A worker that is told to stop waits for the provider's answer and notes it."""
     release = asyncio.Event()
-
-    async def send(call: HandlerCall) -> Answer:
-        await release.wait()
-        return SENT
-
+    send = answer_after(release, SENT)
     async with shop_with(redis_url, prefix, send=send) as shop:
         async with shop.deployment.worker() as worker:
             await shop.deployment.say("alice", "1")

@@ -14,7 +14,7 @@ from shared.trace import Trace
 from shared.trace.whereabouts import ReplyState, State
 from tests.support.channel import SENT, channel_to, echoed, shop_with
 from tests.support.deployment import deployment
-from tests.support.handler_server import Answer, HandlerCall, HandlerServer
+from tests.support.handler_server import Answer, HandlerCall, HandlerServer, answer_first_after
 from tests.support.pipes import running_pipe
 from tests.support.waiting import eventually
 
@@ -211,12 +211,7 @@ async def test_what_was_answered_while_nobody_could_send_goes_out_later(
 ) -> None:
     """A reply in the outbox outlives its worker and leaves through the next one, uncomputed."""
     never = asyncio.Event()
-
-    async def send(call: HandlerCall) -> Answer:
-        if len(shop.provider.calls) == 1:
-            await never.wait()
-        return SENT
-
+    send = answer_first_after(never, SENT)
     async with shop_with(redis_url, prefix, send=send, drain_ms=50) as shop:
         async with shop.deployment.worker() as first:
             await shop.deployment.say("alice", "1", "2")

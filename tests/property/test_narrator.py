@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from consumer.conversation import Phase
 from consumer.memory import Memory
 from consumer.narrator import Narrator
-from shared.model import Conversation, Entry, Token, Window, WorkerId
-from shared.record import Record
+from shared.model import Conversation, Entry, Window
 from shared.window import Rules
 from tests.support.histories import INSTANCE, START_MS, USER, entries_of, histories, rules
-from tests.support.turns import take_startable
+from tests.support.turns import make_record, take_startable
 
 WHO: Conversation = (INSTANCE, USER)
 FAR_MS = START_MS + 10_000_000
@@ -46,7 +45,7 @@ class Owner:
         """What may start."""
         for state in take_startable(self.memory, 10, orphan=True):
             window = self.memory.window_to_start(state)
-            self.memory.started(state, window, self._record(window))
+            self.memory.started(state, window, make_record(window, serial=next(self._serial)))
             self.started.append(window)
 
     def settle(self) -> None:
@@ -62,18 +61,6 @@ class Owner:
             self.start()
             self.settle()
             self.memory.observe(FAR_MS, 0.0, 0.0)
-
-    def _record(self, window: Window) -> Record:
-        return Record(
-            ids=tuple(entry.id for entry in window.entries),
-            window_id=window.id,
-            closed_by=window.closed_by,
-            opened_at=window.opened_at,
-            closed_at=window.closed_at,
-            token=Token(f"w1:1:{next(self._serial)}"),
-            worker=WorkerId("w1"),
-            attempt=1,
-        )
 
 
 @given(st.data(), rules())

@@ -80,6 +80,18 @@ def answer_after(event: asyncio.Event, answer: Answer = Answer(status=204)) -> S
     return script
 
 
+def answer_first_after(event: asyncio.Event, answer: Answer) -> Script:
+    """The first call waits for ``event``; each is answered so."""
+    is_first = iter((True,))
+
+    async def script(_call: HandlerCall) -> Answer:
+        if next(is_first, False):
+            await event.wait()
+        return answer
+
+    return script
+
+
 class HandlerServer:
     """
     Answers POSTs to any path; ``calls`` grows by one with each, before it is answered.
