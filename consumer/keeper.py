@@ -128,7 +128,8 @@ class LeaseKeeper:
         failures = _failures([is_news, *answers])
         if isinstance(is_news, BaseException) or (failures and len(failures) == len(due)):
             raise failures[0]
-        away = [p for p, answer in zip(due, answers, strict=True) if answer is not None]
+        groups = zip(due, answers, strict=True)
+        away = [p for group, answer in groups if answer is not None for p in group]
         try:
             async with asyncio.timeout(self._left_s(away) if away or self._is_partial else None):
                 await self._look(is_news=bool(is_news))
@@ -176,10 +177,16 @@ class LeaseKeeper:
         is_due = self._membership.is_beat_due(time.monotonic())
         return is_due and await self._membership.beat()
 
-    def _due_now(self) -> list[Partition]:
-        """Whose renewals go before all else: a slow Redis takes its time for each answer."""
+    def _due_now(self) -> list[list[Partition]]:
+        """
+        Whose renewals go before all else: a slow Redis takes its time for each answer.
+
+        Each group goes with one script: all of them, or in a cluster each by itself.
+        """
         now_s, held = time.monotonic(), self.partitions.values()
-        return [p for p in held if is_renewal_due(p.lease.trust, now_s, self._lease_ms)]
+        due = [p for p in held if is_renewal_due(p.lease.trust, now_s, self._lease_ms)]
+        by_key = {self._keys.partition(p.number).lease: p for p in due}
+        return [[by_key[key] for key in keys] for keys in self._pipe.together(list(by_key))]
 
     async def acquire(self, number: int) -> Lease | None:
         """The lease of a partition under a new epoch; None when another worker holds it."""
@@ -218,22 +225,23 @@ class LeaseKeeper:
         self.partitions[number] = self._own(lease)
         return True
 
-    async def _renew(self, partition: Partition) -> None:
+    async def _renew(self, partitions: Sequence[Partition]) -> None:
         sent_s = time.monotonic()
-        lease = partition.lease
-        key = self._keys.partition(partition.number).lease
-        args = (self.worker, lease.epoch, self._lease_ms)
-        renewed = await self._pipe.script(load_script("renew"), (key,), args)
+        leases = [partition.lease for partition in partitions]
+        keys = [self._keys.partition(lease.partition).lease for lease in leases]
+        args = (self.worker, self._lease_ms, *(lease.epoch for lease in leases))
+        answers = await self._pipe.script(load_script("renew"), keys, args)
         reach(Point.RENEW)
-        if partition.lease.epoch != lease.epoch:
-            return
-        if renewed:
-            trust = trust_from(sent_s, self._lease_ms)
-            partition.renewed(replace(lease, trust=trust))
-        else:
-            log.warning("lease.lost", partition=partition.number)
-            self._metrics.fenced_total.labels(call="renew").inc()
-            partition.step_down()
+        trust = trust_from(sent_s, self._lease_ms)
+        for partition, lease, is_renewed in zip(partitions, leases, answers, strict=True):
+            if partition.lease.epoch != lease.epoch:
+                continue
+            if is_renewed:
+                partition.renewed(replace(lease, trust=trust))
+            else:
+                log.warning("lease.lost", partition=partition.number)
+                self._metrics.fenced_total.labels(call="renew").inc()
+                partition.step_down()
 
     def _give_back(self, partitions: list[Partition]) -> None:
         for partition in partitions:

@@ -1,13 +1,20 @@
--- renew: lengthen a lease that is still ours.
+-- renew: lengthen those leases that are still ours.
 --
--- KEYS 1 lease  HASH  owner, epoch; TTL lease_ms
--- ARGV 1 worker id
---      2 epoch
---      3 lease_ms
--- Returns 1 RENEWED | 0 LOST
+-- KEYS *   leases  HASH each  owner, epoch; TTL lease_ms
+-- ARGV 1   worker id
+--      2   lease_ms
+--      3.. the epoch of each lease
+-- Returns of each lease 1 RENEWED | 0 LOST
+--
+-- A key that is no hash is lost by itself: the other leases have nothing to do with it.
 
-local held = redis.call('HMGET', KEYS[1], 'owner', 'epoch')
-if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then
-  return 0
+local renewed = {}
+for i, lease in ipairs(KEYS) do
+  local held = redis.pcall('HMGET', lease, 'owner', 'epoch')
+  if held[1] == ARGV[1] and held[2] == ARGV[i + 2] then
+    renewed[i] = redis.call('PEXPIRE', lease, ARGV[2])
+  else
+    renewed[i] = 0
+  end
 end
-return redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return renewed

@@ -32,9 +32,9 @@ async def test_what_an_owner_has_in_memory_never_starts(
     with pytest.raises(Fenced):
         await journey.start(2)
     renewed = await pipe.script(
-        load_script("renew"), (keys.of(INSTANCE, ANA).lease,), (WORKER, journey.epoch, 60_000)
+        load_script("renew"), (keys.of(INSTANCE, ANA).lease,), (WORKER, 60_000, journey.epoch)
     )
-    assert renewed == 0
+    assert renewed == [0]
 
 
 async def test_without_the_fence_a_window_would_not_start_either(

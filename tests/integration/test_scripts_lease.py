@@ -103,6 +103,23 @@ async def test_renewal_lengthens_only_our_lease_of_this_epoch(scripts: Scripts) 
     assert not await scripts.client.exists(scripts.p.lease)
 
 
+async def test_each_of_many_leases_is_renewed_or_lost_by_itself(scripts: Scripts) -> None:
+    """One that is another's, of another epoch, gone or no hash changes nothing for the others."""
+    epoch = await scripts.acquire(lease_ms=5000)
+    theirs, older, gone, broken, ours = (f"{scripts.p.lease}:{n}" for n in range(5))
+    held = {theirs: ("them", epoch), older: ("us", epoch - 1), ours: ("us", 7)}
+    for lease, (owner, of_epoch) in held.items():
+        await scripts.client.hset(lease, mapping={"owner": owner, "epoch": of_epoch})
+        await scripts.client.pexpire(lease, 5000)
+    await scripts.client.set(broken, "us")
+    leases = (theirs, scripts.p.lease, older, gone, broken, ours)
+    epochs = (epoch, epoch, epoch, epoch, epoch, 7)
+    assert await scripts.run("renew", leases, US, LEASE_MS, *epochs) == [0, 1, 0, 0, 0, 1]
+    lasting = [await scripts.client.pttl(lease) > 5000 for lease in leases]
+    assert lasting == [False, True, False, False, False, True]
+    assert await scripts.client.get(broken) == b"us"
+
+
 async def test_expired_lease_is_lost_and_free(scripts: Scripts) -> None:
     """A dead owner is waited for no longer than its lease."""
     epoch = await scripts.acquire(lease_ms=30)

@@ -90,7 +90,8 @@ class Scripts:
 
     async def renew(self, epoch: int, worker: WorkerId = US, lease_ms: int = LEASE_MS) -> int:
         """Lengthen the lease."""
-        return int(await self.run("renew", (self.p.lease,), worker, epoch, lease_ms))
+        (renewed,) = await self.run("renew", (self.p.lease,), worker, lease_ms, epoch)
+        return int(renewed)
 
     async def release(self, epoch: int, worker: WorkerId = US) -> int:
         """Give the lease back."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -36,9 +37,13 @@ class Slow:
         self.asked.append(command[0])
         await asyncio.Event().wait()
 
-    async def script(self, script: Script, _keys: Sequence[Any], _args: Sequence[Any]) -> Any:
+    async def script(self, script: Script, keys: Sequence[Any], _args: Sequence[Any]) -> Any:
         """Not answered."""
-        await self.call(script.name)
+        await self.call(f"{script.name} {len(keys)}")
+
+    def together(self, keys: Sequence[str]) -> list[Sequence[str]]:
+        """It is one server."""
+        return [keys]
 
 
 class Owned:
@@ -47,6 +52,7 @@ class Owned:
     def __init__(self, number: int, trust: Trust) -> None:
         self.number = number
         self.lease = Lease(worker=US, partition=number, epoch=1, trust=trust)
+        self.stepped_down = False
 
     def renewed(self, lease: Lease) -> None:
         """Trusted anew."""
@@ -54,6 +60,7 @@ class Owned:
 
     def step_down(self) -> None:
         """Another's."""
+        self.stepped_down = True
 
 
 async def test_a_round_renews_before_it_waits_for_anything() -> None:
@@ -72,7 +79,46 @@ async def test_a_round_renews_before_it_waits_for_anything() -> None:
     going = asyncio.create_task(keeper.round())
     for _ in range(5):
         await asyncio.sleep(0)
-    assert sorted(slow.asked) == ["PEXPIRE", "renew", "renew"]
+    assert sorted(slow.asked) == ["PEXPIRE", "renew 2"]
+    going.cancel()
+    await asyncio.wait([going])
+
+
+class Answered(Slow):
+    """A pipe that answers a renewal with ``renewed``, and with what came ``meanwhile``."""
+
+    def __init__(self, renewed: list[int], meanwhile: Callable[[], None]) -> None:
+        super().__init__()
+        self.renewed = renewed
+        self.meanwhile = meanwhile
+
+    async def script(self, script: Script, keys: Sequence[Any], _args: Sequence[Any]) -> Any:
+        """All at once."""
+        if script.name != "renew":
+            return await super().script(script, keys, _args)
+        self.meanwhile()
+        return self.renewed
+
+
+async def test_each_lease_of_one_answer_is_kept_or_lost_by_itself() -> None:
+    """A lost one steps down, and one that has a new epoch meanwhile is not given the old one."""
+    due = Trust(time.monotonic() + LEASE_MS / 1000 * 0.4)
+    owned = [Owned(number, due) for number in range(3)]
+
+    def take_again() -> None:
+        owned[2].lease = replace(owned[2].lease, epoch=2)
+
+    pipe, keys = cast(Pipe, Answered([1, 0, 1], take_again)), Keys("t", 4)
+    membership = Membership(pipe, keys, US, LEASE_MS)
+    keeper = LeaseKeeper(pipe, keys, membership, LEASE_MS, ConsumerMetrics(), own=lambda _: None)  # type: ignore[arg-type,return-value]
+    keeper.partitions.update({o.number: cast(Partition, o) for o in owned})
+    membership.trust, membership._said = Trust(due.until_s + 60), WorkerState.UP
+    going = asyncio.create_task(keeper.round())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert [o.lease.trust.until_s > due.until_s for o in owned] == [True, False, False]
+    assert [o.lease.epoch for o in owned] == [1, 1, 2]
+    assert [o.stepped_down for o in owned] == [False, True, False]
     going.cancel()
     await asyncio.wait([going])
 
@@ -96,7 +142,11 @@ class Torn:
     async def script(self, script: Script, keys: Sequence[Any], _args: Sequence[Any]) -> Any:
         """A worker that is looked at is there, a lease can be had and renewed."""
         await self._ask(script.name, keys[0])
-        return b"up" if script.name == "look" else 1
+        return {"look": b"up", "renew": [1]}.get(script.name, 1)
+
+    def together(self, keys: Sequence[str]) -> list[Sequence[str]]:
+        """Each key has a slot of its own."""
+        return [[key] for key in keys]
 
     async def _ask(self, name: str, key: str) -> None:
         if key in self.away:
