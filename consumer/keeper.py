@@ -181,12 +181,14 @@ class LeaseKeeper:
         """
         Whose renewals go before all else: a slow Redis takes its time for each answer.
 
-        Each group goes with one script: all of them, or in a cluster each by itself.
+        Each group goes with one script: all of them, or in a cluster each by itself, also where two
+        are in one slot: while that moves, a script that names both would be refused.
         """
         now_s, held = time.monotonic(), self.partitions.values()
         due = [p for p in held if is_renewal_due(p.lease.trust, now_s, self._lease_ms)]
-        by_key = {self._keys.partition(p.number).lease: p for p in due}
-        return [[by_key[key] for key in keys] for keys in self._pipe.together(list(by_key))]
+        if self._pipe.is_cluster:
+            return [[partition] for partition in due]
+        return [due] if due else []
 
     async def acquire(self, number: int) -> Lease | None:
         """The lease of a partition under a new epoch; None when another worker holds it."""

@@ -15,6 +15,7 @@ from consumer.keeper import LeaseKeeper
 from consumer.lease import Lease, Trust, assign
 from consumer.membership import Membership, WorkerState
 from consumer.partition import Partition
+from shared.cluster.slots import slot_of
 from shared.connect import Pipe
 from shared.errors import NotConnected
 from shared.keys import Keys
@@ -29,7 +30,8 @@ LEASE_MS = 6000
 class Slow:
     """A pipe that gives no answer yet; ``asked`` is what it was asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_cluster: bool = False) -> None:
+        self.is_cluster = is_cluster
         self.asked: list[str] = []
 
     async def call(self, *command: Any) -> Any:
@@ -40,10 +42,6 @@ class Slow:
     async def script(self, script: Script, keys: Sequence[Any], _args: Sequence[Any]) -> Any:
         """Not answered."""
         await self.call(f"{script.name} {len(keys)}")
-
-    def together(self, keys: Sequence[str]) -> list[Sequence[str]]:
-        """It is one server."""
-        return [keys]
 
 
 class Owned:
@@ -63,23 +61,33 @@ class Owned:
         self.stepped_down = True
 
 
-async def test_a_round_renews_before_it_waits_for_anything() -> None:
+@pytest.mark.parametrize(
+    "is_cluster, renewals", [(False, ["renew 2"]), (True, ["renew 1", "renew 1"])]
+)
+async def test_a_round_renews_before_it_waits_for_anything(
+    is_cluster: bool, renewals: list[str]
+) -> None:
     """
     Of a slow Redis each answer may take a quarter of the lease: a lease that waited for those to
     the beat and to the look at the others would have run out before its renewal left.
+
+    In a cluster two may be in one slot. While that moves, a script that names both is refused, and
+    one that names one of them is not: each is renewed by itself.
     """
-    slow, keys = Slow(), Keys("t", 4)
+    slow, keys = Slow(is_cluster=is_cluster), Keys("t", 4096)
     pipe = cast(Pipe, slow)
     membership = Membership(pipe, keys, US, LEASE_MS)
     due = Trust(time.monotonic() + LEASE_MS / 1000 * 0.4)
     membership.trust, membership._said = due, WorkerState.UP
     keeper = LeaseKeeper(pipe, keys, membership, LEASE_MS, ConsumerMetrics(), own=lambda _: None)  # type: ignore[arg-type,return-value]
-    for number in (0, 1):
+    of_one_slot = (10, 2541)
+    assert len({slot_of(keys.partition(number).lease) for number in of_one_slot}) == 1
+    for number in of_one_slot:
         keeper.partitions[number] = cast(Partition, Owned(number, due))
     going = asyncio.create_task(keeper.round())
     for _ in range(5):
         await asyncio.sleep(0)
-    assert sorted(slow.asked) == ["PEXPIRE", "renew 2"]
+    assert sorted(slow.asked) == ["PEXPIRE", *renewals]
     going.cancel()
     await asyncio.wait([going])
 
@@ -129,6 +137,8 @@ class Torn:
     no answer yet; all else is granted.
     """
 
+    is_cluster = True
+
     def __init__(self, away: Collection[str], silent: Collection[str] = ()) -> None:
         self.away = away
         self.silent = silent
@@ -143,10 +153,6 @@ class Torn:
         """A worker that is looked at is there, a lease can be had and renewed."""
         await self._ask(script.name, keys[0])
         return {"look": b"up", "renew": [1]}.get(script.name, 1)
-
-    def together(self, keys: Sequence[str]) -> list[Sequence[str]]:
-        """Each key has a slot of its own."""
-        return [[key] for key in keys]
 
     async def _ask(self, name: str, key: str) -> None:
         if key in self.away:
