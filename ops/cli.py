@@ -18,7 +18,8 @@ from ops.dead_commands import dead
 from ops.instance_commands import instances
 from ops.look_commands import top, windows
 from ops.outbox_commands import outbox
-from ops.told import json_option
+from ops.signals import end_at_once
+from ops.told import confirm, json_option
 from ops.whole_help import WholeHelp
 from shared.errors import InturnError, StartRefused
 
@@ -223,7 +224,7 @@ def forget(instance: str, user: str, *, yes: bool, as_json: bool) -> None:
     that its disk holds nothing any more.
     """
     if not yes:
-        click.confirm("delete everything of this user for ever?", abort=True, err=as_json)
+        confirm("delete everything of this user for ever?", as_json=as_json)
     from ops.forget import forget_user
 
     _exit(0 if forget_user(instance, user, as_json=as_json) else 1)
@@ -265,6 +266,7 @@ def forget_in_spool(instance: str, user: str, *, as_json: bool) -> None:
 
 def main() -> None:
     """The console script."""
+    end_at_once()
     inturn(prog_name="inturn")
 
 

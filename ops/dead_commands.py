@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ops.told import Telling, json_option
+from ops.told import Telling, confirm, json_option
 from ops.whole_help import WholeHelp
 
 
@@ -81,7 +81,7 @@ def replay_dead(letter_ids: tuple[Any, ...], *, every: bool, as_json: bool) -> N
 def discard_dead(letter_ids: tuple[Any, ...], *, yes: bool, as_json: bool) -> None:
     """Delete dead letters for ever, with every message in them."""
     if not yes:
-        click.confirm(f"delete {len(letter_ids)} for ever?", abort=True, err=as_json)
+        confirm(f"delete {len(letter_ids)} for ever?", as_json=as_json)
     from ops.dead import discard_letters
 
     _exit(0 if discard_letters(letter_ids, Telling(as_json=as_json)) else 1)

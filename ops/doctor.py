@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from ops.reach import reach_redis
+from ops.signals import told_of_ctrl_c
 from shared.doctor import has_failed, judge, judge_silence
 from shared.doctor.examine import Examination, examine
 from shared.doctor.point import Point, Verdict, ok
@@ -37,7 +38,8 @@ def diagnose(*, as_json: bool) -> tuple[str, bool]:
             return found, await look_at_data(pipe, found, settings) if as_json else None
 
     try:
-        found, data = asyncio.run(ask())
+        with told_of_ctrl_c():
+            found, data = asyncio.run(ask())
     except (BrokerUnavailable, BrokerRefused) as error:
         points = [judge_silence(str(error), place_of(url))]
         return _told(points, None, None, as_json=as_json), False

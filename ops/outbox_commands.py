@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ops.told import Telling, json_option
+from ops.told import Telling, confirm, json_option
 from ops.whole_help import WholeHelp
 
 
@@ -78,7 +78,7 @@ def resend_outbox(reply_ids: tuple[Any, ...], *, every: bool, as_json: bool) -> 
 def discard_outbox(reply_ids: tuple[Any, ...], *, yes: bool, as_json: bool) -> None:
     """Delete replies for ever: their users are not answered."""
     if not yes:
-        click.confirm(f"delete {len(reply_ids)} for ever?", abort=True, err=as_json)
+        confirm(f"delete {len(reply_ids)} for ever?", as_json=as_json)
     from ops.outbox import discard_replies
 
     _exit(0 if discard_replies(reply_ids, Telling(as_json=as_json)) else 1)

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import click
 
+from ops.signals import told_of_ctrl_c
 from shared.broker_errors import NO_CLUSTER, NOT_LET_IN
 from shared.connect import Pipe, open_pipe
 from shared.errors import BrokerRefused, BrokerUnavailable, StartRefused
@@ -89,5 +90,5 @@ def with_store(action: Callable[[Pipe, Keys], Awaitable[T]]) -> T:
         async with reach_redis(url) as pipe:
             return await action(pipe, await find_keys(pipe, settings.prefix))
 
-    with told_where(url):
+    with told_where(url), told_of_ctrl_c():
         return asyncio.run(run())

@@ -1,4 +1,7 @@
-"""Signals for a process without an event loop: they are read, with a timeout, like a file."""
+"""
+Signals for a process without an event loop: they are read, with a timeout, like a file; and what
+Ctrl-C means to a command that has nothing to put in order yet.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,31 @@ from types import FrameType
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What asks ``up`` to end; SIGHUP is a closed terminal."""
+
+
+def end_at_once() -> None:
+    """
+    From now on Ctrl-C ends the process, as it does one that was never told of it.
+
+    A command imports for up to a second. There KeyboardInterrupt is a traceback from somebody
+    else's module, and has crashed one that was written in C. Who ignored SIGINT still does.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def told_of_ctrl_c() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt in the block, so that it can put things in order."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Signals:

@@ -19,6 +19,7 @@ from ingest.spool.replayer import Replayer
 from ingest.spool.spool import Spool, now_ms
 from ingest.spool.status import FolderStatus, look
 from ops.reach import TIMEOUT_MS, find_keys, reach_redis, told_where
+from ops.signals import told_of_ctrl_c
 from ops.table import describe_age
 from ops.told import as_document
 from shared.connect import open_pipe
@@ -52,7 +53,7 @@ def replay_spool(*, as_json: bool) -> bool:
     replayed = 0
     if settings.spool_dir.is_dir():
         url = find_redis_url(settings)
-        with told_where(url):
+        with told_where(url), told_of_ctrl_c():
             replayed = asyncio.run(_replay(settings, url))
         if not as_json:
             click.echo(f"replayed {replayed} messages")

@@ -8,7 +8,15 @@ from typing import Any
 import click
 import orjson
 
+from ops.signals import told_of_ctrl_c
+
 json_option = click.option("--json", "as_json", is_flag=True, help="The same as data.")
+
+
+def confirm(question: str, *, as_json: bool) -> None:
+    """Go on only if a person says yes; asked on stderr where stdout is a program's."""
+    with told_of_ctrl_c():
+        click.confirm(question, abort=True, err=as_json)
 
 
 def doubt_name(instance: str) -> str:

@@ -9,6 +9,7 @@ import pty
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -151,6 +152,26 @@ async def test_the_command_without_a_terminal(
 def heed_ctrl_c() -> None:
     """As under a terminal, also where the tests themselves run in the background without."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("name", ["top", "windows", "doctor", "consumer", "up"])
+def test_ctrl_c_ends_what_has_only_begun_without_a_word(name: str, tmp_path: Path) -> None:
+    """No traceback of somebody else's module: while it imports, nothing is to be put in order."""
+    slow = "import time; print('importing', flush=True); time.sleep(60)"
+    (tmp_path / "pydantic_settings.py").write_text(slow)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ops.cli", name],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=heed_ctrl_c,  # noqa: PLW1509  the main thread forks
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"importing\n"
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30) == (b"", b"")
+    assert process.returncode == -signal.SIGINT
 
 
 def test_on_a_terminal_it_goes_on_until_ctrl_c(
