@@ -25,7 +25,6 @@ from shared.keys import GROUP, Keys
 from shared.model import EntryId
 from shared.pipe import Pipe
 from shared.scripts import load_script
-from shared.wire import encode_replay
 
 GONE = "no such dead letter: it was replayed or discarded already"
 
@@ -194,7 +193,8 @@ class DeadLetters:
 
     async def replay(self, letter_id: LetterId) -> Replayed:
         """
-        Hand the window over again: its old id, every message, a fresh count of attempts.
+        Hand the window over again: its old id, every message, a fresh count of attempts. An entry
+        that had none, for another version could not decode it, is read like one that has just come.
 
         The letter goes with the same script, so nobody hands it over a second time. Windows of
         one user keep their order if they are replayed oldest first.
@@ -210,19 +210,15 @@ class DeadLetters:
         return bool(await self._pipe.call("XDEL", dead, str(letter_id.entry)))
 
     async def _hand_over(self, kept: KeptLetter) -> Replayed:
-        window = kept.letter.window if kept.letter is not None else None
-        if window is None:
+        value = kept.entry
+        if kept.letter is None or value is None:
             return Replayed(code=ReplayCode.IMPOSSIBLE, obstacle=kept.obstacle)
+        instance = kept.letter.instance
         p = self._keys.partition(kept.id.partition)
         entry = await self._pipe.script(
             load_script("replay"),
-            (p.dead, p.stream(window.instance), p.streams, p.ready, p.bell),
-            (
-                str(kept.id.entry),
-                window.instance,
-                encode_replay(window),
-                GROUP,
-            ),
+            (p.dead, p.stream(instance), p.streams, p.ready, p.bell),
+            (str(kept.id.entry), instance, value, GROUP),
         )
         if entry is None:
             return Replayed(code=ReplayCode.GONE)

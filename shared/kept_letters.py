@@ -20,7 +20,7 @@ from shared.masking import mask_text
 from shared.model import EntryId
 from shared.pipe import Pipe
 from shared.placed import PlacedId
-from shared.wire import DeadLetter, decode_dead_letter
+from shared.wire import DeadLetter, buried_entry, decode_dead_letter, encode_replay
 
 PAGE_LETTERS = 8
 """How many letters of a partition are fetched at once: each may hold media of megabytes."""
@@ -44,11 +44,22 @@ class KeptLetter:
     raw: bytes
 
     @property
+    def entry(self) -> bytes | None:
+        """
+        What its replay puts into the stream: its window whole, or an entry that another version
+        could not decode, as it was; None: it cannot be handed over again.
+        """
+        if self.letter is None:
+            return None
+        window = self.letter.window
+        return buried_entry(self.letter) if window is None else encode_replay(window)
+
+    @property
     def obstacle(self) -> str | None:
         """Why it cannot be handed over again, or None."""
         if self.letter is None:
             return "the dead letter itself cannot be read"
-        if self.letter.window is None:
+        if self.letter.window is None and buried_entry(self.letter) is None:
             return "it is an entry that could not be decoded, so there is no window to hand over"
         return None
 

@@ -219,6 +219,16 @@ def decode_dead_letter(value: bytes) -> DeadLetter:
     )
 
 
+def buried_entry(letter: DeadLetter) -> bytes | None:
+    """The entry that could not be decoded, if this version can: the value of its field."""
+    field, _, value = (letter.raw or "").encode().partition(b" ")
+    try:
+        decode_entry(letter.instance, b"0-1", [field, value])
+    except EntryUndecodable:
+        return None
+    return value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxReply:
     """A reply in the outbox: what to say, to whom, for which window; ``metadata`` is not sent."""

@@ -14,7 +14,7 @@ from shared.errors import BrokerUnavailable
 from shared.kept_letters import LetterId
 from shared.keys import Keys, partition_of
 from shared.model import EntryId, Window
-from shared.wire import DeadLetter, decode_entry, encode_dead_letter
+from shared.wire import DeadLetter, decode_entry, encode_dead_letter, encode_message
 from tests.support.windows import make_window
 
 PARTITIONS = 3
@@ -150,6 +150,27 @@ async def test_entry_that_could_not_be_decoded_has_no_window_to_replay(
     assert replayed.code is ReplayCode.IMPOSSIBLE
     assert "could not be decoded" in str(replayed.obstacle)
     assert len(await letters.newest(10)) == 1
+
+
+async def test_entry_that_another_version_could_not_decode_is_handed_over_as_it_was(
+    letters: DeadLetters, keys: Keys, redis_client: Redis, pipe: Pipe
+) -> None:
+    """It stands in its stream again, once, and is read like any other message."""
+    message = make_window(("one",)).entries[0].message
+    p, value = keys.of("shop", message.user), encode_message(message)
+    error, raw = "the entry cannot be read: unknown field", f"m {value.decode()}"
+    letter = DeadLetter(window=None, error=error, attempts=0, instance="shop", raw=raw)
+    entry = await redis_client.xadd(p.dead, {"m": encode_dead_letter(letter)})
+    (kept,) = await letters.newest(10)
+    assert kept.id.entry == EntryId.parse(entry)
+    assert kept.obstacle is None
+    replayed = await letters.replay(kept.id)
+    assert replayed.code is ReplayCode.REPLAYED
+    assert (await letters.replay(kept.id)).code is ReplayCode.GONE
+    ((entry_id, values),) = await pipe.call("XRANGE", p.stream("shop"), "-", "+")
+    assert EntryId.parse(entry_id) == replayed.entry
+    assert values == [b"m", value]
+    assert await redis_client.zrange(p.ready, 0, -1) == [b"shop"]
 
 
 async def test_damaged_letter_is_listed_shown_and_discarded(
