@@ -15,6 +15,7 @@ import click
 from ingest.append import RedisAppender
 from ingest.forgets import Forgets
 from ingest.remember import RedisMemory
+from ingest.spool.refused import put_back_refused
 from ingest.spool.replayer import Replayer
 from ingest.spool.spool import Spool, now_ms
 from ingest.spool.status import FolderStatus, look
@@ -42,7 +43,7 @@ def show_spool(*, as_json: bool) -> str:
 
 def replay_spool(*, as_json: bool) -> bool:
     """
-    Replay what no process works on. True: nothing is left anywhere.
+    Replay what no process works on, also what was refused before. True: nothing is left anywhere.
 
     Raises:
         StartRefused: wrong settings, no Redis to be found, or no data in it.
@@ -106,6 +107,7 @@ async def _replay(settings: Settings, redis_url: str) -> int:
             memory = RedisMemory(pipe, keys, settings.dedupe_ms, settings.retention_ms)
             forgets = Forgets(looking, keys, settings.spool_dir)
             replayer = Replayer(spool, patient, memory, metrics, forgets=forgets)
+            await asyncio.to_thread(put_back_refused, settings.spool_dir, settings.prefix)
             await spool.adopt()
             replayed = 0
             try:

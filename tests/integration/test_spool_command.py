@@ -127,6 +127,21 @@ def test_replay_takes_what_nobody_works_on(
     assert client.xlen(keys.partition(0).stream(INSTANCE)) == 3
 
 
+def test_replay_tries_again_what_was_refused(
+    root: Path, keys: Keys, client: Redis, prefix: str
+) -> None:
+    """What an earlier version could not read is in Redis; what this one cannot either stays."""
+    folder = leave(root, prefix, 1)
+    folder.set_aside(encode_spooled(Spooled(message=message(2, user=PHONE), at=1)))
+    folder.set_aside(b"{}\n{}")
+    folder.release()
+    for _ in range(2):
+        assert run("replay").exit_code == 0
+        assert client.xlen(keys.partition(0).stream(INSTANCE)) == 2
+        [left] = json.loads(run("status", "--json").stdout)["folders"]
+        assert (left["messages"], left["refused"]) == (0, 1)
+
+
 def test_replay_without_redis_leaves_everything(
     root: Path, prefix: str, shell: pytest.MonkeyPatch
 ) -> None:
