@@ -11,7 +11,7 @@ import pytest
 from ops.chaos.private_redis import PrivateRedis
 from shared.redis_binary import ServerBinary
 from tests.support.fault_bench import seeded
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import DURABLE, RedisServer
 
 LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:")
 """What services that run inside a test's own process say."""
@@ -50,8 +50,7 @@ def own_redis(redis_binary: ServerBinary) -> Iterator[RedisServer]:
 @pytest.fixture
 def durable_redis(redis_binary: ServerBinary) -> Iterator[RedisServer]:
     """A server of this test's own that has on disk what it answered."""
-    options = {"appendonly": "yes", "appendfsync": "always"}
-    with RedisServer(redis_binary, options=options) as server:
+    with RedisServer(redis_binary, options=DURABLE) as server:
         yield server
 
 

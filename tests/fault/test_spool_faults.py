@@ -18,7 +18,7 @@ from shared.keys import Keys
 from shared.redis_binary import ServerBinary
 from tests.support.handler_server import Answer, HandlerServer
 from tests.support.machine import watched_machine
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import DURABLE, RedisServer
 from tests.support.senders import INSTANCE, USERS, Senders, assert_kept, found
 from tests.support.service_process import ServiceProcess
 from tests.support.waiting import eventually
@@ -37,8 +37,7 @@ pytestmark = pytest.mark.timeout(120)
 @pytest.fixture
 def server(redis_binary: ServerBinary) -> Iterator[RedisServer]:
     """A Redis of the test's own, whose data outlive a kill."""
-    options = {"appendonly": "yes", "appendfsync": "always"}
-    with RedisServer(redis_binary, options=options) as running:
+    with RedisServer(redis_binary, options=DURABLE) as running:
         yield running
 
 

@@ -11,7 +11,7 @@ from ingest.spool.replayer import BATCH_MESSAGES
 from shared.keys import Keys
 from shared.probe import Point
 from shared.redis_binary import ServerBinary
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import DURABLE, RedisServer
 from tests.support.spool_child import SpoolChild
 from tests.support.spooling import spooling, stored
 
@@ -27,8 +27,7 @@ def keys(prefix: str) -> Keys:
 @pytest.fixture
 def server(redis_binary: ServerBinary) -> Iterator[RedisServer]:
     """A Redis of the test's own, whose data outlive a kill."""
-    options = {"appendonly": "yes", "appendfsync": "always"}
-    with RedisServer(redis_binary, options=options) as running:
+    with RedisServer(redis_binary, options=DURABLE) as running:
         yield running
 
 

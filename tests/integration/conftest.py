@@ -13,6 +13,7 @@ from shared.providers import Provider
 from shared.providers.evolution import Evolution
 from shared.trace import Trace
 from tests.support.clients import look_now
+from tests.support.handler_server import HandlerServer
 from tests.support.journey import Journey, begin_journey
 from tests.support.partition_scripts import Scripts, partition_scripts
 from tests.support.pipes import running_pipe
@@ -61,3 +62,10 @@ def trace(pipe: Pipe, keys: Keys) -> Trace:
 def no_typing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a test counts the calls of a provider: only what is sent is among them."""
     monkeypatch.setattr(Evolution, "show_typing", Provider.show_typing)
+
+
+@pytest.fixture
+async def handler() -> AsyncIterator[HandlerServer]:
+    """Answers every window with silence, unless the test says otherwise."""
+    async with HandlerServer() as running:
+        yield running

@@ -14,10 +14,10 @@ from ops.cli import inturn
 from shared.redis_binary import ServerBinary
 from tests.support.clients import look_now
 from tests.support.cluster import RedisCluster, ask
+from tests.support.redis_server import DURABLE
 from tests.support.waiting import wait_until
 
 PARTITIONS = 16
-DURABLE = {"appendonly": "yes", "appendfsync": "always"}
 
 
 @pytest.fixture

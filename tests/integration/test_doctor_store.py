@@ -12,11 +12,9 @@ from redis import Redis
 
 from ops.cli import inturn
 from shared.redis_binary import ServerBinary
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import DURABLE, RedisServer
 
 PHONE = "491700000001"
-
-DURABLE = {"appendonly": "yes", "appendfsync": "always"}
 
 
 @pytest.fixture

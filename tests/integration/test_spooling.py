@@ -11,15 +11,14 @@ from ingest.away import State
 from shared.connect import open_pipe
 from shared.keys import Keys
 from shared.redis_binary import ServerBinary
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import DURABLE, RedisServer
 from tests.support.spooling import Spooling, message, spooling, stored
 
 
 @pytest.fixture
 def server(redis_binary: ServerBinary) -> Iterator[RedisServer]:
     """A Redis of the test's own, whose data outlive a kill."""
-    options = {"appendonly": "yes", "appendfsync": "always"}
-    with RedisServer(redis_binary, options=options) as running:
+    with RedisServer(redis_binary, options=DURABLE) as running:
         yield running
 
 

@@ -10,6 +10,7 @@ import pytest
 from shared.keys import Keys
 from shared.redis_binary import ServerBinary
 from tests.support.cluster import RedisCluster
+from tests.support.redis_server import DURABLE
 from tests.support.spooling import INSTANCE, spooling, stored
 
 PARTITIONS = 8
@@ -19,8 +20,7 @@ USERS = [f"user-{number}" for number in range(40)]
 @pytest.fixture
 def cluster(redis_binary: ServerBinary) -> Iterator[RedisCluster]:
     """Two masters alone, whose data outlive a kill."""
-    options = {"appendonly": "yes", "appendfsync": "always"}
-    with RedisCluster(redis_binary, masters=2, replicas=0, options=options) as made:
+    with RedisCluster(redis_binary, masters=2, replicas=0, options=DURABLE) as made:
         yield made
 
 

