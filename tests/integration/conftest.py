@@ -8,15 +8,17 @@ import pytest
 from redis import Redis
 
 from shared.connect import Pipe
-from shared.keys import Keys
+from shared.keys import ClinicKeys, Keys
 from shared.providers import Provider
 from shared.providers.evolution import Evolution
+from shared.tickets import Tickets
 from shared.trace import Trace
 from tests.support.clients import look_now
 from tests.support.handler_server import HandlerServer
 from tests.support.journey import Journey, begin_journey
 from tests.support.partition_scripts import Scripts, partition_scripts
 from tests.support.pipes import running_pipe
+from tests.support.ticketing import CLINIC
 
 
 @pytest.fixture
@@ -69,3 +71,15 @@ async def handler() -> AsyncIterator[HandlerServer]:
     """Answers every window with silence, unless the test says otherwise."""
     async with HandlerServer() as running:
         yield running
+
+
+@pytest.fixture
+def tickets(pipe: Pipe, prefix: str) -> Tickets:
+    """Open to all clinics, without a limit."""
+    return Tickets(pipe, prefix)
+
+
+@pytest.fixture
+def of(prefix: str) -> ClinicKeys:
+    """The keys of the clinic that tests of tickets go to."""
+    return ClinicKeys.of(prefix, CLINIC)

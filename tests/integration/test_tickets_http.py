@@ -20,12 +20,6 @@ ANN = "ann"
 
 
 @pytest.fixture
-def tickets(pipe: Pipe, prefix: str) -> Tickets:
-    """Open to all clinics, without a limit."""
-    return Tickets(pipe, prefix)
-
-
-@pytest.fixture
 async def server(tickets: Tickets) -> AsyncIterator[IngestServer]:
     """A server with a token."""
     async with ticket_server(tickets) as running:

@@ -88,3 +88,8 @@ async def age(redis: Redis, prefix: str, by_ms: int) -> None:
             pipe.xadd(stream, fields, id=f"{int(ms) - by_ms}-{seq.decode()}")
         pipe.xgroup_create(stream, "workers", "0")
         await pipe.execute()
+
+
+async def dump(client: Any, prefix: str) -> dict[bytes, Any]:
+    """Everything under the prefix."""
+    return {key: await client.dump(key) async for key in client.scan_iter(f"{prefix}:*")}

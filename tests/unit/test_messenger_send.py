@@ -1,4 +1,4 @@
-"""A text goes out through a page's ``messages``, or those of the account that the token is for."""
+"""A text goes out through the ``messages`` of a page or of the token's account, in parts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from aiohttp.test_utils import unused_port
 from shared.instance_settings import InstanceSettings, Secret
 from shared.providers import Address, SendRefused, SendResult, SendRetry, Sent
 from shared.providers.messenger import Messenger
+from shared.providers.splitting import utf8_bytes_of, utf16_units_of
 from tests.support.fake_api import Asked, fake_api
 from tests.support.meta_payloads import PAGE_ID, PSID
 
@@ -19,6 +20,7 @@ TOKEN = "EAAplanted-token"
 TEXT = "we are open until six"
 ADDRESS = Address(instance="page", user=PSID, reply_to=PSID, message_ids=("m_1",))
 INSTAGRAM = replace(ADDRESS, reply_to=f"instagram:{PSID}")
+LONG = "Wörter, die niemand zählt. " * 200
 TAKEN = {"recipient_id": PSID, "message_id": "m_SENT"}
 
 
@@ -152,3 +154,19 @@ async def test_a_token_is_all_it_needs() -> None:
     assert Messenger().has_channel(channel(None, page_id=None))
     assert not Messenger().has_channel(InstanceSettings(page_id=PAGE_ID))
     assert isinstance(await send(InstanceSettings(page_id=PAGE_ID)), SendRefused)
+
+
+def test_a_long_text_is_cut_for_messenger() -> None:
+    """At 2000 characters."""
+    parts = Messenger().split(LONG, Address(instance="a", user=PSID, reply_to=PSID))
+    assert max(map(utf16_units_of, parts)) <= 2000
+    assert len(parts) == 3
+    assert " ".join(parts).split() == LONG.split()
+
+
+@pytest.mark.parametrize("reply_to", [f"instagram:{PSID}", None])
+def test_a_long_text_is_cut_shorter_for_instagram(reply_to: str | None) -> None:
+    """At 1000 bytes; so it is where nobody knows which of the two it goes to."""
+    parts = Messenger().split(LONG, Address(instance="a", user=PSID, reply_to=reply_to))
+    assert 500 < max(map(utf8_bytes_of, parts)) <= 1000
+    assert " ".join(parts).split() == LONG.split()
