@@ -8,7 +8,6 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from click.testing import CliRunner, Result
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
@@ -17,7 +16,6 @@ from ingest.spool.folder import HeldFolder
 from ingest.spool.payload import Spooled, encode_spooled
 from ingest.spool.record import pack_record
 from ingest.spool.spool import now_ms
-from ops.cli import inturn
 from shared.connect import Pipe
 from shared.forget import NOT_REACHED
 from shared.keys import Keys
@@ -29,6 +27,7 @@ from tests.support.ingest_server import serving
 from tests.support.pipes import running_pipe
 from tests.support.raw_contents import raw_contents
 from tests.support.redis_users import as_user
+from tests.support.shell import created, enter_shell, run
 from tests.support.spooling import INSTANCE, message
 from tests.support.waiting import eventually
 
@@ -40,16 +39,8 @@ def shell(
     client: Redis, redis_url: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Keys:
     """An operator's, in an empty folder, with data that some service has created."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("INTURN_REDIS_URL", as_user(redis_url, "operator"))
-    monkeypatch.setenv("INTURN_PREFIX", prefix)
-    client.hset(f"{prefix}:meta", "partitions", "1")
-    return Keys(prefix, 1)
-
-
-def run(*arguments: str, answer: str | None = None) -> Result:
-    """One command, in this process."""
-    return CliRunner().invoke(inturn, arguments, input=answer)
+    enter_shell(monkeypatch, tmp_path, redis_url, prefix)
+    return created(client, prefix, 1)
 
 
 def say(client: Redis, keys: Keys) -> None:

@@ -16,7 +16,7 @@ from ops.chaos.checks import Problem
 from ops.chaos.report import Row, document
 from ops.cli import inturn
 from shared.keys import Keys
-from tests.support.redis_users import as_user
+from tests.support.shell import created, enter_shell
 from tests.support.undecided import bury, hold
 
 PHONE = "491700000007"
@@ -27,11 +27,8 @@ SERVICES = {"up", "ingest", "consumer"}
 @pytest.fixture(autouse=True)
 def data(client: Redis, redis_url: str, prefix: str, tmp_path: Path, monkeypatch: Any) -> Keys:
     """Data that some service has created, and a shell that finds them."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("INTURN_REDIS_URL", as_user(redis_url, "operator"))
-    monkeypatch.setenv("INTURN_PREFIX", prefix)
-    client.hset(f"{prefix}:meta", "partitions", "2")
-    return Keys(prefix, 2)
+    enter_shell(monkeypatch, tmp_path, redis_url, prefix)
+    return created(client, prefix, 2)
 
 
 def run(*arguments: str, answer: str | None = None) -> Result:

@@ -22,7 +22,7 @@ from shared.settings import Settings
 from shared.steering_store import SteeringStore
 from shared.trace.whereabouts import WindowState
 from tests.support.partition_scripts import ANN, SHOP, T1, Scripts
-from tests.support.redis_users import as_user
+from tests.support.shell import enter_shell
 
 
 @pytest.fixture(autouse=True)
@@ -30,9 +30,7 @@ async def shell(
     redis_url: str, keys: Keys, redis_client: Redis, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> pytest.MonkeyPatch:
     """A shell whose settings lead to data that some service has created."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("INTURN_REDIS_URL", as_user(redis_url, "operator"))
-    monkeypatch.setenv("INTURN_PREFIX", keys.prefix)
+    enter_shell(monkeypatch, tmp_path, redis_url, keys.prefix)
     monkeypatch.setenv("INTURN_MAX_WAIT_MS", "3600000")
     await redis_client.hset(keys.meta, "partitions", str(keys.partitions))
     return monkeypatch

@@ -18,7 +18,7 @@ from ingest.spool.payload import Spooled, encode_spooled
 from ingest.spool.record import pack_record
 from ops.cli import inturn
 from shared.keys import Keys
-from tests.support.redis_users import as_user
+from tests.support.shell import created, enter_shell
 from tests.support.spooling import INSTANCE, message
 
 PHONE = "+491700000001"
@@ -29,9 +29,7 @@ def shell(
     redis_url: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[pytest.MonkeyPatch]:
     """A shell in an empty folder whose settings lead to the shared server."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("INTURN_REDIS_URL", as_user(redis_url, "ingest"))
-    monkeypatch.setenv("INTURN_PREFIX", prefix)
+    enter_shell(monkeypatch, tmp_path, redis_url, prefix, "ingest")
     logs = logging.getLogger()
     handlers, level = logs.handlers, logs.level
     yield monkeypatch
@@ -44,8 +42,7 @@ def shell(
 @pytest.fixture
 def keys(client: Redis, prefix: str) -> Keys:
     """Of data that some service has created."""
-    client.hset(f"{prefix}:meta", "partitions", "1")
-    return Keys(prefix, 1)
+    return created(client, prefix, 1)
 
 
 @pytest.fixture

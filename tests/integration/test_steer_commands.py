@@ -16,7 +16,7 @@ from shared.keys import Keys
 from shared.steering import Steering
 from shared.steering_store import SteeringStore
 from tests.support.partition_scripts import SHOP, Scripts
-from tests.support.redis_users import as_user
+from tests.support.shell import enter_shell
 
 
 @pytest.fixture(autouse=True)
@@ -26,10 +26,8 @@ async def shell(
     """A shell whose settings lead to data that some service has created."""
     config = tmp_path / "inturn.toml"
     config.write_text("[instances.main]\nmax_messages = 3\n[instances.branch]\nquiet_ms = 7\n")
-    monkeypatch.chdir(tmp_path)
+    enter_shell(monkeypatch, tmp_path, redis_url, keys.prefix)
     monkeypatch.setenv("INTURN_CONFIG", str(config))
-    monkeypatch.setenv("INTURN_REDIS_URL", as_user(redis_url, "operator"))
-    monkeypatch.setenv("INTURN_PREFIX", keys.prefix)
     await redis_client.hset(keys.meta, "partitions", str(keys.partitions))
     return monkeypatch
 

@@ -15,6 +15,7 @@ from tests.support.ingest_server import Answer, IngestServer, serving
 
 TOKEN = {"Authorization": "Bearer s3cret"}
 CLINIC = "north-wing"
+ANN = "ann"
 QUEUE = "/api/v1/queue"
 
 
