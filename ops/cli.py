@@ -148,15 +148,17 @@ def chaos(*, minutes: float, seed: int | None, workers: int, baseline: bool, as_
     from functools import partial
 
     from ops.chaos.run import Plan, run_chaos
+    from ops.signals import told_of_ctrl_c
     from shared.home import home_folder
     from shared.redis_binary import find_server
 
     chosen = secrets.randbelow(10**9) if seed is None else seed
     plan = Plan(minutes=minutes, seed=chosen, workers=workers, baseline=baseline)
     binary = find_server(home_folder() / "bin")
-    if not as_json:
-        _exit(run_chaos(plan, binary, click.echo))
-    _exit(run_chaos(plan, binary, partial(click.echo, err=True), click.echo))
+    with told_of_ctrl_c():
+        if not as_json:
+            _exit(run_chaos(plan, binary, click.echo))
+        _exit(run_chaos(plan, binary, partial(click.echo, err=True), click.echo))
 
 
 for command in (dead, outbox, top, windows, instances):

@@ -25,7 +25,6 @@ from ops.chaos.private_redis import PrivateRedis
 from ops.chaos.processes import ROOT, Service
 from ops.chaos.report import Row, document, machine, make_row, render
 from ops.chaos.waiting import NotInTimeError
-from ops.signals import told_of_ctrl_c
 from shared.errors import StartRefused
 from shared.redis_binary import ServerBinary
 
@@ -118,7 +117,6 @@ def _spawn_baseline(_service: Service, _slot: str) -> tuple[Sequence[str], dict[
     return ("-m", BASELINE), {"BUFFER_TTL_MS": str(round(BASELINE_TTL_MS * SCALE))}
 
 
-@told_of_ctrl_c()
 def _run(
     plan: Plan, binary: ServerBinary, say: Say, name: str, options: Options
 ) -> tuple[Row, list[Problem]]:
