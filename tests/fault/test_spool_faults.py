@@ -1,16 +1,14 @@
-"""F2 and F10 with real ingest services: Redis dies, they die, their disks are full."""
+"""F2 with real ingest services: Redis dies, hangs or was never there, and they die."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-import resource
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
 from shared.connect import open_pipe
@@ -19,11 +17,11 @@ from shared.redis_binary import ServerBinary
 from tests.support.handler_server import Answer, HandlerServer
 from tests.support.machine import watched_machine
 from tests.support.redis_server import DURABLE, RedisServer
-from tests.support.senders import INSTANCE, USERS, Senders, assert_kept, found
+from tests.support.senders import USERS, Senders, assert_kept, found
 from tests.support.service_process import ServiceProcess
+from tests.support.shared_spool import PARTITIONS, drained, ready_status, sharing_a_spool
 from tests.support.waiting import eventually
 
-PARTITIONS = 4
 ANSWER_S = 2.0
 ANSWER_TURNS = 6
 """
@@ -44,40 +42,7 @@ def server(redis_binary: ServerBinary) -> Iterator[RedisServer]:
 @pytest.fixture
 def settings(server: RedisServer, prefix: str, tmp_path: Path) -> dict[str, Any]:
     """Of ingest services that share a spool."""
-    return {
-        "redis_url": server.url,
-        "prefix": prefix,
-        "partitions": PARTITIONS,
-        "spool_dir": tmp_path / "spool",
-    }
-
-
-def spooled_files(spool: Path) -> list[Path]:
-    """What waits on the disk, of any process."""
-    return list(spool.glob("*/*.spool"))
-
-
-async def drained(ingests: list[ServiceProcess], spool: Path) -> None:
-    """Wait until every spool is empty."""
-
-    async def is_so() -> bool:
-        left = [await ingest.metric("spool_messages") for ingest in ingests]
-        return not any(left) and not spooled_files(spool)
-
-    await eventually(is_so, "empty spools", 30.0)
-
-
-async def ready_status(ingest: ServiceProcess) -> tuple[int, str]:
-    """What ``/readyz`` says."""
-    status, body = await ask_ready(ingest)
-    return status, body["status"]
-
-
-async def ask_ready(ingest: ServiceProcess) -> tuple[int, Any]:
-    """What ``/readyz`` says, all of it."""
-    url = f"{ingest.url}/readyz"
-    async with aiohttp.ClientSession() as session, session.get(url) as answer:
-        return answer.status, await answer.json()
+    return sharing_a_spool(server.url, prefix, tmp_path)
 
 
 async def test_redis_and_ingest_killed_while_two_share_a_spool(
@@ -200,79 +165,6 @@ async def test_ingest_takes_messages_before_redis_was_ever_there(
     assert_kept(await found(server.url, Keys(prefix, PARTITIONS)), senders.sent)
 
 
-async def test_ingest_of_other_data_refuses_and_keeps(
-    server: RedisServer, settings: dict[str, Any], prefix: str, tmp_path: Path
-) -> None:
-    """Messages of a service with a wrong number of partitions wait for the right one."""
-    async with ServiceProcess("ingest", tmp_path, settings):
-        pass
-    server.kill()
-    wrong = ServiceProcess("ingest", tmp_path, {**settings, "partitions": PARTITIONS + 1})
-    async with wrong:
-        senders = Senders()
-        senders.start([wrong])
-        await eventually(lambda: senders.spooled > 50, "a spool that fills")
-        server.start()
-        assert await wrong.ended() == 2
-        assert "INTURN_PARTITIONS" in wrong.log.read_text()
-        async with ServiceProcess("ingest", tmp_path, settings) as right:
-            wrong.port, wrong.url = right.port, right.url
-            await senders.end()
-            await drained([right], tmp_path / "spool")
-    assert_kept(await found(server.url, Keys(prefix, PARTITIONS)), senders.sent)
-
-
-async def test_messages_in_the_spool_are_told_where_nobody_replays(
-    server: RedisServer, settings: dict[str, Any], tmp_path: Path
-) -> None:
-    """After a change to ``reject`` the start says that something is left, and how to replay it."""
-    async with ServiceProcess("ingest", tmp_path, settings) as ingest:
-        server.kill()
-        senders = Senders()
-        senders.start([ingest])
-        await eventually(lambda: senders.spooled > 10, "a spool that fills")
-        await senders.end()
-    server.start()
-    async with ServiceProcess("ingest", tmp_path, {**settings, "on_outage": "reject"}) as rejecting:
-        assert '"event":"spool.left"' in rejecting.log.read_text()
-    async with ServiceProcess("ingest", tmp_path, settings) as ingest:
-        await drained([ingest], tmp_path / "spool")
-
-
-def limit_files(ingest: ServiceProcess, size_bytes: int) -> None:
-    """No file of the process may grow beyond: EFBIG, where a full disk says ENOSPC."""
-    _, hard = resource.prlimit(ingest.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(ingest.pid, resource.RLIMIT_FSIZE, (size_bytes, hard))
-
-
-async def test_full_disks_refuse_and_resume_by_themselves(
-    server: RedisServer, settings: dict[str, Any], prefix: str, tmp_path: Path
-) -> None:
-    """F10: with Redis away and the spool's disk full 503, and 2xx again when there is room."""
-    async with ServiceProcess("ingest", tmp_path, settings) as ingest:
-        senders = Senders()
-        senders.start([ingest])
-        await eventually(lambda: senders.accepted > 50, "messages in health")
-        limit_files(ingest, 0)
-        accepted = senders.accepted
-        await eventually(lambda: senders.accepted > accepted + 50, "Redis needs no spool")
-        server.kill()
-        await eventually(lambda: senders.refused > 50, "refusals")
-        status, body = await ask_ready(ingest)
-        assert (status, body["status"]) == (503, "unavailable")
-        assert "no answer from Redis" in body["error"]["message"]
-        assert "the spool cannot be written" in body["error"]["message"]
-        limit_files(ingest, resource.RLIM_INFINITY)
-        await eventually(lambda: senders.spooled > 100, "a spool that fills")
-        limit_files(ingest, 0)
-        server.start()
-        accepted = senders.accepted
-        await eventually(lambda: senders.accepted > accepted + 50, "messages in health")
-        await senders.end()
-        await drained([ingest], tmp_path / "spool")
-    assert_kept(await found(server.url, Keys(prefix, PARTITIONS)), senders.sent)
-
-
 async def test_ingest_killed_while_it_handles_at_once(
     server: RedisServer,
     settings: dict[str, Any],
@@ -315,24 +207,3 @@ async def test_ingest_killed_while_it_handles_at_once(
     assert len(twice) <= failed + 2 * USERS
     assert len(called) == len(set(called)), "handled at once twice"
     assert len(called) > 400, "void: hardly anything was handled at once"
-
-
-async def test_what_people_wrote_is_nowhere_but_in_the_spool(
-    server: RedisServer, settings: dict[str, Any], tmp_path: Path
-) -> None:
-    """Phone numbers, texts and names of users: not in logs, metrics or names of files."""
-    secrets = ("4915112345678", "my pin is 7391", "Mallory")
-    async with ServiceProcess("ingest", tmp_path, {**settings, "log_level": "debug"}) as ingest:
-        server.kill()
-        async with aiohttp.ClientSession() as session:
-            body = {"instance": INSTANCE, "user": secrets[0], "text": secrets[1]}
-            body["message_id"] = secrets[2]
-            async with session.post(f"{ingest.url}/api/v1/messages", json=body) as answer:
-                assert (await answer.json())["accepted"][0]["spooled"]
-            async with session.get(f"{ingest.url}/metrics") as answer:
-                metrics = await answer.text()
-        [file] = (tmp_path / "spool").glob("*/*.spool")
-        assert all(secret.encode() in file.read_bytes() for secret in secrets)
-        names = " ".join(str(path) for path in (tmp_path / "spool").rglob("*"))
-        for place in (metrics, names, ingest.log.read_text()):
-            assert not [secret for secret in secrets if secret in place]

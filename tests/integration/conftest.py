@@ -11,6 +11,7 @@ from shared.connect import Pipe
 from shared.keys import ClinicKeys, Keys
 from shared.providers import Provider
 from shared.providers.evolution import Evolution
+from shared.redis_binary import ServerBinary
 from shared.tickets import Tickets
 from shared.trace import Trace
 from tests.support.clients import look_now
@@ -18,6 +19,7 @@ from tests.support.handler_server import HandlerServer
 from tests.support.journey import Journey, begin_journey
 from tests.support.partition_scripts import Scripts, partition_scripts
 from tests.support.pipes import running_pipe
+from tests.support.redis_server import RedisServer
 from tests.support.ticketing import CLINIC
 
 
@@ -83,3 +85,10 @@ def tickets(pipe: Pipe, prefix: str) -> Tickets:
 def of(prefix: str) -> ClinicKeys:
     """The keys of the clinic that tests of tickets go to."""
     return ClinicKeys.of(prefix, CLINIC)
+
+
+@pytest.fixture(scope="module")
+def full_server(redis_binary: ServerBinary) -> Iterator[RedisServer]:
+    """A server of the test module's own, that never evicts: some fill its memory."""
+    with RedisServer(redis_binary, options={"maxmemory-policy": "noeviction"}) as server:
+        yield server

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from click.testing import CliRunner, Result
 from redis import Redis
 
@@ -18,6 +16,7 @@ from ingest.spool.payload import Spooled, encode_spooled
 from ingest.spool.record import pack_record
 from ops.cli import inturn
 from shared.keys import Keys
+from tests.support.log_lines import own_logging
 from tests.support.shell import created, enter_shell
 from tests.support.spooling import INSTANCE, message
 
@@ -30,13 +29,8 @@ def shell(
 ) -> Iterator[pytest.MonkeyPatch]:
     """A shell in an empty folder whose settings lead to the shared server."""
     enter_shell(monkeypatch, tmp_path, redis_url, prefix, "ingest")
-    logs = logging.getLogger()
-    handlers, level = logs.handlers, logs.level
-    yield monkeypatch
-    logging.captureWarnings(capture=False)
-    logs.handlers = handlers
-    logs.setLevel(level)
-    structlog.reset_defaults()
+    with own_logging():
+        yield monkeypatch
 
 
 @pytest.fixture

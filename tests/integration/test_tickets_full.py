@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,18 +11,10 @@ from redis.exceptions import OutOfMemoryError
 
 from shared.connect import Pipe
 from shared.errors import BrokerRefused
-from shared.redis_binary import ServerBinary
 from shared.tickets import Gap, Tickets
 from tests.support.pipes import running_pipe
 from tests.support.redis_server import RedisServer
 from tests.support.ticketing import CLINIC, enter, staff, status, ticket_server
-
-
-@pytest.fixture(scope="module")
-def full_server(redis_binary: ServerBinary) -> Iterator[RedisServer]:
-    """A server of this module's own, that never evicts."""
-    with RedisServer(redis_binary, options={"maxmemory-policy": "noeviction"}) as server:
-        yield server
 
 
 @pytest.fixture

@@ -2,38 +2,25 @@
 A state machine of two workers and one partition, over any store: the model's or Redis's.
 
 Steps happen in any order and any step may be cut: answers are lost, workers crash, lose their
-lease, wake up and go on, requests arrive after a takeover. The oracle of the windows is the naive
-cutter over the whole history; the ledger is kept outside the store.
+lease, wake up and go on, requests arrive after a takeover.
 """
 
 from __future__ import annotations
 
-import asyncio
-from abc import abstractmethod
-from collections import defaultdict
-from typing import Any
-
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    rule,
-)
+from hypothesis.stateful import initialize, invariant, rule
 
 import consumer.reader
 import consumer.takeover
-from consumer.answers import FinishCode, StartRequest
-from consumer.bodies import load_windows
+from consumer.answers import FinishCode
 from ops.chaos.asking import Asks
-from ops.chaos.cutter import Raw, cut_naively
-from shared.model import Conversation, EntryId, Message, Window, WindowId, WorkerId
+from ops.chaos.cutter import Raw
+from shared.model import Conversation, Message
 from shared.patterns import Patterns
 from shared.window import Rules
+from tests.support.handover_ledger import USERS, HandoverLedger
 from tests.support.histories import BYPASS, FLUSH, SAYS, asked
-from tests.support.owner import Owner
 
-USERS: tuple[Conversation, ...] = (("shop", "ann"), ("shop", "bob"), ("clinic", "ann"))
 SMALL = {
     (consumer.reader, "READ_COUNT"): 2,
     (consumer.reader, "PAGE_BYTES"): 150,
@@ -59,62 +46,14 @@ def make_message(conversation: Conversation, number: int, asks: Asks = "") -> Me
     )
 
 
-class HandoverMachine(RuleBasedStateMachine):
+class HandoverMachine(HandoverLedger):
     """Nothing lost, nothing doubled, order kept, one window of a user at a time."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.runner = asyncio.Runner()
         self.constants = {key: getattr(*key) for key in SMALL}
         for (module, name), value in SMALL.items():
             setattr(module, name, value)
-        self.history: defaultdict[Conversation, list[Raw]] = defaultdict(list)
-        self.finished: defaultdict[Conversation, list[tuple[str, ...]]] = defaultdict(list)
-        self.extents: dict[WindowId, tuple[str, ...]] = {}
-        self.workers: list[Owner] = []
-        self.worker_count = 0
-
-    # What a store must offer
-
-    @abstractmethod
-    def make_store(self, worker: WorkerId) -> Any:
-        """A store that speaks for ``worker``."""
-
-    @abstractmethod
-    async def append(self, conversation: Conversation, number: int, asks: Asks) -> EntryId:
-        """Put the user's ``number``-th message into its stream."""
-
-    @abstractmethod
-    async def replay(self, conversation: Conversation, number: int) -> EntryId:
-        """Hand a dead window over again, as the user's ``number``-th entry."""
-
-    @abstractmethod
-    async def pass_time(self, span_ms: int) -> None:
-        """Let time go by, if it is ours to move."""
-
-    @abstractmethod
-    def now_s(self) -> float:
-        """The worker's monotonic clock."""
-
-    @abstractmethod
-    async def redis_now_ms(self) -> int:
-        """Redis's clock."""
-
-    @abstractmethod
-    async def acquire(self, worker: WorkerId) -> int:
-        """The acquire script."""
-
-    @abstractmethod
-    async def expire_lease(self) -> None:
-        """Redis has forgotten who owns the partition."""
-
-    @abstractmethod
-    async def check_empty(self) -> None:
-        """Everything is finished: nothing is left in streams, pending lists and records."""
-
-    def run(self, coroutine: Any) -> Any:
-        """Steps are synchronous, the product is not. A runner would set up signals each time."""
-        return self.runner.get_loop().run_until_complete(coroutine)
 
     # Steps
 
@@ -304,17 +243,6 @@ class HandoverMachine(RuleBasedStateMachine):
 
     # Inside
 
-    def new_worker(self) -> Owner:
-        """A process that never was: its id is new."""
-        self.worker_count += 1
-        worker = WorkerId(f"worker-{self.worker_count}")
-        store = self.make_store(worker)
-        return Owner(worker, store, lambda _, __: self.cutting, self.read_ahead, self.held_bytes)
-
-    def live(self) -> set[WorkerId]:
-        """Who has a worker key."""
-        return {owner.worker for owner in self.workers}
-
     def serving(self, slot: int) -> bool:
         """Whether a worker takes itself for the owner; what must restart does so first."""
         owner = self.workers[slot]
@@ -322,30 +250,6 @@ class HandoverMachine(RuleBasedStateMachine):
             owner.memory = None
             self.own(slot)
         return owner.memory is not None
-
-    def note_start(self, request: StartRequest) -> None:
-        """A window is in hand: it is the user's first unfinished one, whole, closed, and frozen."""
-        window = request.window
-        extent = tuple(str(entry.id) for entry in window.entries)
-        assert self.extents.setdefault(window.id, extent) == extent, "one id, two extents"
-        in_hand = {token for owner in self.workers for token in owner.in_hand}
-        assert request.replaces not in in_hand - {request.token}, "taken from a live handler"
-        self.check_cut(window)
-
-    def check_cut(self, window: Window) -> None:
-        """It is the one that the oracle cuts next."""
-        extent = tuple(str(entry.id) for entry in window.entries)
-        done = len(self.finished[window.conversation])
-        now_ms = self.run(self.redis_now_ms())
-        naive = cut_naively(self.history[window.conversation], self.cutting, now_ms)
-        assert len(naive) > done, "a window has started before it was closed"
-        members, reason, due_ms = naive[done]
-        assert extent == tuple(f"{raw.ms}-{raw.seq}" for raw in members)
-        (whole,) = self.run(load_windows(self.workers[0].store, [window]))
-        assert whole is not None
-        texts = tuple(entry.message.message_id for entry in whole.members)
-        assert texts == tuple(raw.message_id for raw in members), "it is not what they wrote"
-        assert (window.closed_by.value, window.closed_at) == (reason, due_ms)
 
     def drain(self) -> None:
         """One worker finishes everything; the other is gone."""
@@ -368,13 +272,3 @@ class HandoverMachine(RuleBasedStateMachine):
         assert memory is not None
         assert not memory.states
         assert not any(s.held or s.busy or s.open for s in memory.streams.values())
-
-    def check_finished(self, who: Conversation) -> None:
-        """A user's finished windows are all that the oracle cuts."""
-        naive = cut_naively(self.history[who], self.cutting)
-        expected = [tuple(f"{r.ms}-{r.seq}" for r in window.members) for window in naive]
-        assert self.finished[who] == expected
-
-    def is_done(self, who: Conversation) -> bool:
-        """Whether every message of a user is in a finished window."""
-        return sum(map(len, self.finished[who])) == len(self.history[who])

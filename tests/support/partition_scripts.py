@@ -271,3 +271,15 @@ def reply_to(window: Window, *texts: str) -> OutboxReply:
 
 def _escaped(base: str) -> str:
     return base.replace("[", "\\[")
+
+
+def ids(entries: object) -> list[str]:
+    """The ids of raw entries."""
+    assert isinstance(entries, list)
+    return [raw_id.decode() for raw_id, _ in entries]
+
+
+async def take_over(scripts: Scripts, epoch: int) -> int:
+    """Them, after our lease was given back."""
+    await scripts.release(epoch)
+    return await scripts.acquire(THEM)
