@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -17,6 +18,7 @@ from tests.support.handler_server import HandlerCall
 from tests.support.ledger import Ledger
 from tests.support.loaded import USERS, begin_sending
 from tests.support.recovery import Recovery, lost_of
+from tests.support.redis_server import RedisServer
 from tests.support.sentinel import SentinelDeployment
 from tests.support.system import system
 from tests.support.waiting import eventually
@@ -28,6 +30,14 @@ LOST = 10
 
 SETTLE_S = 5.0
 """So long nothing is handled any more: what is missing then was lost."""
+
+SETTINGS: dict[str, Any] = {
+    "max_wait_ms": 600,
+    "partitions": 8,
+    "max_attempts": 10,
+    "lease_ms": 1500,
+    "retry_base_ms": 50,
+}
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -60,6 +70,31 @@ async def nothing_more_comes(ledger: Ledger, url: str, prefix: str) -> None:
         await redis.aclose()
 
 
+async def take_away(primary: RedisServer, ledger: Ledger, durability: str, fault: str) -> None:
+    """Kill or pause a primary; at ``memory`` it has messages then that nobody else has."""
+    await lose_the_replicas(primary.url)
+    known = lost_of(ledger)
+    await asyncio.sleep(UNREPLICATED_S)
+    if durability == "memory":
+        await eventually(
+            lambda: len(lost_of(ledger) - known) > LOST, "messages of the old primary alone"
+        )
+    if fault == "killed":
+        primary.kill()
+    else:
+        primary.pause()
+
+
+def figures(ledger: Ledger, failover_s: float, recovery: Recovery) -> str:
+    """What was lost and repeated, and how long it took."""
+    return (
+        f"accepted {ledger.accepted_count}, lost {len(lost_of(ledger))}, "
+        f"windows handled again {len(ledger.repeated)} of {len(ledger.window_ids)}, "
+        f"failover {failover_s:.1f} s, accepted again after {recovery.accepted_s:.1f} s, "
+        f"handled again after {recovery.handled_s:.1f} s"
+    )
+
+
 @pytest.mark.parametrize(
     "durability, fault",
     [("replicas:1", "killed"), ("memory", "killed"), ("replicas:1", "paused")],
@@ -87,16 +122,7 @@ async def test_a_primary_that_goes_is_replaced_under_load(
     with SentinelDeployment(redis_binary) as redis:
         old = redis.primary
         async with system(
-            redis.url,
-            prefix,
-            tmp_path,
-            look_at=old.url,
-            max_wait_ms=600,
-            partitions=8,
-            max_attempts=10,
-            lease_ms=1500,
-            retry_base_ms=50,
-            durability=durability,
+            redis.url, prefix, tmp_path, look_at=old.url, durability=durability, **SETTINGS
         ) as made:
             ledger = made.ledger
             ledger.hold = hold
@@ -106,17 +132,7 @@ async def test_a_primary_that_goes_is_replaced_under_load(
             await eventually(lambda: ledger.handled_count > 2 * len(USERS), "handled messages")
             await asyncio.sleep(chance.uniform(0.1, 0.6))
             await eventually(lambda: len(ledger.in_hand) >= 5, "windows in hand")
-            await lose_the_replicas(old.url)
-            known = lost_of(ledger)
-            await asyncio.sleep(UNREPLICATED_S)
-            if durability == "memory":
-                await eventually(
-                    lambda: len(lost_of(ledger) - known) > LOST, "messages of the old primary alone"
-                )
-            if fault == "killed":
-                old.kill()
-            else:
-                old.pause()
+            await take_away(old, ledger, durability, fault)
             recovery = Recovery(ledger, len(USERS))
             failover = asyncio.create_task(asyncio.to_thread(redis.wait_for_failover, old))
             await eventually(recovery.is_over, "messages accepted and handled again", RESUME_S)
@@ -129,12 +145,8 @@ async def test_a_primary_that_goes_is_replaced_under_load(
             assert new.port != old.port, "void: no failover"
             await nothing_more_comes(ledger, new.url, prefix)
             lost = lost_of(ledger)
-            print(  # noqa: T201  the counts are the outcome at memory
-                f"{durability}, {fault}: accepted {ledger.accepted_count}, lost {len(lost)}, "
-                f"windows handled again {len(ledger.repeated)} of {len(ledger.window_ids)}, "
-                f"failover {failover_s:.1f} s, accepted again after {recovery.accepted_s:.1f} s, "
-                f"handled again after {recovery.handled_s:.1f} s"
-            )
+            said = f"{durability}, {fault}: {figures(ledger, failover_s, recovery)}"
+            print(said)  # noqa: T201  the counts are the outcome at memory
             assert ledger.accepted_count == sent
             if durability == "memory":
                 assert lost, "void: the replicas had everything"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from ingest.conversations import Conversations
 from shared.connect import Pipe
 from shared.keys import Keys, sent_hash
-from shared.model import window_id
+from shared.model import EntryId, window_id
 from shared.mutes import Mutes
 from shared.redis_time import time_ms_at
 from shared.settings import Settings
@@ -36,6 +37,27 @@ async def server(pipe: Pipe, keys: Keys) -> AsyncIterator[IngestServer]:
         yield running
 
 
+def take_times(messages: list[dict[str, Any]]) -> None:
+    """Out of what is told of each; it was accepted when its entry was written."""
+    for message in messages:
+        assert message["accepted_at"] == int(message["entry_id"].split("-")[0])
+        for name in ("at", "accepted_at", "opened_at", "closed_at", "closed_by", "started_at"):
+            message.pop(name, None)
+
+
+def told(
+    state: str, entry_id: EntryId, message_id: str, window: str, **more: Any
+) -> dict[str, Any]:
+    """What the API tells of a message."""
+    return {
+        "state": state,
+        "entry_id": str(entry_id),
+        "message_id": message_id,
+        "window_id": window,
+        **more,
+    }
+
+
 async def test_a_conversation_shows_messages_replies_and_the_dead(
     server: IngestServer, journey: Journey
 ) -> None:
@@ -44,6 +66,7 @@ async def test_a_conversation_shows_messages_replies_and_the_dead(
     await journey.read()
     dead = await journey.start(1)
     letter = await journey.give_up("HTTP 400")
+    given_up = {"error": "HTTP 400", "dead_letter_id": str(letter)}
     answered = await journey.start(1)
     reply = await journey.answer("hello", "again")
 
@@ -51,10 +74,7 @@ async def test_a_conversation_shows_messages_replies_and_the_dead(
 
     assert answer.status == 200
     body = answer.json
-    for message in body["messages"]:
-        assert message["accepted_at"] == int(message["entry_id"].split("-")[0])
-        for name in ("at", "accepted_at", "opened_at", "closed_at", "closed_by", "started_at"):
-            message.pop(name, None)
+    take_times(body["messages"])
     assert [window.pop("state") for window in body["windows"]] == ["open"]
     assert body.pop("last_message_at") == third.ms
     assert body.pop("last_reply_at") == reply.ms
@@ -62,28 +82,9 @@ async def test_a_conversation_shows_messages_replies_and_the_dead(
         "instance": INSTANCE,
         "user": USER,
         "messages": [
-            {
-                "state": "dead",
-                "entry_id": str(first),
-                "message_id": "m1",
-                "window_id": dead.id,
-                "attempt": 1,
-                "error": "HTTP 400",
-                "dead_letter_id": str(letter),
-            },
-            {
-                "state": "answered",
-                "entry_id": str(second),
-                "message_id": "m2",
-                "window_id": answered.id,
-                "attempt": 1,
-            },
-            {
-                "state": "in_window",
-                "entry_id": str(third),
-                "message_id": "m3",
-                "window_id": window_id(INSTANCE, USER, third),
-            },
+            told("dead", first, "m1", dead.id, attempt=1, **given_up),
+            told("answered", second, "m2", answered.id, attempt=1),
+            told("in_window", third, "m3", window_id(INSTANCE, USER, third)),
         ],
         "replies": [
             {
