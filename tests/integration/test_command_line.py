@@ -97,10 +97,22 @@ def test_a_redis_that_lets_nobody_in_is_named_with_what_to_do(
         result = run(*command)
         assert result.exit_code == 1
         assert len(result.stderr.splitlines()) == 1
-        assert place_of(redis_url) in result.stderr
+        assert f"is disabled (Redis at {place_of(redis_url)}): check" in result.stderr
         assert "check address, user and password in INTURN_REDIS_URL" in result.stderr
         assert "repeat" not in result.stderr
         assert "geheim" not in result.stderr
+
+
+def test_an_address_of_a_cluster_that_is_none_is_to_be_checked(
+    shell: pytest.MonkeyPatch, redis_binary: ServerBinary
+) -> None:
+    """To repeat a command makes no cluster of a server."""
+    with RedisServer(redis_binary, on_port=True) as server:
+        shell.setenv("INTURN_REDIS_URL", f"redis+cluster://127.0.0.1:{server.port}")
+        result = run("dead", "list")
+    assert result.exit_code == 1
+    assert "check address, user and password in INTURN_REDIS_URL" in result.stderr
+    assert "repeat" not in result.stderr
 
 
 def test_command_starts_as_a_process() -> None:
@@ -152,6 +164,8 @@ def test_a_conversation_is_muted_and_unmuted(client: Redis, keys: Keys) -> None:
     assert json.loads(run("mute", "shop", PHONE, "--json").output)["is_known"] is False
     until = client.zscore(muted, field)
     assert isinstance(until, float)
+    client.sadd(keys.partition(0).streams, "shop")
+    assert "is the name right?" not in run("mute", "shop", PHONE).output
     for said in ("not muted any more\n", "was not muted\n"):
         result = run("unmute", "shop", PHONE)
         assert (result.exit_code, result.output) == (0, said)

@@ -16,6 +16,17 @@ from tests.support.redis_server import DURABLE, RedisServer
 
 PHONE = "491700000001"
 
+SEND = {
+    "token": "worker-a:1:2",
+    "worker": "",
+    "attempt": 1,
+    "sent": 0,
+    "held": "",
+    "retry_at": 0,
+    "delay": 0,
+}
+"""The record of a send that nobody has in hand."""
+
 
 @pytest.fixture
 def server(redis_binary: ServerBinary) -> Iterator[RedisServer]:
@@ -101,28 +112,28 @@ def test_what_fails_is_named_by_its_kind(client: Redis) -> None:
         "started": 2,
     }
     said = f"answered 401 Unauthorized: no {PHONE}"
+    client.hset("inturn:{0}:running", "shop\0e", json.dumps(window | {"error": "timeout"}))
     client.hset("inturn:{0}:running", "shop\0a", json.dumps(window | {"error": said}))
     client.hset("inturn:{0}:running", "shop\0b", json.dumps(window | {"error": ""}))
     client.hset("inturn:{1}:running", "shop\0c", json.dumps(window | {"error": said}))
     client.hset("inturn:{1}:running", "shop\0d", "damaged")
-    send = {
-        "token": "worker-a:1:2",
-        "worker": "",
-        "attempt": 1,
-        "sent": 0,
-        "held": "",
-        "retry_at": 0,
-        "delay": 0,
-    }
-    client.hset("inturn:{0}:sending", "1-1", json.dumps(send | {"error": "no answer: Timeout"}))
+    client.hset("inturn:{0}:sending", "1-1", json.dumps(SEND | {"error": "no answer: Timeout"}))
     refused = f"refused: the provider answered 400: no {PHONE}"
-    client.hset("inturn:{0}:sending", "2-1", json.dumps(send | {"held": refused, "error": "old"}))
+    client.hset("inturn:{0}:sending", "2-1", json.dumps(SEND | {"held": refused, "error": "old"}))
     result = ask()
-    assert "attempts come to nothing: answered 401 Unauthorized (2)\n" in result.output
+    assert "come to nothing: answered 401 Unauthorized (2), timeout (1)\n" in result.output
     assert "replies do not leave: no answer (1)\n" in result.output
     assert "replies wait for a decision: the provider answered 400 (1)\n" in result.output
     assert result.output.count("WARN") == 3
     assert PHONE not in result.output
+
+
+def test_of_very_many_that_fail_it_counts_some_and_says_so(client: Redis) -> None:
+    """Redis answers nobody else during a step of a scan: so there is one for each partition."""
+    send = json.dumps(SEND | {"error": "no answer"})
+    for number in range(1000):
+        client.hset("inturn:{0}:sending", f"{number}-1", send)
+    assert "replies do not leave: no answer (at least " in ask().output
 
 
 def test_denied_commands_are_named(

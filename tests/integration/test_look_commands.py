@@ -92,7 +92,7 @@ async def test_a_running_window_and_the_one_behind_it(scripts: Scripts) -> None:
     running_id = await start_first(scripts)
     first, second = (await told("windows"))["windows"]
     assert (first["window_id"], first["state"], first["attempt"]) == (running_id, "running", 1)
-    assert (first["worker"], first["goes_on_in_ms"]) == ("us", None)
+    assert (first["worker"], first["goes_on_in_ms"], first["error"]) == ("us", None, None)
     assert (second["state"], second["messages"], second["behind"]) == ("open", 1, True)
     lines = (await run("windows")).splitlines()
     assert "since 0s" in lines[1] or "since 1s" in lines[1]
@@ -110,6 +110,14 @@ async def test_a_window_that_waits_for_its_next_attempt(scripts: Scripts) -> Non
     assert window["error"] == "answered 500"
     last = (await run("windows")).splitlines()[-1]
     assert last == "1 after an attempt that came to nothing: answered 500"
+
+
+async def test_what_a_handler_says_of_whom_is_not_shown(scripts: Scripts) -> None:
+    """Its errors may be of any form: a number in one is left out."""
+    await scripts.append("A")
+    await start_first(scripts, delay_ms=600_000, error="no user 491700000001")
+    text = await run("windows")
+    assert text.splitlines()[-1] == "1 after an attempt that came to nothing: no user ***"
 
 
 async def test_a_window_that_a_pause_holds_back_says_so(
@@ -130,7 +138,9 @@ async def test_a_window_that_a_pause_holds_back_says_so(
     assert sum("when it is resumed" in line for line in lines) == 2
 
 
-async def test_windows_of_one_instance_and_no_more_than_asked(scripts: Scripts) -> None:
+async def test_windows_of_one_instance_and_no_more_than_asked(
+    scripts: Scripts, redis_client: Redis
+) -> None:
     """What is left out is said."""
     for name in "ABC":
         await scripts.append(name, user=f"user-{name}")
@@ -141,6 +151,8 @@ async def test_windows_of_one_instance_and_no_more_than_asked(scripts: Scripts) 
         "no window of clinik is open or in hand",
         "nobody called clinik has written yet: is the name right?",
     ]
+    await redis_client.sadd(scripts.p.streams, "quiet")
+    assert await run("windows", "quiet") == "no window of quiet is open or in hand\n"
     text = await run("windows", "--limit", "2")
     assert text.splitlines()[-1] == "the oldest 2 of 4; --limit shows more"
 

@@ -72,7 +72,9 @@ async def test_values_are_set_and_taken_back(pipe: Pipe, keys: Keys) -> None:
 
 async def test_an_instance_is_paused_and_resumed(pipe: Pipe, keys: Keys) -> None:
     """Until somebody says so; both are seen at once by who looks."""
-    assert "what comes is kept" in await run("pause", "main")
+    said = await run("pause", "main")
+    assert "paused, in force" in said
+    assert "what comes is kept" in said
     assert (await stands(pipe, keys)).paused() == ["main"]
     face = await told("show", "main")
     assert face["paused"] is True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from shared.dead_letters import ReplayCode
 from tests.support.deployment import deployment, id_of_window, texts_of
@@ -21,10 +22,13 @@ async def test_two_failures_then_success(redis_url: str, prefix: str) -> None:
         ) as shop,
         shop.worker() as worker,
     ):
-        await shop.say("alice", "hello")
-        calls = await server.wait_for_calls(3)
-        await shop.finished()
+        with capture_logs() as said:
+            await shop.say("alice", "hello")
+            calls = await server.wait_for_calls(3)
+            await shop.finished()
         assert server.attempts() == [1, 2, 3]
+        retries = [one for one in said if one["event"] == "handler.retry"]
+        assert [(one["instance"], one["attempt"]) for one in retries] == [("shop", 1), ("shop", 2)]
         assert len({call.json["window_id"] for call in calls}) == 1
         assert len({orjson.dumps(call.json["messages"]) for call in calls}) == 1
         # Equal jitter: half of 200 and half of 400 ms are sure.

@@ -218,6 +218,9 @@ def test_what_fails_just_now_is_worth_a_look() -> None:
     assert verdicts(data=replace(healthy_data(), failing=failing))["handler"] is Verdict.WARN
     says = judge_handler(replace(failing, is_whole=False)).says
     assert says.endswith("answered 401 Unauthorized (at least 2)")
+    many = {"no 491700000001": 5, "timeout": 4, "answered 500": 3, "answered 502": 2}
+    says = judge_handler(Failing(windows=many)).says
+    assert says.endswith("no *** (5), timeout (4), answered 500 (3), ...")
     sends, held = Failing(sends={"no answer": 1}), Failing(held={"loop limit": 1})
     for one, point in ((sends, "sends"), (held, "replies")):
         data = replace(healthy_data(), failing=one)
