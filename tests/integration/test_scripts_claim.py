@@ -79,6 +79,29 @@ async def test_claim_keeps_consumers_until_the_last_page(scripts: Scripts) -> No
     assert set(await scripts.pending()) == set(appended)
 
 
+async def test_claim_removes_no_consumer_that_has_something_pending(scripts: Scripts) -> None:
+    """Wherever it began: what it has not claimed stays with whoever read it."""
+    appended = [str((await scripts.append(name))[1]) for name in "ABC"]
+    epoch = await scripts.acquire()
+    await scripts.read(epoch, [(SHOP, 10)])
+    epoch = await take_over(scripts, epoch)
+    page = await scripts.them.claim(epoch, SHOP, appended[2].encode(), 10)
+    assert (page.cursor, ids(page.entries)) == (b"0-0", appended[2:])
+    assert set(await scripts.pending()) == set(appended)
+
+
+async def test_claim_counts_once_what_another_had_read(scripts: Scripts) -> None:
+    """With its first page; nothing of it is ours before that."""
+    for name in "ABC":
+        await scripts.append(name)
+    epoch = await scripts.acquire()
+    await scripts.read(epoch, [(SHOP, 10)])
+    epoch = await take_over(scripts, epoch)
+    first = await scripts.them.claim(epoch, SHOP, b"0-0", 2)
+    second = await scripts.them.claim(epoch, SHOP, first.cursor, 2)
+    assert (first.foreign, second.foreign) == (3, 0)
+
+
 async def test_claim_twice_gives_the_same_again(scripts: Scripts) -> None:
     """After a lost answer the takeover begins anew."""
     await scripts.append("A")

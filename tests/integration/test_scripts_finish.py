@@ -81,6 +81,14 @@ class TestFinish:
         assert code is FinishCode.REFUSED
         assert await scripts.snapshot() == before
 
+    async def test_foreign_token_is_refused_though_the_entries_are_gone(
+        self, scripts: Scripts
+    ) -> None:
+        """Somebody deleted them: the window is another's all the same, and is not finished."""
+        _, window = await scripts.window_in_hand()
+        await scripts.client.xdel(scripts.p.stream(SHOP), str(window.entries[0].id))
+        assert await scripts.finish(window, T2, "answered", b"stale") is FinishCode.REFUSED
+
     async def test_without_a_record_it_is_refused_while_the_entry_stands(
         self, scripts: Scripts
     ) -> None:

@@ -171,6 +171,15 @@ async def test_a_reply_is_dropped_where_somebody_was_faster(scripts: Scripts, mu
     assert [row[b"what"] for _, row in rows] == [b"muted", b"answered", b"dead"]
 
 
+async def test_a_mute_that_is_over_drops_no_reply(scripts: Scripts) -> None:
+    """It ended while the handler was at work, and nothing has taken it away yet."""
+    _, window = await scripts.window_in_hand()
+    await scripts.client.zadd(scripts.p.muted, {conversation_field(SHOP, ANN): 1})
+    answered = ending(window, outcome="answered", value=b"hi")
+    assert await scripts.us.finish([answered], RETENTION_MS) == [FinishCode.FINISHED]
+    assert await scripts.client.xlen(scripts.p.outbox) == 1
+
+
 async def test_a_key_of_another_type_drops_no_reply(scripts: Scripts) -> None:
     """Somebody else writes into this Redis: the user is answered."""
     _, window = await scripts.window_in_hand()

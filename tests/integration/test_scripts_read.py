@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from consumer.answers import ReadCode
-from shared.errors import Fenced
+from shared.errors import BrokerRefused, Fenced
 from shared.keys import GROUP
 from tests.support.partition_scripts import SHOP, T1, Scripts, ids, take_over
 
@@ -126,6 +126,33 @@ async def test_bury_moves_one_entry_to_the_dead_letters(scripts: Scripts) -> Non
     assert list(await scripts.pending()) == left
     rows = await scripts.us.entries([(SHOP, entry_id) for entry_id in appended])
     assert ids([row for row in rows if row is not None]) == left
+
+
+async def test_bury_keeps_what_cannot_be_written_down(scripts: Scripts) -> None:
+    """The dead letter comes first: when that is refused, the entry stays in hand."""
+    _, entry_id = await scripts.append("A")
+    epoch = await scripts.acquire()
+    await scripts.read(epoch, [(SHOP, 10)])
+    await scripts.client.set(scripts.p.dead, "in the way")
+    before = await scripts.snapshot()
+    with pytest.raises(BrokerRefused, match="WRONGTYPE"):
+        await scripts.us.bury(epoch, SHOP, str(entry_id).encode(), b"the letter")
+    assert await scripts.snapshot() == before
+
+
+async def test_drop_deletes_a_record_as_it_stands_there_alone(scripts: Scripts) -> None:
+    """Not what came in its place meanwhile, and nothing without the lease."""
+    field, running = b"shop\0ann", scripts.p.running
+    await scripts.client.hset(running, field, "damaged")
+    old = await scripts.acquire()
+    epoch = await scripts.acquire()
+    for store, of_epoch in ((scripts.us, old), (scripts.them, epoch)):
+        with pytest.raises(Fenced):
+            await store.drop(of_epoch, field, b"damaged")
+    await scripts.us.drop(epoch, field, b"another")
+    assert await scripts.client.hget(running, field) == b"damaged"
+    await scripts.us.drop(epoch, field, b"damaged")
+    assert not await scripts.client.exists(running)
 
 
 async def test_what_is_asked_of_a_partition_is_answered(scripts: Scripts) -> None:

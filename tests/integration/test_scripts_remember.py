@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from ingest.remember import RedisMemory
 from ingest.spool.payload import Became, Outcome
 from shared.connect import Pipe
+from shared.errors import BrokerRefused
 from shared.keys import Keys
 from shared.model import EntryId, window_id
 from shared.redis_binary import ServerBinary
@@ -63,6 +64,19 @@ async def client(server: RedisServer) -> AsyncIterator[Any]:
 def memory(pipe: Pipe, keys: Keys) -> RedisMemory:
     """What tells it."""
     return RedisMemory(pipe, keys, DEDUPE_MS, RETENTION_MS)
+
+
+async def test_a_reply_that_is_refused_is_not_remembered_as_said(
+    memory: RedisMemory, client: Any, keys: Keys
+) -> None:
+    """The outbox comes first: when that is refused, the next try puts the reply there."""
+    p = keys.partition(0)
+    await client.set(p.outbox, "in the way")
+    with pytest.raises(BrokerRefused, match="WRONGTYPE"):
+        await memory.remember(outcome(Became.ANSWERED, REPLY))
+    await client.delete(p.outbox)
+    assert await memory.remember(outcome(Became.ANSWERED, REPLY))
+    assert await client.xlen(p.outbox) == 1
 
 
 @pytest.mark.parametrize("became", [Became.SILENT, Became.SENT])

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from consumer.outbox import Progress, SendCode
+from shared.errors import BrokerRefused
 from shared.keys import Keys
 from shared.model import EntryId, Token
 from shared.record import REFUSED
 from shared.trace.whereabouts import ReplyState
 from shared.unsent import DiscardCode, ReplyId, ResendCode, Unsent
 from shared.wire import encode_reply
-from tests.support.partition_scripts import RETENTION_MS, Scripts, reply_to
+from tests.support.partition_scripts import ANN, RETENTION_MS, SHOP, Scripts, reply_to
 
 S1, S2 = Token("us:1:send-1"), Token("us:1:send-2")
 
@@ -95,6 +96,19 @@ async def test_a_discarded_reply_is_gone(scripts: Scripts, unsent: Unsent) -> No
     assert not await scripts.our_outbox.unsend(entry, S1, 0, held="loop limit")
 
 
+async def test_a_reply_stays_where_its_end_cannot_be_noted(
+    scripts: Scripts, unsent: Unsent
+) -> None:
+    """The journal comes first: when that is refused, nothing is thrown away."""
+    _, entry = await held_reply(scripts)
+    await scripts.client.delete(scripts.p.journal)
+    await scripts.client.set(scripts.p.journal, "in the way")
+    before = await scripts.snapshot()
+    with pytest.raises(BrokerRefused, match="WRONGTYPE"):
+        await unsent.discard(ReplyId(entry, 0))
+    assert await scripts.snapshot() == before
+
+
 async def test_a_reply_that_waits_may_be_discarded(scripts: Scripts, unsent: Unsent) -> None:
     """Before its first send, and while a send that failed is to be repeated."""
     epoch, entry = await begun_reply(scripts)
@@ -151,3 +165,8 @@ async def test_a_sent_reply_is_gone(scripts: Scripts, unsent: Unsent) -> None:
     await scripts.our_outbox.sent(entry, reply, S1, "sent", RETENTION_MS)
     assert await unsent.resend(ReplyId(entry, 0)) is ResendCode.GONE
     assert await unsent.discard(ReplyId(entry, 0)) is DiscardCode.GONE
+    p, before = scripts.p, await scripts.snapshot()
+    keys = (p.sending, p.outbox, p.journal, p.bell, *p.both_seen(SHOP, ANN))
+    code = await scripts.run("discard", keys, str(entry), "w_a", "who", reply.first_hash)
+    assert code == DiscardCode.GONE, "also of one that was there when it was looked at"
+    assert await scripts.snapshot() == before
