@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from structlog.testing import capture_logs
 
 from consumer.keeper import LeaseKeeper
-from consumer.lease import Lease, Trust, assign
+from consumer.lease import Trust, assign, trust_from
 from consumer.membership import Membership, WorkerState
 from consumer.partition import Partition
 from shared.cluster.slots import slot_of
@@ -20,11 +21,8 @@ from shared.connect import Pipe
 from shared.errors import NotConnected
 from shared.keys import Keys
 from shared.metrics import ConsumerMetrics
-from shared.model import WorkerId
 from shared.scripts import Script
-
-US, OTHER = WorkerId("worker-us"), WorkerId("worker-other")
-LEASE_MS = 6000
+from tests.support.kept_leases import LEASE_MS, OTHER, US, Owned, Torn, keeper_of
 
 
 class Slow:
@@ -42,23 +40,6 @@ class Slow:
     async def script(self, script: Script, keys: Sequence[Any], _args: Sequence[Any]) -> Any:
         """Not answered."""
         await self.call(f"{script.name} {len(keys)}")
-
-
-class Owned:
-    """What the keeper sees of a partition whose lease is due."""
-
-    def __init__(self, number: int, trust: Trust) -> None:
-        self.number = number
-        self.lease = Lease(worker=US, partition=number, epoch=1, trust=trust)
-        self.stepped_down = False
-
-    def renewed(self, lease: Lease) -> None:
-        """Trusted anew."""
-        self.lease = lease
-
-    def step_down(self) -> None:
-        """Another's."""
-        self.stepped_down = True
 
 
 @pytest.mark.parametrize(
@@ -131,52 +112,6 @@ async def test_each_lease_of_one_answer_is_kept_or_lost_by_itself() -> None:
     await asyncio.wait([going])
 
 
-class Torn:
-    """
-    A cluster of which one server is away: what names ``away`` fails, and what names ``silent`` has
-    no answer yet; all else is granted.
-    """
-
-    is_cluster = True
-
-    def __init__(self, away: Collection[str], silent: Collection[str] = ()) -> None:
-        self.away = away
-        self.silent = silent
-        self.asked: list[str] = []
-
-    async def call(self, name: str, *args: Any) -> Any:
-        """PEXPIRE keeps a key; SMEMBERS knows another worker."""
-        await self._ask(name, args[0])
-        return [US.encode(), OTHER.encode()] if name == "SMEMBERS" else 1
-
-    async def script(self, script: Script, keys: Sequence[Any], _args: Sequence[Any]) -> Any:
-        """A worker that is looked at is there, a lease can be had and renewed."""
-        await self._ask(script.name, keys[0])
-        return {"look": b"up", "renew": [1]}.get(script.name, 1)
-
-    async def _ask(self, name: str, key: str) -> None:
-        if key in self.away:
-            raise NotConnected("its server is away")
-        self.asked.append(f"{name} {key}")
-        if key in self.silent:
-            await asyncio.Event().wait()
-
-
-def keeper_of(pipe: Torn, keys: Keys, lease_ms: int) -> tuple[LeaseKeeper, Membership]:
-    """A keeper that has joined and owns partition 0; everything is to be renewed."""
-    membership = Membership(cast(Pipe, pipe), keys, US, lease_ms)
-    due = Trust(time.monotonic() + lease_ms / 1000 * 0.4)
-    membership.trust, membership._said = due, WorkerState.UP
-
-    def own(lease: Lease) -> Partition:
-        return cast(Partition, Owned(lease.partition, lease.trust))
-
-    keeper = LeaseKeeper(cast(Pipe, pipe), keys, membership, lease_ms, ConsumerMetrics(), own)
-    for number in (0, 1):
-        keeper.partitions[number] = own(Lease(worker=US, partition=number, epoch=1, trust=due))
-    return keeper, membership
-
-
 async def test_what_is_on_other_servers_goes_on() -> None:
     """
     While the server of one partition and of another worker's key is away: that worker is not taken
@@ -225,3 +160,82 @@ async def test_an_outage_is_one_line_and_its_end_another(monkeypatch: pytest.Mon
         await keeper.run()
     told = [line["event"] for line in lines if line["event"].startswith("keeper.")]
     assert told == ["keeper.delayed", "keeper.resumed"] * 2
+
+
+class Timed(Torn):
+    """Each answer takes a second of ``clock``."""
+
+    def __init__(self, clock: list[float]) -> None:
+        super().__init__(())
+        self.clock = clock
+
+    async def script(self, script: Script, keys: Sequence[Any], _args: Sequence[Any]) -> Any:
+        """A second later."""
+        self.clock[0] += 1.0
+        return await super().script(script, keys, _args)
+
+
+async def test_trust_counts_from_before_the_request_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long the answer took: in Redis the lease may have begun at any time since."""
+    clock = [100.0]
+    monkeypatch.setattr("consumer.keeper.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    keeper, _ = keeper_of(Timed(clock), Keys("t", 16), LEASE_MS)
+    lease = await keeper.acquire(5)
+    assert lease is not None
+    assert lease.trust == trust_from(100.0, LEASE_MS)
+    await keeper._renew([keeper.partitions[0]])
+    assert keeper.partitions[0].lease.trust == trust_from(101.0, LEASE_MS)
+
+
+async def test_a_lease_that_another_holds_is_none() -> None:
+    """Nothing is owned, and nothing is fenced by an epoch that nobody was given."""
+    torn = Torn(())
+    torn.answers = {"acquire": 0}
+    keeper, _ = keeper_of(torn, Keys("t", 16), LEASE_MS)
+    assert await keeper.acquire(5) is None
+    assert not await keeper._take(5)
+    assert 5 not in keeper.partitions
+
+
+async def test_a_round_moves_towards_the_fair_assignment() -> None:
+    """It takes what it has not of its share, and gives back the rest; what it has, it keeps."""
+    keys, torn = Keys("t", 16), Torn(())
+    keeper, _ = keeper_of(torn, keys, LEASE_MS)
+    ours = {number for number, owner in assign(16, sorted([US, OTHER])).items() if owner == US}
+    held = [cast(Owned, keeper.partitions[number]) for number in (0, 1)]
+    await keeper.round()
+    asked = {one for one in torn.asked if one.startswith("acquire")}
+    assert asked == {f"acquire {keys.partition(number).lease}" for number in ours - {0, 1}}
+    assert [one.stepped_down for one in held] == [one.number not in ours for one in held]
+
+
+async def test_who_drains_takes_nothing_and_gives_everything_back() -> None:
+    """Also what it had asked for before it was told to drain."""
+    keys, torn = Keys("t", 16), Torn(())
+    keeper, membership = keeper_of(torn, keys, LEASE_MS)
+    held = [cast(Owned, keeper.partitions[number]) for number in (0, 1)]
+    membership.state = WorkerState.DRAINING
+    await keeper.round()
+    assert [one.stepped_down for one in held] == [True, True]
+    assert not any(asked.startswith("acquire") for asked in torn.asked)
+    assert not await keeper._take(5)
+    assert torn.asked[-1] == f"release {keys.partition(5).lease}"
+    assert 5 not in keeper.partitions
+
+
+async def test_what_is_not_trusted_any_more_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though Redis does not answer: another worker may have it by now."""
+    keeper, _ = keeper_of(Torn(()), Keys("t", 16), LEASE_MS)
+    lost, kept = (cast(Owned, keeper.partitions[number]) for number in (0, 1))
+    lost.lease = replace(lost.lease, trust=Trust(time.monotonic()))
+    rounds = iter("x")
+
+    async def round_() -> None:
+        next(rounds)
+        raise NotConnected("its server is away")
+
+    monkeypatch.setattr(keeper, "round", round_)
+    monkeypatch.setattr(keeper, "_retry_s", float)
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await keeper.run()
+    assert (lost.stepped_down, kept.stepped_down) == (True, False)
