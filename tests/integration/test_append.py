@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
 
+from ingest.accepted import Accepted
 from ingest.append import DEADLINE_S, TURN_MESSAGES, USERS_AT_A_TIME, RedisAppender
 from ingest.group import MESSAGES_MAX
 from shared.command import Command
@@ -95,6 +96,23 @@ async def test_repeated_appends_of_a_request_keep_its_order(
     assert lossy.sent == 7
     assert [a.message_id for a in accepted] == [m.message_id for m in messages]
     assert await stored_ids(redis_client, keys) == [m.message_id for m in messages]
+
+
+async def test_nothing_of_a_user_follows_what_failed(
+    keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a request's many messages those behind would overtake it: they are not tried."""
+    appender = appender_of(cast("Pipe", None), keys)
+    tried: list[str] = []
+
+    async def fail(messages: Sequence[Message]) -> list[Accepted]:
+        tried.extend(one.user for one in messages)
+        raise BrokerUnavailable("lost")
+
+    monkeypatch.setattr(appender, "_append_turn", fail)
+    with pytest.raises(BrokerUnavailable):
+        await appender.append([message(n, user) for user in ("ann", "bob") for n in range(40)])
+    assert tried == ["ann"] * TURN_MESSAGES + ["bob"] * TURN_MESSAGES
 
 
 async def test_messages_of_one_batch_go_in_one_call_per_partition(

@@ -1,4 +1,4 @@
-"""append, replay, remove_stream, peek: how entries come into a stream, and how it goes."""
+"""append, replay, peek: how entries come into a stream."""
 
 from __future__ import annotations
 
@@ -246,53 +246,24 @@ async def test_replay_recreates_a_stream_that_was_removed(scripts: Scripts) -> N
     keys = (p.dead, p.stream(SHOP), p.streams, p.ready, p.bell)
     assert await scripts.run("replay", keys, letter_id, SHOP, b"{}", GROUP)
     (group,) = await scripts.client.xinfo_groups(p.stream(SHOP))
-    assert group["name"] == GROUP
+    assert (group["name"], group["last-delivered-id"]) == (GROUP, b"0-0")
     assert await scripts.us.streams() == [SHOP]
+    assert (await scripts.us.peek()).unread == (SHOP,)
 
 
-class TestRemoveStream:
-    async def test_removes_an_old_empty_stream_and_its_index_entry(self, scripts: Scripts) -> None:
-        """Nothing of an idle instance stays."""
-        _, window = await scripts.window_in_hand()
-        await scripts.finish(window)
-        assert await scripts.us.remove_stream(SHOP, dedupe_ms=AT_ONCE_MS)
-        assert not await scripts.client.exists(scripts.p.stream(SHOP), scripts.p.streams)
-        assert await scripts.us.remove_stream(SHOP, dedupe_ms=AT_ONCE_MS), "calling again is safe"
-
-    async def test_keeps_one_with_entries_that_nobody_has_read(self, scripts: Scripts) -> None:
-        """Unread entries are unfinished messages."""
-        await scripts.append("A")
-        assert not await scripts.us.remove_stream(SHOP, dedupe_ms=AT_ONCE_MS)
-
-    async def test_keeps_one_with_entries_in_hand(self, scripts: Scripts) -> None:
-        """So are those that were read and are not finished."""
-        await scripts.window_in_hand()
-        assert not await scripts.us.remove_stream(SHOP, dedupe_ms=AT_ONCE_MS)
-
-    async def test_keeps_one_whose_pending_entries_were_deleted(self, scripts: Scripts) -> None:
-        """The reclaim still has to count them."""
-        _, window = await scripts.window_in_hand()
-        await scripts.client.xdel(scripts.p.stream(SHOP), str(window.entries[0].id))
-        assert not await scripts.us.remove_stream(SHOP, dedupe_ms=AT_ONCE_MS)
-
-    async def test_keeps_one_that_is_ready(self, scripts: Scripts) -> None:
-        """Its owner has not looked yet."""
-        _, entry_id = await scripts.append("A")
-        await scripts.client.xdel(scripts.p.stream(SHOP), str(entry_id))
-        assert not await scripts.us.remove_stream(SHOP, dedupe_ms=AT_ONCE_MS)
-
-    async def test_keeps_one_that_was_used_within_dedupe_ms(self, scripts: Scripts) -> None:
-        """Its ids may still be given as those of duplicates."""
-        _, window = await scripts.window_in_hand()
-        await scripts.finish(window)
-        assert not await scripts.us.remove_stream(SHOP, dedupe_ms=DEDUPE_MS)
-
-    async def test_forgets_an_index_entry_without_a_stream(self, scripts: Scripts) -> None:
-        """Somebody deleted the stream by hand."""
-        await scripts.append("A")
-        await scripts.client.delete(scripts.p.stream(SHOP))
-        assert await scripts.us.remove_stream(SHOP, dedupe_ms=DEDUPE_MS)
-        assert not await scripts.client.exists(scripts.p.streams, scripts.p.ready)
+async def test_replay_keeps_a_dead_letter_that_becomes_no_entry(scripts: Scripts) -> None:
+    """The entry comes first: when that is refused, the letter stays."""
+    _, window = await scripts.window_in_hand()
+    await scripts.finish(window, outcome="dead", value=b"{}")
+    p = scripts.p
+    ((letter_id, _),) = await scripts.client.xrange(p.dead)
+    await scripts.client.delete(p.stream(SHOP))
+    await scripts.client.set(p.stream(SHOP), "in the way")
+    before = await scripts.snapshot()
+    keys = (p.dead, p.stream(SHOP), p.streams, p.ready, p.bell)
+    with pytest.raises(BrokerRefused, match="WRONGTYPE"):
+        await scripts.run("replay", keys, letter_id, SHOP, b"{}", GROUP)
+    assert await scripts.snapshot() == before
 
 
 async def _is_past(clock: object, limit_ms: int) -> bool:

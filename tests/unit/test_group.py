@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 from redis.exceptions import ResponseError
 
-from ingest.group import Group, Groups, Turn
+from ingest.group import BYTES_MAX, MESSAGES_MAX, Group, Groups, Turn
 from shared.command import Command
 from shared.connect import Pipe
 from shared.errors import BrokerRefused, BrokerUnavailable, NotDurable
@@ -106,6 +107,24 @@ async def test_the_next_turn_begins_a_group_once_one_has_left(
     last = groups.append(turn("C"))
     assert len(pipe.sent) == 3
     assert not last.done()
+
+
+@pytest.mark.parametrize(
+    "one, fit",
+    [
+        (turn(*map(str, range(16))), MESSAGES_MAX // 16),
+        (replace(turn("A"), size_bytes=BYTES_MAX // 2), 2),
+    ],
+)
+async def test_a_full_group_takes_no_more(
+    pipe: Waiting, groups: Groups, one: Turn, fit: int
+) -> None:
+    """Redis does nothing else while a script runs: what it has to do is bounded."""
+    for _ in range(fit):
+        groups.append(one)
+    assert len(pipe.sent) == 1
+    groups.append(one)
+    assert len(pipe.sent) == 2
 
 
 async def test_who_is_gone_is_not_packed(pipe: Waiting, groups: Groups) -> None:

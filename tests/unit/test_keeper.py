@@ -207,6 +207,7 @@ async def test_a_round_moves_towards_the_fair_assignment() -> None:
     asked = {one for one in torn.asked if one.startswith("acquire")}
     assert asked == {f"acquire {keys.partition(number).lease}" for number in ours - {0, 1}}
     assert [one.stepped_down for one in held] == [one.number not in ours for one in held]
+    assert torn.asked[-1] == f"ring {keys.bell}", "whoever waited for one looks again"
 
 
 async def test_who_drains_takes_nothing_and_gives_everything_back() -> None:
@@ -218,6 +219,7 @@ async def test_who_drains_takes_nothing_and_gives_everything_back() -> None:
     await keeper.round()
     assert [one.stepped_down for one in held] == [True, True]
     assert not any(asked.startswith("acquire") for asked in torn.asked)
+    assert f"ring {keys.bell}" in torn.asked, "the others take what it gives back"
     assert not await keeper._take(5)
     assert torn.asked[-1] == f"release {keys.partition(5).lease}"
     assert 5 not in keeper.partitions
@@ -239,3 +241,46 @@ async def test_what_is_not_trusted_any_more_is_given_up(monkeypatch: pytest.Monk
     with pytest.raises(RuntimeError, match="StopIteration"):
         await keeper.run()
     assert (lost.stepped_down, kept.stepped_down) == (True, False)
+
+
+async def test_a_partition_that_was_taken_again_is_not_forgotten() -> None:
+    """What ended was an earlier hold of it."""
+    keeper, _ = keeper_of(Torn(()), Keys("t", 16), LEASE_MS)
+    held = keeper.partitions[0]
+    keeper.forget(cast(Partition, Owned(0, held.lease.trust)))
+    assert keeper.partitions[0] is held
+    keeper.forget(held)
+    assert 0 not in keeper.partitions
+
+
+async def test_a_pause_ends_in_time_for_the_next_renewal() -> None:
+    """However late a bell's round came; and who is late already does not spin."""
+    keeper, membership = keeper_of(Torn(()), Keys("t", 16), LEASE_MS)
+    fresh = trust_from(time.monotonic(), LEASE_MS)
+    membership.trust = fresh
+    first, second = (cast(Owned, keeper.partitions[number]) for number in (0, 1))
+    first.lease = second.lease = replace(first.lease, trust=fresh)
+    assert keeper._pause_s() > 1.0
+    second.lease = replace(second.lease, trust=Trust(fresh.until_s - 2.5))
+    assert keeper._pause_s() <= 0.5
+    second.lease = replace(second.lease, trust=Trust(fresh.until_s - 5.0))
+    assert keeper._pause_s() >= 0.1
+
+
+async def test_a_nudge_is_one_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bell rang once: the round after that waits as ever."""
+    keeper, _ = keeper_of(Torn(()), Keys("t", 16), LEASE_MS)
+    rounds: list[None] = []
+
+    async def round_() -> None:
+        rounds.append(None)
+
+    monkeypatch.setattr(keeper, "round", round_)
+    going = asyncio.create_task(keeper.run())
+    for expected in (1, 2):
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert len(rounds) == expected
+        keeper.nudge()
+    going.cancel()
+    await asyncio.wait([going])
