@@ -108,7 +108,10 @@ class RedisAppender:
                 if number % USERS_AT_A_TIME == 0:
                     await asyncio.sleep(0)
         if failures:
-            raise failures[0]
+            try:
+                raise failures[0]
+            finally:
+                failures.clear()  # its traceback would hold it, and that the messages
         return [accepted[at] for at in range(len(messages))]
 
     async def _append_turn(self, messages: Sequence[Message]) -> list[Accepted]:
@@ -148,10 +151,14 @@ class RedisAppender:
                     raise
 
     def _append_once(self, turn: Turn, began_s: float) -> Awaitable[list[Answer]]:
-        appended = self._groups.append(turn)
         if self._limit_s is None:
-            return appended
-        return _within(began_s + self._limit_s - time.monotonic(), appended)
+            return self._groups.append(turn)
+        return self._append_within(began_s + self._limit_s - time.monotonic(), turn)
+
+    async def _append_within(self, span_s: float, turn: Turn) -> list[Answer]:
+        """No variable holds the future, whose error would hold this frame and the messages."""
+        async with Limit(span_s):
+            return await self._groups.append(turn)
 
     def _count(self, reason: str) -> None:
         self._metrics.append_failures_total.labels(reason=reason).inc()
@@ -179,8 +186,3 @@ def _accepted(message: Message, answer: Answer) -> Accepted:
         duplicate=is_duplicate,
         spooled=False,
     )
-
-
-async def _within(span_s: float, appended: Awaitable[list[Answer]]) -> list[Answer]:
-    async with Limit(span_s):
-        return await appended

@@ -51,5 +51,8 @@ class ByPartition:
                     begun = 0
                     await asyncio.sleep(0)
         if failures:
-            raise failures[0]
+            try:
+                raise failures[0]
+            finally:
+                failures.clear()  # its traceback would hold it, and that the messages
         return [kept[at] for at in range(len(messages))]

@@ -100,6 +100,7 @@ class Front:
             except Exception as error:  # noqa: BLE001 - every one has an answer; ours are logged
                 route = _route_of(request) if shortcut is None else shortcut.route
                 answer = self._answer_failure(request, route, error)
+                error.__traceback__ = None  # it holds the request, which may hold the error
             finally:
                 self._connections.note(request.protocol, answer)
             route = _route_of(request) if shortcut is None else shortcut.route

@@ -12,7 +12,7 @@ import hashlib
 import unicodedata
 import zlib
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from urllib.parse import quote
 
 GROUP = b"workers"
@@ -199,7 +199,7 @@ class Keys:
         self.forgets = f"{prefix}:{{forget}}:asked"
         self.heeded = f"{prefix}:{{forget}}:heeded"
         self.wishes = f"{prefix}:{{forget}}:wishes"
-        self._partition = lru_cache(maxsize=None)(self._make_partition)
+        self._partition = lru_cache(maxsize=None)(partial(_make_partition, prefix))
 
     def worker(self, worker_id: str) -> str:
         """HASH with a TTL of ``lease_ms``: a live worker, whether it drains."""
@@ -217,6 +217,7 @@ class Keys:
         """The keys of the partition that a conversation belongs to."""
         return self._partition(partition_of(instance, user, self.partitions))
 
-    def _make_partition(self, number: int) -> PartitionKeys:
-        base = f"{self.prefix}:{{{number}}}"
-        return PartitionKeys(number, base, *(f"{base}:{name}" for name in _PARTITION_KEYS))
+
+def _make_partition(prefix: str, number: int) -> PartitionKeys:
+    base = f"{prefix}:{{{number}}}"
+    return PartitionKeys(number, base, *(f"{base}:{name}" for name in _PARTITION_KEYS))

@@ -76,8 +76,7 @@ class NodePipe(Pipe):
                 self._wake.clear()
                 self._is_busy = True
                 while self._waiting:
-                    if batch := self._next_batch():
-                        await self._exchange(batch)
+                    await self._exchange(self._next_batch())
                 self._is_busy = False
         finally:
             self._closed = True
@@ -93,18 +92,11 @@ class NodePipe(Pipe):
 
     async def call(self, *command: Any) -> Any:
         """Run one command."""
-        loop = self._loop = self._loop or asyncio.get_running_loop()
-        call = Call(pack_command(command), loop)
-        self.send(call)
-        return await call.future
+        return await self._queue(command)
 
     async def call_each(self, commands: Iterable[tuple[Any, ...]]) -> list[Any]:
         """Run commands that leave together."""
-        loop = asyncio.get_running_loop()
-        calls = [Call(pack_command(command), loop) for command in commands]
-        for call in calls:
-            self.send(call)
-        return await asyncio.gather(*[call.future for call in calls])
+        return await asyncio.gather(*self._queue_each(commands))
 
     async def call_at(self, key: str, *command: Any) -> Any:  # noqa: ARG002 - a cluster needs it
         """There is one server."""
@@ -122,6 +114,24 @@ class NodePipe(Pipe):
         """All are."""
         return keys
 
+    def _queue(self, command: tuple[Any, ...]) -> asyncio.Future[Any]:
+        """
+        What becomes of one command. Whoever waits for it keeps it in no variable: its error would
+        hold the frame, that the error, and both all that was sent, until the collector comes by.
+        """
+        loop = self._loop = self._loop or asyncio.get_running_loop()
+        call = Call(pack_command(command), loop)
+        self.send(call)
+        return call.future
+
+    def _queue_each(self, commands: Iterable[tuple[Any, ...]]) -> list[asyncio.Future[Any]]:
+        """The same of several, once all of them are packed."""
+        loop = asyncio.get_running_loop()
+        calls = [Call(pack_command(command), loop) for command in commands]
+        for call in calls:
+            self.send(call)
+        return [call.future for call in calls]
+
     def _next_batch(self) -> Batch:
         """What waits and is still wanted, as much as goes into one batch."""
         batch: Batch = []
@@ -134,7 +144,9 @@ class NodePipe(Pipe):
         return batch
 
     async def _exchange(self, batch: Batch) -> None:
-        """Each command of ``batch`` is settled, once, whatever happens."""
+        """Each command of ``batch`` is settled, once, whatever happens; there may be none."""
+        if not batch:
+            return
         if self._connection is None and (met := self._pause.failure()) is not None:
             settle_all(batch, met)
             return
@@ -226,7 +238,8 @@ class NodePipe(Pipe):
         if not has_sent and type(failure) is BrokerUnavailable:
             failure = NotConnected(str(failure))
         if failure is not error:
-            failure.__cause__ = error
+            # The frames in its traceback hold the batch, and the batch the failure.
+            failure.__cause__ = error.with_traceback(None)
         if not was_good:
             self._pause.begin(failure)
         settle_all(left, failure)

@@ -26,7 +26,7 @@ class Pause:
         longest_s = min(PAUSE_S * 2**self._tries, PAUSE_MAX_S)
         self._tries = min(self._tries + 1, 10)
         self._until_s = time.monotonic() + longest_s * random.uniform(0.5, 1.0)
-        self._met = met
+        self._met = _anew(met)
 
     def end(self) -> None:
         """A connection has proved good."""
@@ -35,8 +35,11 @@ class Pause:
     def failure(self) -> Failure | None:
         """What the last try met, if it is too early for another; nothing was sent."""
         met = self._met
-        if met is None or time.monotonic() >= self._until_s:
-            return None
-        if isinstance(met, BrokerRefused):
-            return BrokerRefused(met.code, str(met))
-        return NotDurable(str(met)) if isinstance(met, NotDurable) else NotConnected(str(met))
+        return None if met is None or time.monotonic() >= self._until_s else _anew(met)
+
+
+def _anew(met: Failure) -> Failure:
+    """The same without the traceback, which holds what its last caller was about."""
+    if isinstance(met, BrokerRefused):
+        return BrokerRefused(met.code, str(met))
+    return NotDurable(str(met)) if isinstance(met, NotDurable) else NotConnected(str(met))

@@ -104,22 +104,15 @@ class ClusterPipe(Pipe):
         Raises:
             ValueError: its keys are not in one slot, or it names none, or is not known.
         """
-        return await self._call_in(slot_of_all(keys_of(command), command[0]), command)
+        return await self._queue(slot_of_all(keys_of(command), command[0]), command)
 
     async def call_each(self, commands: Iterable[tuple[Any, ...]]) -> list[Any]:
         """Run commands that leave together, to each node its own."""
-        loop = asyncio.get_running_loop()
-        calls = [
-            (slot_of_all(keys_of(command), command[0]), Call(pack_command(command), loop))
-            for command in commands
-        ]
-        for slot, call in calls:
-            self._add(slot, call)
-        return await asyncio.gather(*[call.future for _, call in calls])
+        return await asyncio.gather(*self._queue_each(commands))
 
     async def call_at(self, key: str, *command: Any) -> Any:
         """To the node that has ``key``."""
-        return await self._call_in(slot_of(key), command)
+        return await self._queue(slot_of(key), command)
 
     async def servers(self) -> Mapping[str, Pipe]:
         """Every node that has slots; CLUSTERDOWN where none has any."""
@@ -211,11 +204,23 @@ class ClusterPipe(Pipe):
             self._map.move(errand.lane.slot, place)
         return True
 
-    async def _call_in(self, slot: int, command: tuple[Any, ...]) -> Any:
+    def _queue(self, slot: int, command: tuple[Any, ...]) -> asyncio.Future[Any]:
+        """What becomes of one command; nobody keeps it in a variable, as in ``NodePipe``."""
         loop = self._loop = self._loop or asyncio.get_running_loop()
         call = Call(pack_command(command), loop)
         self._add(slot, call)
-        return await call.future
+        return call.future
+
+    def _queue_each(self, commands: Iterable[tuple[Any, ...]]) -> list[asyncio.Future[Any]]:
+        """The same of several, once all of them are packed."""
+        loop = asyncio.get_running_loop()
+        calls = [
+            (slot_of_all(keys_of(command), command[0]), Call(pack_command(command), loop))
+            for command in commands
+        ]
+        for slot, call in calls:
+            self._add(slot, call)
+        return [call.future for _, call in calls]
 
     def _add(self, slot: int, command: Command) -> None:
         if self._closed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from typing import Any, cast
 
 import pytest
@@ -12,7 +13,8 @@ from redis.asyncio import Redis
 
 from ingest.accepted import Accepted
 from ingest.append import DEADLINE_S, TURN_MESSAGES, USERS_AT_A_TIME, RedisAppender
-from ingest.group import MESSAGES_MAX
+from ingest.group import MESSAGES_MAX, Turn
+from ops.chaos.processes import free_port
 from shared.command import Command
 from shared.connect import Pipe
 from shared.errors import BrokerRefused, BrokerUnavailable, InturnError, NotConnected
@@ -22,6 +24,7 @@ from shared.model import Message
 from shared.redis_binary import ServerBinary
 from shared.scripts import load_script
 from shared.wire import decode_entry
+from tests.support.let_go import left_of
 from tests.support.pipes import running_pipe
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
@@ -277,3 +280,18 @@ async def test_a_thousand_messages_at_once_hold_nobody_up(
     stored = await stored_ids(redis_client, keys)
     assert len(stored) == 1001
     assert 0 < stored.index("M1000") <= 4 * USERS_AT_A_TIME
+
+
+@pytest.mark.parametrize("users", [1, 3], ids=["one user", "several"])
+async def test_what_could_not_be_kept_is_let_go_at_once(prefix: str, users: int) -> None:
+    """While Redis is away, bodies that were answered 503 do not fill the memory."""
+    metrics = IngestMetrics(InstanceLabels(10))
+    async with running_pipe(f"redis://127.0.0.1:{free_port()}") as pipe:
+        keys = Keys(prefix, 4)
+        appender = RedisAppender(pipe, keys, 60_000, metrics, deadline_s=0.1, limit_s=1.0)
+        with left_of(Turn) as left:
+            for _ in range(3):
+                with suppress(BrokerUnavailable):
+                    await appender.append([message(n, user=f"user-{n}") for n in range(users)])
+            await asyncio.sleep(0)  # the turn of the loop that has told the error ends
+            assert left() == []

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from aiohttp import web
 from hypothesis import HealthCheck, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from shared.errors import (
 )
 from shared.settings import Settings
 from tests.support.ingest_server import NOW_MS, IngestServer, serving
+from tests.support.let_go import left_of
 
 API = "/api/v1/messages"
 GOOD = {"instance": "sales", "user": "u1", "text": "hi"}
@@ -271,3 +273,12 @@ def test_no_body_makes_the_server_fail() -> None:
             post()
         finally:
             runner.run(context.__aexit__(None, None, None))
+
+
+async def test_a_request_that_failed_is_let_go_at_once(server: IngestServer) -> None:
+    """What strangers ask for does not stay in memory until the collector comes by."""
+    with left_of(web.Request) as left:
+        for _ in range(5):
+            assert (await server.request("GET", "/queue/")).status == 404
+        assert (await server.request("GET", "/healthz")).status == 200
+        assert len(left()) <= 1  # an open connection knows its last one

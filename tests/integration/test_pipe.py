@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
+from ops.chaos.processes import free_port
+from shared.command import Call
 from shared.errors import BrokerRefused, BrokerUnavailable
+from tests.support.let_go import left_of
 from tests.support.pipes import running_pipe
 
 
@@ -130,3 +134,20 @@ async def test_a_cancellation_while_a_pipe_ends_is_heard(redis_url: str, prefix:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert not went_on
+
+
+@pytest.mark.parametrize("is_away", [False, True], ids=["refused", "away"])
+async def test_what_a_failed_call_held_is_let_go_at_once(
+    redis_url: str, prefix: str, is_away: bool
+) -> None:
+    """A reply of megabytes that is written again and again in an outage is in memory once."""
+    url = f"redis://127.0.0.1:{free_port()}" if is_away else redis_url
+    async with running_pipe(url) as pipe:
+        with left_of(Call) as left:
+            for _ in range(3):
+                with suppress(BrokerUnavailable, BrokerRefused):
+                    await pipe.call("HSET", f"{prefix}:h", "lacks a value")
+                with suppress(BrokerUnavailable, BrokerRefused):
+                    await pipe.call_each([("HSET", f"{prefix}:h", "lacks a value")] * 2)
+            await asyncio.sleep(0)  # the turn of the loop that has told the error ends
+            assert left() == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from ingest.by_partition import MESSAGES_AT_A_TIME, ByPartition
 from ingest.outage import SpoolingAppender
 from shared.errors import BrokerRefused, BrokerUnavailable
 from shared.model import Message
+from tests.support.let_go import left_of
 from tests.support.outages import Policy, Store, files
 from tests.support.spooling import message
 from tests.support.waiting import eventually
@@ -216,6 +218,16 @@ async def test_a_part_that_fails_fails_the_request_when_all_have_ended() -> None
     store.refuses = set()
     again = await parted.append(MIXED)
     assert [one.duplicate for one in again] == [False, True, False, True]
+
+
+async def test_a_request_that_fails_is_let_go_at_once() -> None:
+    """What its parts met holds its messages no longer than its caller does."""
+    store = Store()
+    store.refuses = {"ann-1", "cid-2"}
+    with left_of(BrokerRefused) as left:
+        with suppress(BrokerRefused):
+            await ByPartition(store, TwoMasters()).append(MIXED)
+        assert left() == []
 
 
 class _ManyPartitions(OneServer):

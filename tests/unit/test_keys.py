@@ -21,6 +21,7 @@ from shared.keys import (
     sent_hash,
 )
 from shared.model import EntryId, window_id
+from tests.support.let_go import left_of
 
 ODD_NAMES = ["shop", "a:stream:b", "{7}", "50% off", "käse/é", "店", " ", "a" * 128, "x\u200by"]
 
@@ -153,3 +154,10 @@ def test_hashes_and_window_ids_are_fixed() -> None:
     assert message_hash("3EB0").hex() == "552aeab5c3c1cce7a8cc709d"
     first = EntryId(1_700_000_000_000, 3)
     assert window_id("shop", "5511", first) == "w_az57ukwl7n2u4i5bfyjiauumvu"
+
+
+def test_keys_go_with_their_last_use() -> None:
+    """A report makes its own for each look: they do not wait for the collector."""
+    with left_of(Keys) as left:
+        assert Keys("p", 4).partition(3).number == 3
+        assert left() == []
