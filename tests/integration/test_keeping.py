@@ -36,9 +36,11 @@ async def test_where_neither_redis_nor_the_disk_keeps_anything_both_are_told(
 
             async with keeping_in_spool(
                 settings, server.url, keys, metrics, check, found, forgets
-            ) as (appender, health, _):
+            ) as (appender, health, instead):
                 full = "command not allowed when used memory > 'maxmemory'"
                 assert await health() == f"{full}."
+                assert instead() == "messages are kept in the spool"
                 with files_limited_to(64 * 1024), pytest.raises(SpoolUnavailable):
                     await appender.append([message(1, text="x" * 70_000)])
                 assert await health() == f"{full}; the spool cannot be written: File too large"
+                assert instead() is None

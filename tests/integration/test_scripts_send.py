@@ -170,12 +170,24 @@ async def test_unsend_may_hold_for_a_person_and_leave_the_count(scripts: Scripts
     epoch, reply_id, _ = await waiting_reply(scripts)
     outbox = scripts.our_outbox
     await outbox.send(epoch, reply_id, None, S1)
-    await outbox.unsend(reply_id, S1, 0, progress=Progress(1, 0))
+    await outbox.unsend(reply_id, S1, 0, progress=Progress(1, 2))
     await outbox.send(epoch, reply_id, S1, S2)
     await outbox.unsend(reply_id, S2, 0, held="refused: „nein“")
     record = (await outbox.sending())[reply_id]
-    assert (record.sent, record.held) == (1, "refused: „nein“")
+    assert (record.sent, record.parts, record.held) == (1, 2, "refused: „nein“")
     assert len(await outbox.page(None)) == 1
+
+
+async def test_an_attempt_that_unsend_does_not_count_is_taken_back(scripts: Scripts) -> None:
+    """The next send is the same attempt; one that counts makes it the next."""
+    epoch, reply_id, _ = await waiting_reply(scripts)
+    outbox = scripts.our_outbox
+    tokens = [S1, S2, Token("us:1:send-3"), Token("us:1:send-4")]
+    attempts = [(await outbox.send(epoch, reply_id, None, S1)).attempt]
+    for old, new, counts in zip(tokens, tokens[1:], (False, True, False), strict=False):
+        await outbox.unsend(reply_id, old, 0, counts=counts)
+        attempts.append((await outbox.send(epoch, reply_id, old, new)).attempt)
+    assert attempts == [1, 1, 2, 2]
 
 
 async def test_unsend_without_a_record_is_refused(scripts: Scripts) -> None:

@@ -66,6 +66,18 @@ class TestStart:
         assert (record["token"], record["worker"]) == (T3, THEM)
         assert await scripts.finish(window, T1) is FinishCode.REFUSED
 
+    async def test_another_window_in_a_records_place_is_a_first_attempt(
+        self, scripts: Scripts
+    ) -> None:
+        """As where Redis lost writes: what was tried, and since when, is of the window before."""
+        epoch, window = await scripts.window_in_hand()
+        await scripts.us.postpone(window.conversation, T1, 500, counts=False, unavailable=True)
+        await scripts.append("B")
+        other = await scripts.read_window(epoch)
+        (answer,) = await scripts.us.start(epoch, [request(other, T2, replaces=T1)])
+        assert (answer.code, answer.attempt) == (StartCode.STARTED, 1)
+        assert (answer.delay_ms, answer.since) == (0, 0)
+
     @pytest.mark.parametrize("replaces", [None, T2])
     async def test_conflicts_with_any_other_token(
         self, scripts: Scripts, replaces: Token | None

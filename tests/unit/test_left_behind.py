@@ -58,6 +58,29 @@ async def test_what_another_has_inherited_goes_first(policy: Policy, tmp_path: P
         await successor.end()
 
 
+async def test_nobody_waits_for_ever_for_what_another_has_inherited(
+    policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may hang: after its time who waits goes on, and says so once."""
+    monkeypatch.setattr("ingest.outage.AHEAD_S", 0.01)
+    policy.go_away()
+    await policy.put(1)
+    await policy.end()
+    heir, successor = Policy(tmp_path), Policy(tmp_path)
+    try:
+        await heir.appender.start()
+        await successor.appender.start()
+        with structlog.testing.capture_logs() as logs:
+            successor.drain()
+            assert await successor.put(2)
+            await successor.is_in(State.ONLINE)
+        assert successor.store.order == ["ann-2"]
+        assert [line["event"] for line in logs].count("spool.not_waited") == 1
+    finally:
+        await heir.end()
+        await successor.end()
+
+
 async def test_two_heirs_do_not_wait_for_each_other(policy: Policy, tmp_path: Path) -> None:
     """Each replays what it has adopted before it waits for what the other has."""
     other = Policy(tmp_path)

@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from ingest.away import State
-from shared.errors import BrokerRefused, BrokerUnavailable, SpoolUnavailable
+from shared.errors import BrokerRefused, BrokerUnavailable, SpoolUnavailable, StartRefused
 from tests.support.outages import Policy, files
 from tests.support.waiting import eventually
 
@@ -91,26 +91,31 @@ async def test_new_messages_wait_for_the_last_of_the_backlog(policy: Policy) -> 
 async def test_a_message_that_comes_while_closing_is_not_spooled_behind_the_end(
     policy: Policy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It waits until the spool is empty and goes to Redis: no message is left in a closed spool."""
-    policy.go_away()
-    await policy.put(1)
-    policy.come_back()
+    """
+    It waits until the spool is empty and goes to Redis: no message is left in a closed spool.
+
+    So it is at the end of the next outage, too.
+    """
     late: list[asyncio.Task[bool]] = []
     seal = policy.spool.seal
 
     async def send_meanwhile() -> None:
         if policy.appender.state is State.CLOSING:
-            late.append(asyncio.create_task(policy.put(2)))
+            late.append(asyncio.create_task(policy.put(2 * len(late) + 2)))
             await asyncio.sleep(0)
-            assert not late[0].done()
+            assert not late[-1].done()
         await seal()
 
     monkeypatch.setattr(policy.spool, "seal", send_meanwhile)
     policy.drain()
-    await policy.is_in(State.ONLINE)
-    assert await late[0] is False
-    assert policy.spool.messages == 0
-    assert policy.store.order == ["ann-1", "ann-2"]
+    for outage in range(2):
+        policy.go_away()
+        await policy.put(2 * outage + 1)
+        policy.come_back()
+        await policy.is_in(State.ONLINE)
+        assert await late[outage] is False
+        assert policy.spool.messages == 0
+    assert policy.store.order == ["ann-1", "ann-2", "ann-3", "ann-4"]
 
 
 async def test_a_close_that_fails_spools_those_who_waited(
@@ -233,3 +238,41 @@ async def test_beginning_and_end_are_one_line_each(policy: Policy) -> None:
     ]
     assert lines[0]["reason"] == "away"
     assert lines[1]["replayed"] == 5
+    assert policy.appender.reason == "", "nothing is wrong any more"
+
+
+async def test_after_an_outage_nobody_looks_all_the_time_for_more(
+    policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has ended it has been done: the next look is due when it is without an outage."""
+    policy.go_away()
+    await policy.put(1)
+    policy.come_back()
+    policy.drain()
+    await policy.is_in(State.ONLINE)
+    looks: list[None] = []
+
+    async def adopt() -> int:
+        looks.append(None)
+        return 0
+
+    monkeypatch.setattr(policy.spool, "adopt", adopt)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert looks == []
+
+
+async def test_nothing_is_replayed_into_a_redis_that_is_not_fit(policy: Policy) -> None:
+    """As where its data are made for other partitions: there nobody would look for a message."""
+    policy.go_away()
+    await policy.put(1)
+    policy.come_back()
+
+    async def refuse() -> None:
+        raise StartRefused(["other partitions"])
+
+    policy.appender._probe = refuse
+    with pytest.raises(StartRefused):
+        await policy.appender.keep_draining()
+    assert policy.store.order == []
+    assert policy.spool.messages == 1
