@@ -79,6 +79,20 @@ async def test_a_reply_that_is_refused_is_not_remembered_as_said(
     assert await client.xlen(p.outbox) == 1
 
 
+async def test_a_reply_is_remembered_over_the_end_of_a_generation(
+    memory: RedisMemory, client: Any, keys: Keys
+) -> None:
+    """The call comes again after a lost answer: one reply, though it is a generation later."""
+    answered, p = outcome(Became.ANSWERED, REPLY), keys.partition(0)
+    assert await memory.remember(answered)
+    both = p.both_seen(SHOP, ANN)
+    (now,) = [key for key in both if await client.exists(key)]
+    (before,) = set(both) - {now}
+    await client.rename(now, before)
+    assert not await memory.remember(answered)
+    assert await client.xlen(p.outbox) == 1
+
+
 @pytest.mark.parametrize("became", [Became.SILENT, Became.SENT])
 async def test_a_remembered_message_is_a_duplicate(
     became: Became, memory: RedisMemory, client: Any, server: RedisServer, keys: Keys

@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from consumer.answers import StartAnswer, StartRequest
+from consumer.answers import StartAnswer, StartCode, StartRequest
 from consumer.attempt import DispatchSettings
 from consumer.dispatch import Dispatcher
 from consumer.lease import trust_from
@@ -39,6 +39,9 @@ class Partition:
         self.memory = Memory(lambda _instance, _connection: RULES)
         self.store = cast("PartitionStore", self)
         self.asked: list[str] = []
+        self.tokens: list[str] = []
+        self.restarts: list[str] = []
+        self.answer: StartCode | None = None
         self.fail = asyncio.Event()
         for user in users:
             self.memory.learn(make_window(["hi"], user=user).entries[0], 0.0)
@@ -46,6 +49,9 @@ class Partition:
     async def start(self, _epoch: int, requests: Sequence[StartRequest]) -> list[StartAnswer]:
         """The start script."""
         self.asked += [request.window.user for request in requests]
+        self.tokens += [request.token for request in requests]
+        if self.answer is not None:
+            return [StartAnswer(code=self.answer, attempt=0, delay_ms=0, since=0, now_ms=0)]
         await self.fail.wait()
         raise BrokerUnavailable("no answer")
 
@@ -59,8 +65,9 @@ class Partition:
     def load_replies(self) -> None:
         """Nor this."""
 
-    def restart(self, _reason: str) -> None:
-        """Nor this."""
+    def restart(self, reason: str) -> None:
+        """Its memory is of no use."""
+        self.restarts.append(reason)
 
     def step_down(self) -> None:
         """Nor this."""
@@ -113,3 +120,37 @@ async def test_a_window_waits_until_its_partition_is_trusted_again() -> None:
         doubted.fail.set()
         await turn_loop()
         assert doubted.asked == ["bob", "carol"]
+
+
+async def test_no_token_is_used_twice() -> None:
+    """What is still on its way under an old one would else count for another window."""
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        partition = Partition(0, "ann", "bob", "carol")
+        partition.fail.set()
+        make_dispatcher((partition,), tasks).dispatch(partition)
+        await turn_loop()
+        assert partition.asked == ["ann", "bob", "carol"]
+        assert len(set(partition.tokens)) == 3
+
+
+@pytest.mark.parametrize(
+    "answer, reason",
+    [
+        (None, "start unanswered"),
+        (StartCode.CONFLICT, "start refused"),
+        (StartCode.GONE, "start refused"),
+    ],
+)
+async def test_a_window_that_did_not_start_is_read_again(
+    answer: StartCode | None, reason: str
+) -> None:
+    """What memory knows of it is not what stands in Redis: it would wait there for ever."""
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        partition = Partition(0, "ann")
+        partition.answer = answer
+        partition.fail.set()
+        dispatcher = make_dispatcher((partition,), tasks)
+        dispatcher.dispatch(partition)
+        await turn_loop()
+        assert partition.restarts == [reason]
+        assert dispatcher.running == {}

@@ -9,8 +9,17 @@ import pytest
 import structlog
 
 from ingest.away import State
-from shared.errors import BrokerRefused, BrokerUnavailable, SpoolUnavailable, StartRefused
+from ingest.outage import _is_certainly_not_written
+from shared.errors import (
+    BrokerRefused,
+    BrokerUnavailable,
+    InturnError,
+    NotConnected,
+    SpoolUnavailable,
+    StartRefused,
+)
 from tests.support.outages import Policy, files
+from tests.support.spooling import message
 from tests.support.waiting import eventually
 
 
@@ -276,3 +285,11 @@ async def test_nothing_is_replayed_into_a_redis_that_is_not_fit(policy: Policy) 
         await policy.appender.keep_draining()
     assert policy.store.order == []
     assert policy.spool.messages == 1
+
+
+@pytest.mark.parametrize("error", [NotConnected("away"), BrokerRefused("OOM", "full")])
+def test_of_several_messages_nobody_knows_which_were_written(error: InturnError) -> None:
+    """Those before the one that failed may be there: handled here they would be handled twice."""
+    assert _is_certainly_not_written([message(1)], error)
+    assert not _is_certainly_not_written([message(1), message(2)], error)
+    assert not _is_certainly_not_written([message(1)], BrokerUnavailable("no answer"))
