@@ -15,6 +15,7 @@ stream that are closed or in hand, and whatever its users sent within ``max_wait
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from enum import Enum
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -105,9 +106,16 @@ def is_bare(window: Window) -> bool:
     return any(entry.is_bare for entry in window.entries)
 
 
-async def load_windows(store: EntryStore, windows: Sequence[Window]) -> list[Window | None]:
+class Absent(Enum):
+    """What of a window is not in its stream any more. ``ALL``: as a rule it is finished."""
+
+    SOME = "some"
+    ALL = "all"
+
+
+async def load_windows(store: EntryStore, windows: Sequence[Window]) -> list[Window | Absent]:
     """
-    Windows with everything that their users wrote; None: some of it is not there any more.
+    Windows with everything that their users wrote, or what of it is not there any more.
 
     Raises:
         BrokerUnavailable, BrokerRefused: nothing was found out.
@@ -117,14 +125,14 @@ async def load_windows(store: EntryStore, windows: Sequence[Window]) -> list[Win
     return [_filled(window, rows) for window in windows]
 
 
-def _filled(window: Window, rows: Iterator[RawEntry | None]) -> Window | None:
+def _filled(window: Window, rows: Iterator[RawEntry | None]) -> Window | Absent:
     """The window with the next of ``rows`` in the place of each bare entry; all are taken."""
     taken = [next(rows) for entry in window.entries if entry.is_bare]
     try:
         found = [decode_entry(window.instance, *row) for row in taken if row is not None]
     except EntryUndecodable:
-        return None
+        return Absent.SOME
     if len(found) < len(taken):
-        return None
+        return Absent.SOME if found else Absent.ALL
     left = iter(found)
     return replace(window, entries=tuple([next(left) if e.is_bare else e for e in window.entries]))

@@ -17,7 +17,7 @@ import structlog
 
 from consumer.answers import StartAnswer, StartCode, StartRequest
 from consumer.attempt import Attempts, DispatchSettings, Running
-from consumer.bodies import BULKY_BYTES, HAND_BYTES, is_bare, load_windows
+from consumer.bodies import BULKY_BYTES, HAND_BYTES, Absent, is_bare, load_windows
 from consumer.conversation import State
 from consumer.courtesy import Courtesy
 from consumer.membership import Membership
@@ -214,12 +214,15 @@ class Dispatcher:
         fetches = (load_windows(owner.store, [r.held for _, r in load]) for load in loads)
         for load, windows in zip(loads, await asyncio.gather(*fetches), strict=True):
             for one, window in zip(load, windows, strict=True):
-                if window is not None:
+                if not isinstance(window, Absent):
                     one[1].window = window
                     continue
                 begun.remove(one)
                 self._end(one[1])
-                log.warning("window.incomplete", window=one[1].held.id)
+                if window is Absent.ALL:  # as the start script would say
+                    log.info("start.refused", window=one[1].held.id, code=StartCode.GONE.name)
+                else:
+                    log.warning("window.incomplete", window=one[1].held.id)
                 if owner.memory is memory:
                     owner.restart("entries of a window are not there")
         return begun

@@ -15,7 +15,7 @@ from typing import Any
 from hypothesis.stateful import RuleBasedStateMachine
 
 from consumer.answers import StartRequest
-from consumer.bodies import load_windows
+from consumer.bodies import Absent, load_windows
 from ops.chaos.asking import Asks
 from ops.chaos.cutter import Raw, cut_naively
 from shared.model import Conversation, EntryId, Window, WindowId, WorkerId
@@ -115,7 +115,7 @@ class HandoverLedger(RuleBasedStateMachine):
         members, reason, due_ms = naive[done]
         assert extent == tuple(f"{raw.ms}-{raw.seq}" for raw in members)
         (whole,) = self.run(load_windows(self.workers[0].store, [window]))
-        assert whole is not None
+        assert not isinstance(whole, Absent)
         texts = tuple(entry.message.message_id for entry in whole.members)
         assert texts == tuple(raw.message_id for raw in members), "it is not what they wrote"
         assert (window.closed_by.value, window.closed_at) == (reason, due_ms)

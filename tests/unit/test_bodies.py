@@ -8,7 +8,7 @@ from dataclasses import replace as replace_rules
 from msgspec.structs import replace
 
 from consumer.answers import RawEntry
-from consumer.bodies import BULKY_BYTES, ENTRY_COST_BYTES, is_bare, load_windows, strip
+from consumer.bodies import BULKY_BYTES, ENTRY_COST_BYTES, Absent, is_bare, load_windows, strip
 from consumer.conversation import State
 from consumer.memory import Memory
 from shared.model import ClosedBy, Entry, EntryId, Window
@@ -109,7 +109,7 @@ async def test_a_replayed_window_is_bare_and_whole_again() -> None:
     (_, window, _) = start(memory_of([entry], 0))
     assert (window.id, len(window.members), is_bare(window)) == (dead.id, 2, True)
     (loaded,) = await load_windows(Stream(row), [window])
-    assert loaded is not None
+    assert not isinstance(loaded, Absent)
     assert [member.message.text for member in loaded.members] == ["one", "two"]
 
 
@@ -122,9 +122,17 @@ async def test_a_window_whose_entry_is_gone_is_not_loaded() -> None:
     )
     whole = replace(other, entries=tuple(entries[2:]))
     del stream.rows[str(entries[1].id).encode()]
-    assert await load_windows(stream, [window, other]) == [None, whole]
+    assert await load_windows(stream, [window, other]) == [Absent.SOME, whole]
     stream.rows[str(entries[1].id).encode()] = [b"m", b"damaged"]
-    assert await load_windows(stream, [window, other]) == [None, whole]
+    assert await load_windows(stream, [window, other]) == [Absent.SOME, whole]
+
+
+async def test_a_window_of_which_nothing_is_left_was_finished() -> None:
+    """It is told from one with a hole, at which somebody has to look."""
+    entries, stream = stored("one", "two")
+    window = replace(make_window(), entries=tuple(strip(entry) for entry in entries))
+    stream.rows.clear()
+    assert await load_windows(stream, [window]) == [Absent.ALL]
 
 
 def test_a_bare_entry_is_cut_like_a_whole_one() -> None:
