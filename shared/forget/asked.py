@@ -75,7 +75,10 @@ class Asked:
             self._heard = EntryId.parse(raw_id)
             with suppress(ValueError):  # a later version's: this process must not end of it
                 _, who, _, at = values
+                self._until.pop(who.decode(), None)  # so that the oldest comes first
                 self._until[who.decode()] = int(at)
+        while self._until and next(iter(self._until.values())) < int(redis_ms) - KEEP_MS:
+            del self._until[next(iter(self._until))]
 
     @property
     def has_news(self) -> bool:

@@ -14,7 +14,7 @@ import pytest
 from ingest.forgets import Forgets
 from shared.connect import Pipe
 from shared.errors import BrokerUnavailable
-from shared.forget.asked import ask_to_forget, look_at_heeding
+from shared.forget.asked import Asked, ask_to_forget, look_at_heeding
 from shared.keys import Keys
 from shared.scripts import Script
 from tests.support.spooling import INSTANCE
@@ -93,3 +93,19 @@ class CountingPipe:
         if self.calls[script.name] == self._refuses:
             raise BrokerUnavailable("no answer")
         return await self._pipe.script(script, keys, args)
+
+
+async def test_what_was_asked_for_long_ago_takes_no_memory(
+    pipe: Pipe, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that runs for years knows those of the last ``KEEP_MS``, as Redis does."""
+    known = Asked(pipe, keys, "us")
+    for user in ("ann", "ben"):
+        await ask_to_forget(pipe, keys, INSTANCE, user)
+    await known.hear(0)
+    at_ms = -known.ahead_ms
+    assert known.covers(INSTANCE, "ann", at_ms)
+    monkeypatch.setattr("shared.forget.asked.KEEP_MS", -1)
+    await ask_to_forget(pipe, keys, INSTANCE, "cid")
+    await known.hear(0)
+    assert not any(known.covers(INSTANCE, user, at_ms) for user in ("ann", "ben"))
