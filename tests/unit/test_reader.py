@@ -154,6 +154,17 @@ async def test_flood_is_read_on_without_peeking() -> None:
     assert turns.held() == 41 * READ_COUNT
 
 
+async def test_of_a_flood_all_is_known_that_is_older_than_the_last_entry_read() -> None:
+    """What is unread still may belong to a window that closes after it."""
+    turns = Turns(read_ahead=10**9)
+    for number in range(21 * READ_COUNT):
+        turns.partition.now_ms = START_MS + number
+        turns.say()
+    await turns.turn()
+    assert turns.held() == 20 * READ_COUNT
+    assert turns.memory.watermark_ms("shop") == START_MS + 20 * READ_COUNT - 1
+
+
 async def test_thousands_of_streams_are_not_named_by_each_read() -> None:
     """Only when few are left; until then each turn looks again."""
     turns = Turns()
