@@ -154,8 +154,8 @@ def chaos(*, minutes: float, seed: int | None, workers: int, baseline: bool, as_
 
     chosen = secrets.randbelow(10**9) if seed is None else seed
     plan = Plan(minutes=minutes, seed=chosen, workers=workers, baseline=baseline)
-    binary = find_server(home_folder() / "bin")
     with told_of_ctrl_c():
+        binary = find_server(home_folder() / "bin")
         if not as_json:
             _exit(run_chaos(plan, binary, click.echo))
         _exit(run_chaos(plan, binary, partial(click.echo, err=True), click.echo))

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ops.forked import Serve, as_exit_code, describe_end, fork_child, orderly_code
 from ops.restarts import redis_restarts, services_restarts
-from ops.signals import ENDING, Signals
+from ops.signals import ENDING, Signals, told_of_ctrl_c
 from shared.embedded import EmbeddedRedis, remove_left_socket
 from shared.home import FolderLock, note_up, prepare_folder
 from shared.redis_binary import find_server
@@ -36,6 +36,7 @@ WITHOUT_REDIS_S = 5.0
 SIGNALS_BEFORE_KILL = 3
 
 
+@told_of_ctrl_c()
 def supervise(serve: Serve, *, folder: Path, redis_url: str | None, say: Say) -> int:
     """
     Run ``serve`` until it ends for good or a signal asks for it; returns ``up``'s exit code.

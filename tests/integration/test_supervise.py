@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from ops.supervise import supervise
+from shared.errors import StartRefused
 from shared.home import Running, find_running
 from shared.redis_binary import ServerBinary
 from tests.support.machine import watched_machine
@@ -157,6 +159,27 @@ def test_of_many_that_start_at_once_one_runs(folder: Path) -> None:
         assert [up.wait_end() for up in losers] == [2, 2, 2]
         assert all("already running" in up.output for up in losers)
         assert find_running(folder) == running
+
+
+def test_ctrl_c_while_a_redis_is_fetched_leaves_nothing_behind(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The download has a folder of its own to delete, so it is told, as it is not in an import."""
+    heeded = []
+
+    def fetch(_bin: Path, _say: object) -> None:
+        heeded.append(signal.getsignal(signal.SIGINT))
+        raise StartRefused(["no Redis"])
+
+    monkeypatch.setattr("ops.supervise.find_server", fetch)
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        with pytest.raises(StartRefused):
+            supervise(lambda: 0, folder=folder, redis_url=None, say=lambda _text: None)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert heeded == [signal.default_int_handler]
 
 
 def test_redis_that_dies_is_started_again(folder: Path) -> None:
