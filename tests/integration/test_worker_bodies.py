@@ -40,15 +40,18 @@ async def test_a_window_that_lost_an_entry_before_it_began(redis_url: str, prefi
     """The rest is handed over, and what somebody deleted is counted as missing."""
     async with (
         HandlerServer() as server,
-        deployment(redis_url, prefix, handler=server.url, max_wait_ms=500) as shop,
+        deployment(
+            redis_url, prefix, handler=server.url, max_messages=4, max_wait_ms=60_000
+        ) as shop,
         shop.worker() as worker,
     ):
         ids = await shop.say("alice", "1", "2", "3")
         partition = worker.partitions[shop.keys.of("shop", "alice").number]
         await eventually(lambda: partition.memory.stream("shop").held == 3, "three entries read")
         await shop.redis.xdel(shop.keys.of("shop", "alice").stream("shop"), str(ids[1]))
+        await shop.say("alice", "4", "5")  # the fourth closes the window, found to be three
         await shop.finished()
-        assert [call.json["text"] for call in server.calls] == ["1\n3"]
+        assert [call.json["text"] for call in server.calls] == ["1\n3\n4\n5"]
         assert worker.count("entries_missing_total") == 1
 
 
