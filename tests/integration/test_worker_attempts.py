@@ -62,7 +62,7 @@ async def test_a_backoff_holds_its_user_alone(redis_url: str, prefix: str) -> No
     async with (
         HandlerServer(script) as server,
         deployment(
-            redis_url, prefix, handler=server.url, max_wait_ms=50, retry_base_ms=600, partitions=1
+            redis_url, prefix, handler=server.url, max_wait_ms=50, retry_base_ms=2000, partitions=1
         ) as shop,
         shop.worker(),
     ):

@@ -21,7 +21,9 @@ async def test_everything_is_fetched_for_its_handler(redis_url: str, prefix: str
     """Texts and media arrive whole, at the first attempt and at the second."""
     async with (
         HandlerServer([Answer(status=500), Answer.reply("thanks")]) as server,
-        deployment(redis_url, prefix, handler=server.url, max_messages=2) as shop,
+        deployment(
+            redis_url, prefix, handler=server.url, max_messages=2, max_wait_ms=60_000
+        ) as shop,
         shop.worker(),
     ):
         media = Media(mime="image/jpeg", data="A" * 50_000)

@@ -180,7 +180,14 @@ async def test_a_conversation_with_a_person_is_finished_without_a_call(
 ) -> None:
     """The window's last message decides, in the user's order; its status says why."""
     async with (
-        muting_shop(redis_url, prefix, on_human="ignore", mode="window", max_messages=2) as shop,
+        muting_shop(
+            redis_url,
+            prefix,
+            on_human="ignore",
+            mode="window",
+            max_messages=2,
+            max_wait_ms=60_000,
+        ) as shop,
         shop.deployment.worker() as worker,
     ):
         say = shop.deployment.say
