@@ -136,6 +136,7 @@ async def test_a_user_who_goes_on_writing(
                 number += 1
                 await shop.say(ANA, f"secret {number}")
 
+        await shop.say(ANA, "secret")
         writing = asyncio.create_task(write())
         forgotten = [(await forget(shop, pipe)).ids for _ in range(5)]
         is_over.set()
