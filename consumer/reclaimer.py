@@ -3,7 +3,8 @@ The audit of what an owner believes against what Redis holds. In a healthy syste
 
 All times are this process's own: Redis's idle times lie after a clock step. What it finds twice,
 an interval apart, sends the partition through the takeover, which claims and orders everything;
-nothing is folded in late. The same rounds remove streams that have been empty for ``dedupe_ms``.
+nothing is folded in late. The same rounds remove streams that have been empty for ``dedupe_ms``,
+and rows of a journal that are older than ``retention_ms`` where nobody writes to it any more.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from shared.connect import Pipe
 from shared.errors import BrokerRefused, BrokerUnavailable
 from shared.metrics import ConsumerMetrics
 from shared.model import EntryId, Token, WorkerId
+from shared.scripts import load_script
 
 PENDING_COUNT = 5000
 """Pending entries looked at per stream and round: more than ``READ_AHEAD`` holds by default."""
@@ -30,6 +32,9 @@ STREAMS_AT_ONCE = 64
 
 IDLE_STREAMS = 100
 """Idle streams looked at per partition and round."""
+
+TRIM_ROUNDS = 16
+"""A partition is trimmed in one of so many rounds."""
 
 log = structlog.get_logger()
 
@@ -47,6 +52,7 @@ class Reclaimer:
         *,
         reclaim_idle_ms: int,
         dedupe_ms: int,
+        retention_ms: int,
         foreign_limit_ms: Callable[[str], int],
     ) -> None:
         self._worker = worker
@@ -56,10 +62,12 @@ class Reclaimer:
         self._metrics = metrics
         self._idle_s = reclaim_idle_ms / 1000
         self._dedupe_ms = dedupe_ms
+        self._retention_ms = retention_ms
         self._foreign_limit_ms = foreign_limit_ms
         self._cursors: dict[int, int] = {}
         self._strangers: dict[tuple[int, str, EntryId], float] = {}
         self._records: dict[Token, float] = {}
+        self._rounds = 0
 
     async def run(self) -> None:
         """Round after round until cancelled."""
@@ -69,11 +77,12 @@ class Reclaimer:
 
     async def round(self) -> None:
         """Audit every partition that is ours and loaded, if Redis holds anything to audit."""
+        self._rounds += 1
         strangers: dict[tuple[int, str, EntryId], float] = {}
         records: dict[Token, float] = {}
         partitions = list(self._partitions.values())
         try:
-            has_records, has_streams = await self._holds_any(partitions)
+            has_records, has_streams, has_kept = await self._holds_any(partitions)
         except (BrokerUnavailable, BrokerRefused) as error:
             log.warning("audit.delayed", error=str(error))
             return
@@ -85,20 +94,25 @@ class Reclaimer:
                     records |= await self._audit_records(partition)
                 if has_streams or partition.memory.streams:
                     strangers |= await self._audit_streams(partition)
+                if has_kept and (partition.number + self._rounds) % TRIM_ROUNDS == 0:
+                    await self._trim(partition)
             except (BrokerUnavailable, BrokerRefused) as error:
                 log.warning("audit.delayed", partition=partition.number, error=str(error))
         self._strangers, self._records = strangers, records
 
-    async def _holds_any(self, partitions: Sequence[Partition]) -> tuple[bool, bool]:
-        """Whether some partition has records of windows or sends, and whether one has streams."""
+    async def _holds_any(self, partitions: Sequence[Partition]) -> tuple[bool, bool, bool]:
+        """Whether some partition has records, whether one has streams, and one what may be over."""
         names = [partition.store.keys for partition in partitions]
         if not names:
-            return False, False
+            return False, False, False
         records = [key for name in names for key in (name.running, name.sending)]
+        kept = [key for name in names for key in (name.journal, name.muted)]
         found = await asyncio.gather(
-            self._is_any_there(records), self._is_any_there([name.streams for name in names])
+            self._is_any_there(records),
+            self._is_any_there([name.streams for name in names]),
+            self._is_any_there(kept),
         )
-        return found[0], found[1]
+        return found[0], found[1], found[2]
 
     async def _is_any_there(self, keys: Sequence[str]) -> bool:
         """Those of whom nobody can tell may be there, unless nobody tells anything."""
@@ -180,6 +194,11 @@ class Reclaimer:
             self._take_over(partition, "hidden entries", old)
             return {}
         return seen
+
+    async def _trim(self, partition: Partition) -> None:
+        """What was kept for a time and is over goes."""
+        keys = (partition.store.keys.journal, partition.store.keys.muted)
+        await self._pipe.script(load_script("trim"), keys, (self._retention_ms,))
 
     def _take_over(self, partition: Partition, reason: str, count: int) -> None:
         self._metrics.audits_failed_total.labels(reason=reason.replace(" ", "_")).inc()

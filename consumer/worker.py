@@ -204,6 +204,7 @@ class Worker:
             self._metrics,
             reclaim_idle_ms=self._settings.reclaim_idle_ms,
             dedupe_ms=self._settings.dedupe_ms,
+            retention_ms=self._settings.retention_ms,
             foreign_limit_ms=lambda instance: (
                 self._handlers.longest_timeout_ms(instance) + self._settings.lease_ms
             ),

@@ -74,11 +74,12 @@ async def test_audit_passes_over_nothing_that_nobody_can_tell_of() -> None:
             metrics,
             reclaim_idle_ms=1000,
             dedupe_ms=1000,
+            retention_ms=1000,
             foreign_limit_ms=lambda _instance: 0,
         )
 
     looked = cast("list[Partition]", [Looked(number) for number in range(3)])
-    assert await reclaimer()._holds_any(looked) == (False, False)
-    assert await reclaimer(1)._holds_any(looked) == (True, True)
+    assert await reclaimer()._holds_any(looked) == (False, False, False)
+    assert await reclaimer(1)._holds_any(looked) == (True, True, True)
     with pytest.raises(NotConnected):
         await reclaimer(0, 1, 2)._holds_any(looked)
