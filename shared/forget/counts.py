@@ -24,11 +24,6 @@ class Forgotten:
     mutes: int = 0
     tickets: int = 0
 
-    @property
-    def is_unfinished(self) -> bool:
-        """Whether something went of which, meanwhile, more may have become."""
-        return bool(self.messages or self.windows or self.replies or self.dead_letters)
-
     def __add__(self, other: Forgotten) -> Forgotten:
         names = self.__dataclass_fields__
         sums = (one + two for one, two in zip(astuple(self), astuple(other), strict=True))

@@ -25,9 +25,6 @@ PAGE_LETTERS = 8
 PAGE_ROWS = 1000
 """Of the journal's rows, which are short."""
 
-ROUNDS = 3
-"""Of looking and deleting, at most: a later one finds what a person replayed meanwhile."""
-
 REWRITE_ENTRIES = 1000
 REWRITE_BYTES = 2 * 1024 * 1024
 """Of a stream that is written anew: some milliseconds, in which Redis answers nobody else."""
@@ -57,16 +54,12 @@ class UsersPart:
         Raises:
             BrokerUnavailable, BrokerRefused: some of it may be deleted; call again.
         """
-        total, gone_ms = Forgotten(), 0
-        for _ in range(ROUNDS):
-            now_ms, found = await self._forget_unfinished(newest_ms)
-            gone_ms = gone_ms or now_ms
-            found += await self._forget_replies(gone_ms)
-            letters = [one async for one in self._own(self._p.dead, PAGE_LETTERS, gone_ms)]
-            found += Forgotten(dead_letters=await self._delete(self._p.dead, letters))
-            total += found
-            if not found.is_unfinished:
-                break
+        gone_ms, total = await self._forget_unfinished(newest_ms)
+        total += await self._forget_replies(gone_ms)
+        letters = [one async for one in self._own(self._p.dead, PAGE_LETTERS, gone_ms)]
+        total += Forgotten(dead_letters=await self._delete(self._p.dead, letters))
+        _, replayed = await self._forget_unfinished(newest_ms)
+        total += replayed  # by a person, meanwhile
         if total.replies:
             await self._rewrite(self._p.outbox)
         if total.dead_letters:

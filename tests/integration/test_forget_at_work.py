@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
 import pytest
 from redis.asyncio import Redis
 
@@ -13,7 +17,7 @@ from shared.forget.partition import UsersPart
 from shared.keys import Keys
 from shared.model import ClosedBy, Memory
 from shared.redis_time import time_ms_at
-from shared.scripts import load_script
+from shared.scripts import Script, load_script
 from shared.window import freeze
 from tests.support.everywhere import ANA, forget
 from tests.support.journey import INSTANCE, RETENTION_MS, WORKER, Journey
@@ -135,3 +139,66 @@ async def test_what_comes_later_is_new(journey: Journey, pipe: Pipe, keys: Keys)
     assert [again] == await journey.say("a")
     stream = keys.of(INSTANCE, ANA).stream(INSTANCE)
     assert [row[0] for row in await pipe.call("XRANGE", stream, "-", "+")] == [str(again).encode()]
+
+
+async def test_what_came_from_a_disk_that_was_waited_for_goes_too(
+    journey: Journey, pipe: Pipe, keys: Keys
+) -> None:
+    """It was accepted long before, and stands in Redis only since: what is new is told after."""
+    asked_ms = await time_ms_at(pipe, keys.heeded)
+    await pipe.call("HSET", keys.heeded, "busy", f"0-0 {asked_ms}")
+    forgetting = asyncio.create_task(forget(pipe, keys))
+
+    async def is_later() -> bool:
+        rows = await pipe.call("XRANGE", keys.forgets, "-", "+")
+        return bool(rows) and await time_ms_at(pipe, keys.meta) > int(rows[0][0].split(b"-")[0]) + 5
+
+    await eventually(is_later, "some milliseconds after the wish")
+    await journey.say("old")
+    [(asked, _)] = await pipe.call("XRANGE", keys.forgets, "-", "+")
+    await pipe.call("HSET", keys.heeded, "busy", f"{asked.decode()} {asked_ms}")
+    assert (await forgetting).forgotten.messages == 1
+
+
+def once_before(
+    monkeypatch: pytest.MonkeyPatch, pipe: Pipe, name: str, act: Callable[[], Awaitable[Any]]
+) -> None:
+    """Somebody is quicker than the first script of that name."""
+    run, names = pipe.script, [name]
+
+    async def act_and_run(script: Script, *args: Any) -> Any:
+        if script.name in names:
+            names.clear()
+            await act()
+        return await run(script, *args)
+
+    monkeypatch.setattr(pipe, "script", act_and_run)
+
+
+async def test_a_reply_that_a_handler_gives_meanwhile_goes_too(
+    journey: Journey, pipe: Pipe, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its window is finished before it could be deleted; so replies are looked for after that."""
+    await journey.say("a")
+    await journey.read()
+    await journey.start(1)
+    once_before(monkeypatch, pipe, "forget_unfinished", lambda: journey.answer("secret"))
+
+    found = (await forget(pipe, keys)).forgotten
+
+    assert (found.windows, found.replies) == (0, 1)
+    assert await journey.outbox.page(None) == []
+
+
+async def test_a_dead_letter_that_a_person_replays_meanwhile_goes_too(
+    journey: Journey, pipe: Pipe, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its window stands behind what was looked through already."""
+    await journey.say("a")
+    await journey.read()
+    await journey.start(1)
+    letter_id = await journey.give_up("ValueError")
+    once_before(monkeypatch, pipe, "forget_replies", lambda: journey.replay(letter_id))
+
+    assert (await forget(pipe, keys)).forgotten.messages == 1
+    assert await pipe.call("XLEN", keys.of(INSTANCE, ANA).stream(INSTANCE)) == 0
