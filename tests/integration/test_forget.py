@@ -64,6 +64,21 @@ async def test_nothing_of_a_user_is_left_anywhere(
         assert [key for key, raw in after.items() if planted in raw] == []
 
 
+async def test_of_many_pages_none_is_left(
+    journey: Journey, pipe: Pipe, keys: Keys, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much there is of a user, and of others between."""
+    for name in ("PAGE", "PAGE_LETTERS", "PAGE_ROWS", "DELETES"):
+        monkeypatch.setattr(f"shared.forget.partition.{name}", 1)
+    await leave_everywhere(journey)
+    await leave_everywhere(journey.of(BEN))
+
+    assert asdict((await forget(pipe, keys)).forgotten) == asdict(EVERYWHERE)
+
+    after = await raw_contents(redis_client, keys.prefix)
+    assert [key for key, raw in after.items() if f'"{ANA}"'.encode() in raw] == []
+
+
 async def test_everybody_else_keeps_everything(
     journey: Journey, pipe: Pipe, keys: Keys, redis_client: Redis
 ) -> None:

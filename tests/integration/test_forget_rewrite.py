@@ -83,6 +83,17 @@ async def test_a_stream_that_a_group_reads_is_not_written_anew(
     assert (await pipe.call("XPENDING", stream, GROUP))[0] == 1
 
 
+@pytest.mark.parametrize("entries", [19, 20, 21, 40, 45])
+async def test_what_is_written_anew_is_as_it_was(pipe: Pipe, keys: Keys, entries: int) -> None:
+    """Others' replies and dead letters, however many: each under its id, with all its fields."""
+    dead = keys.partition(0).dead
+    for number in range(entries):
+        await pipe.call("XADD", dead, f"{number + 1}-0", "m", f"{number}", "more", "x")
+    before = await pipe.call("XRANGE", dead, "-", "+")
+    assert await rewrite(pipe, dead) == 1
+    assert await pipe.call("XRANGE", dead, "-", "+") == before
+
+
 async def test_ids_are_never_given_twice(pipe: Pipe, keys: Keys) -> None:
     """Also where the last entry was deleted, or every one: the last id is remembered."""
     dead = keys.partition(0).dead

@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from ingest.forgets import Forgets
+from ingest.spool.payload import Named
 from shared.connect import Pipe
 from shared.errors import BrokerUnavailable
 from shared.forget.asked import Asked, ask_to_forget, look_at_heeding
@@ -109,3 +110,42 @@ async def test_what_was_asked_for_long_ago_takes_no_memory(
     await ask_to_forget(pipe, keys, INSTANCE, "cid")
     await known.hear(0)
     assert not any(known.covers(INSTANCE, user, at_ms) for user in ("ann", "ben"))
+
+
+async def test_what_could_not_be_overwritten_is_not_said_to_be(
+    pipe: Pipe, keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fails once is tried again, and nobody is told meanwhile that it is clean."""
+    heeds: list[bool] = []
+
+    def erase_at_last(*_: object) -> int:
+        heeds.append(len(heeds) > 0)
+        if not heeds[-1]:
+            raise OSError("the disk fails")
+        return 0
+
+    monkeypatch.setattr("ingest.forgets.erase", erase_at_last)
+    forgets = Forgets(pipe, keys, tmp_path, "us")
+    asked, at = await ask_to_forget(pipe, keys, INSTANCE, ANA)
+    with pytest.raises(OSError, match="the disk fails"):
+        await forgets.heed()
+    await forgets.heed()
+    assert heeds == [False, True]
+    assert (await look_at_heeding(pipe, keys, asked, at)).heeded == 1
+
+
+async def test_who_is_to_be_forgotten_is_awaited_while_a_batch_is_on_its_way(
+    pipe: Pipe, keys: Keys, tmp_path: Path
+) -> None:
+    """What left the disk before the wish was heard of arrives before that is said."""
+    forgets = Forgets(pipe, keys, tmp_path, "us")
+    await forgets.heed()
+    async with forgets.replaying():
+        asked, at = await ask_to_forget(pipe, keys, INSTANCE, ANA)
+        heeding = asyncio.create_task(forgets.heed())
+        ana = Named(instance=INSTANCE, user=ANA, at=0)
+        await eventually(lambda: forgets.is_due(ana), "the wish is heard of")
+        for _ in range(50):
+            assert (await look_at_heeding(pipe, keys, asked, at)).heeded == 0
+    await heeding
+    assert (await look_at_heeding(pipe, keys, asked, at)).heeded == 1
