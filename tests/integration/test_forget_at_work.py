@@ -114,11 +114,7 @@ async def test_a_message_that_came_while_it_was_looked_through_stays_whole(
     await journey.say("old")
     [old] = await pipe.call("XREVRANGE", keys.of(INSTANCE, ANA).stream(INSTANCE), "+", "-")
     newest_ms = int(old[0].split(b"-")[0])
-
-    async def is_later() -> bool:
-        return await time_ms_at(pipe, keys.meta) > newest_ms
-
-    await eventually(is_later, "another millisecond")
+    await pass_a_ms(pipe)
     [new] = await journey.say("new")
     await journey.read()
     del journey.unread[0]
@@ -148,46 +144,80 @@ async def test_what_came_from_a_disk_that_was_waited_for_goes_too(
     asked_ms = await time_ms_at(pipe, keys.heeded)
     await pipe.call("HSET", keys.heeded, "busy", f"0-0 {asked_ms}")
     forgetting = asyncio.create_task(forget(pipe, keys))
-
-    async def is_later() -> bool:
-        rows = await pipe.call("XRANGE", keys.forgets, "-", "+")
-        return bool(rows) and await time_ms_at(pipe, keys.meta) > int(rows[0][0].split(b"-")[0]) + 5
-
-    await eventually(is_later, "some milliseconds after the wish")
+    await eventually(lambda: pipe.call("EXISTS", keys.forgets), "the wish")
+    await pass_a_ms(pipe)
     await journey.say("old")
     [(asked, _)] = await pipe.call("XRANGE", keys.forgets, "-", "+")
     await pipe.call("HSET", keys.heeded, "busy", f"{asked.decode()} {asked_ms}")
     assert (await forgetting).forgotten.messages == 1
 
 
-def once_before(
-    monkeypatch: pytest.MonkeyPatch, pipe: Pipe, name: str, act: Callable[[], Awaitable[Any]]
+async def pass_a_ms(pipe: Pipe) -> None:
+    """What happens then is later than what has happened, also by Redis's clock."""
+    now_ms = await time_ms_at(pipe, ANA)
+
+    async def is_later() -> bool:
+        return await time_ms_at(pipe, ANA) > now_ms
+
+    await eventually(is_later, "another millisecond")
+
+
+def once(
+    monkeypatch: pytest.MonkeyPatch, pipe: Pipe, when: str, act: Callable[[], Awaitable[Any]]
 ) -> None:
-    """Somebody is quicker than the first script of that name."""
-    run, names = pipe.script, [name]
+    """Something happens, a little ``before`` or ``after`` the first script of a name."""
+    run, (moment, *names) = pipe.script, when.split()
 
-    async def act_and_run(script: Script, *args: Any) -> Any:
-        if script.name in names:
-            names.clear()
-            await act()
-        return await run(script, *args)
+    async def run_and_act(script: Script, *args: Any) -> Any:
+        if script.name not in names:
+            return await run(script, *args)
+        names.clear()
+        answer = await run(script, *args) if moment == "after" else None
+        await pass_a_ms(pipe)
+        await act()
+        return await run(script, *args) if moment == "before" else answer
 
-    monkeypatch.setattr(pipe, "script", act_and_run)
+    monkeypatch.setattr(pipe, "script", run_and_act)
 
 
-async def test_a_reply_that_a_handler_gives_meanwhile_goes_too(
-    journey: Journey, pipe: Pipe, keys: Keys, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("end", ["answer", "give_up"])
+async def test_what_a_handler_decides_meanwhile_goes_too(
+    journey: Journey, pipe: Pipe, keys: Keys, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
-    """Its window is finished before it could be deleted; so replies are looked for after that."""
+    """Its window is finished before it could be deleted; so what became of it is sought later."""
     await journey.say("a")
     await journey.read()
     await journey.start(1)
-    once_before(monkeypatch, pipe, "forget_unfinished", lambda: journey.answer("secret"))
+    once(monkeypatch, pipe, "before forget_unfinished", lambda: getattr(journey, end)("secret"))
 
     found = (await forget(pipe, keys)).forgotten
 
-    assert (found.windows, found.replies) == (0, 1)
+    assert (found.windows, found.replies + found.dead_letters) == (0, 1)
     assert await journey.outbox.page(None) == []
+    assert await pipe.call("XLEN", keys.of(INSTANCE, ANA).dead) == 0
+
+
+async def test_what_becomes_of_a_new_message_meanwhile_stays(
+    journey: Journey, pipe: Pipe, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The user goes on writing, and is answered: that is not what was to be forgotten."""
+
+    async def come_and_be_answered() -> None:
+        await journey.say("a", "b", "c")
+        await journey.read()
+        await journey.start(1)
+        await journey.give_up("ValueError")
+        await journey.start(1)
+        await journey.answer("new")
+
+    once(monkeypatch, pipe, "after forget_unfinished", come_and_be_answered)
+
+    found = (await forget(pipe, keys)).forgotten
+
+    assert (found.messages, found.replies, found.dead_letters) == (0, 0, 0)
+    assert len(await journey.outbox.page(None)) == 1
+    assert await pipe.call("XLEN", keys.of(INSTANCE, ANA).dead) == 1
+    assert await pipe.call("XLEN", keys.of(INSTANCE, ANA).stream(INSTANCE)) == 1
 
 
 async def test_a_dead_letter_that_a_person_replays_meanwhile_goes_too(
@@ -198,7 +228,7 @@ async def test_a_dead_letter_that_a_person_replays_meanwhile_goes_too(
     await journey.read()
     await journey.start(1)
     letter_id = await journey.give_up("ValueError")
-    once_before(monkeypatch, pipe, "forget_replies", lambda: journey.replay(letter_id))
+    once(monkeypatch, pipe, "before forget_replies", lambda: journey.replay(letter_id))
 
     assert (await forget(pipe, keys)).forgotten.messages == 1
     assert await pipe.call("XLEN", keys.of(INSTANCE, ANA).stream(INSTANCE)) == 0

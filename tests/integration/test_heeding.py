@@ -129,6 +129,8 @@ async def test_what_could_not_be_overwritten_is_not_said_to_be(
     asked, at = await ask_to_forget(pipe, keys, INSTANCE, ANA)
     with pytest.raises(OSError, match="the disk fails"):
         await forgets.heed()
+    async with forgets.replaying():
+        assert (await look_at_heeding(pipe, keys, asked, at)).heeded == 0
     await forgets.heed()
     assert heeds == [False, True]
     assert (await look_at_heeding(pipe, keys, asked, at)).heeded == 1
@@ -148,4 +150,18 @@ async def test_who_is_to_be_forgotten_is_awaited_while_a_batch_is_on_its_way(
         for _ in range(50):
             assert (await look_at_heeding(pipe, keys, asked, at)).heeded == 0
     await heeding
+    assert (await look_at_heeding(pipe, keys, asked, at)).heeded == 1
+
+
+async def test_what_a_later_version_asks_ends_no_process(
+    pipe: Pipe, keys: Keys, tmp_path: Path
+) -> None:
+    """What it can read it heeds, before and behind."""
+    forgets = Forgets(pipe, keys, tmp_path, "us")
+    await ask_to_forget(pipe, keys, INSTANCE, "ann")
+    for fields in (("whom", "?"), ("who", "?", "at", "?"), ("who", "?", "at", "1", "how", "?")):
+        await pipe.call("XADD", keys.forgets, "*", *fields)
+    asked, at = await ask_to_forget(pipe, keys, INSTANCE, "ben")
+    await forgets.heed()
+    assert all(forgets.is_due(Named(instance=INSTANCE, user=one, at=0)) for one in ("ann", "ben"))
     assert (await look_at_heeding(pipe, keys, asked, at)).heeded == 1
