@@ -58,7 +58,6 @@ POLL_S = 0.02
 SWEEP_LIMIT_S = 2.0
 """How long a drain waits for Redis to take the leases back; they expire in any case."""
 
-
 log = structlog.get_logger()
 
 
@@ -157,18 +156,7 @@ class Worker:
         self._inner = inner
         self._bells = bells_on(self._bell_pipe, inner)
         mute_ms = lru_cache(maxsize=RULES_CACHED)(partial(mute_ms_of, settings))
-        dispatching = DispatchSettings(
-            slots=settings.handler_concurrency,
-            retention_ms=settings.retention_ms,
-            retry=retry_rules(settings),
-            timeout_ms_of=self._handlers.timeout_ms,
-            handler_of=self._handlers.handler,
-            say=self._say,
-            limit_of=self._handlers.limit_of(),
-            pool_of=self._handlers.pool,
-            mute_ms_of=mute_ms if mutes_anywhere(settings) else None,
-            steered_ms_of=self._steersman.changed_ms,
-        )
+        dispatching = self._dispatching(mute_ms if mutes_anywhere(settings) else None)
         channel = partial(channel_of, settings)
         # to send takes credentials, which only named instances have
         courtesy = Courtesy(inner, session, channel, metrics) if settings.instances else None
@@ -193,6 +181,20 @@ class Worker:
             self._sends,
             self._store_of,
             self._outbox_of,
+        )
+
+    def _dispatching(self, mute_ms_of: Callable[[str, str | None], int] | None) -> DispatchSettings:
+        return DispatchSettings(
+            slots=self._settings.handler_concurrency,
+            retention_ms=self._settings.retention_ms,
+            retry=retry_rules(self._settings),
+            timeout_ms_of=self._handlers.timeout_ms,
+            handler_of=self._handlers.handler,
+            say=self._say,
+            limit_of=self._handlers.limit_of(),
+            pool_of=self._handlers.pool,
+            mute_ms_of=mute_ms_of,
+            steered_ms_of=self._steersman.changed_ms,
         )
 
     def _begin(self, inner: asyncio.TaskGroup) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import aiohttp
 import structlog
@@ -66,9 +67,7 @@ async def keeping_in_redis(
     settings: Settings, redis_url: str, keys: Keys, metrics: IngestMetrics
 ) -> AsyncIterator[Keeping]:
     """The policy ``reject``: ready is who can write as durably as is set."""
-    durability = Durability.parse(settings.durability)
-    writes = pipe_to(redis_url, timeout_ms=TIMEOUT_MS, name="append", durability=durability)
-    writes.on_batch = metrics.append_batch_messages.observe
+    writes = _writes_to(redis_url, settings, metrics)
     appender = RedisAppender(writes, keys, settings.dedupe_ms, metrics, limit_s=DEADLINE_S)
 
     async def health() -> str | None:
@@ -106,21 +105,11 @@ async def keeping_in_spool(
     Raises:
         StartRefused: the spool's folder cannot be written, or Redis is not fit.
     """
-    durable = Durability.parse(settings.durability)
-    writes = pipe_to(redis_url, timeout_ms=TIMEOUT_MS, name="append", durability=durable)
-    writes.on_batch = metrics.append_batch_messages.observe
-    replays = pipe_to(redis_url, timeout_ms=REPLAY_TIMEOUT_MS, name="replay", durability=durable)
+    writes, replays = _writes_to(redis_url, settings, metrics), _replays_to(redis_url, settings)
     redis = RedisAppender(writes, keys, settings.dedupe_ms, metrics, SPOOLED_APPEND_DEADLINE_S)
     patient = RedisAppender(replays, keys, settings.dedupe_ms, metrics, deadline_s=0)
     memory = RedisMemory(replays, keys, settings.dedupe_ms, settings.retention_ms)
-
-    async def probe() -> None:
-        if not found.done():
-            # not on the durable one: it would not say that this Redis can never be
-            async with open_pipe(redis_url, timeout_ms=REPLAY_TIMEOUT_MS, name="start") as pipe:
-                found.set_result(await prepare_once(pipe, settings))
-        await _touch(replays, keys)
-
+    probe = partial(_probe, redis_url, settings, replays, keys, found)
     async with AsyncExitStack() as stack:
         spool = Spool(
             settings.spool_dir, settings.prefix, settings.spool_max_bytes, metrics, now_ms
@@ -132,11 +121,6 @@ async def keeping_in_spool(
         replayer = Replayer(spool, patient, memory, metrics, settle, forgets)
         servers = servers_of(writes, keys)
         appender = SpoolingAppender(redis, spool, replayer, probe, bypass, servers)
-
-        async def health() -> str | None:
-            why = appender.reason or await check()
-            return f"{why.rstrip('.')}; {spool.problem}" if why and spool.problem else why
-
         await stack.enter_async_context(in_background(append=writes.run(), replay=replays.run()))
         await appender.start()
         if bypass is not None:
@@ -145,7 +129,41 @@ async def keeping_in_spool(
             in_background(drain=appender.keep_draining(), room=spool.room.keep_measuring())
         )
         parted = ByPartition(appender, servers) if writes.is_cluster else appender
-        yield parted, health, lambda: appender.keeps
+        yield parted, partial(_health, appender, spool, check), lambda: appender.keeps
+
+
+def _writes_to(redis_url: str, settings: Settings, metrics: IngestMetrics) -> Pipe:
+    """Where messages are appended, as durably as is set."""
+    durability = Durability.parse(settings.durability)
+    writes = pipe_to(redis_url, timeout_ms=TIMEOUT_MS, name="append", durability=durability)
+    writes.on_batch = metrics.append_batch_messages.observe
+    return writes
+
+
+def _replays_to(redis_url: str, settings: Settings) -> Pipe:
+    """Where what is in the spool is appended."""
+    durability = Durability.parse(settings.durability)
+    return pipe_to(redis_url, timeout_ms=REPLAY_TIMEOUT_MS, name="replay", durability=durability)
+
+
+async def _probe(
+    redis_url: str,
+    settings: Settings,
+    replays: Pipe,
+    keys: Keys,
+    found: asyncio.Future[Prepared],
+) -> None:
+    """Does Redis take writes? Before ``found`` is told: is it fit, and are the data ours?"""
+    if not found.done():
+        # not on the durable one: it would not say that this Redis can never be
+        async with open_pipe(redis_url, timeout_ms=REPLAY_TIMEOUT_MS, name="start") as pipe:
+            found.set_result(await prepare_once(pipe, settings))
+    await _touch(replays, keys)
+
+
+async def _health(appender: SpoolingAppender, spool: Spool, check: HealthCheck) -> str | None:
+    why = appender.reason or await check()
+    return f"{why.rstrip('.')}; {spool.problem}" if why and spool.problem else why
 
 
 async def _bypass_for(

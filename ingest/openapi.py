@@ -120,9 +120,7 @@ def _api_paths(guard: Mapping[str, Any]) -> dict[str, Any]:
     conversation = "/api/v1/conversations/{instance}/{user}"
     whose = [in_path("instance", INSTANCE), in_path("user", _IN_PATH | USER)]
     message_id = in_path("message_id", _IN_PATH | MESSAGE_ID)
-    known, mutable = refused(400, 401, 404, 503), refused(400, 401, 503)
-    over = {200: answered("it is over, or there was none", reference("Muted")), **mutable}
-    unmute = operation("Answer again in a conversation", over, parameters=whose, **guard)
+    known = refused(400, 401, 404, 503)
     return {
         "/api/v1/messages": {
             "post": operation(
@@ -151,6 +149,15 @@ def _api_paths(guard: Mapping[str, Any]) -> dict[str, Any]:
                 **guard,
             )
         },
+        **_mute_paths(conversation, whose, guard),
+    }
+
+
+def _mute_paths(conversation: str, whose: list[Schema], guard: Mapping[str, Any]) -> dict[str, Any]:
+    mutable = refused(400, 401, 503)
+    over = {200: answered("it is over, or there was none", reference("Muted")), **mutable}
+    unmute = operation("Answer again in a conversation", over, parameters=whose, **guard)
+    return {
         f"{conversation}/mute": {
             "post": operation(
                 "Answer nothing in a conversation for a time",

@@ -114,15 +114,8 @@ async def serve_ingest(
             open_routes=parts.open,
             shows_metrics=one is None,
         )
-        shown = (metrics, *beside)
         async with (
-            in_background(
-                status=reads.run(),
-                survey=keep_surveying(surveyor, shown, SURVEY_S, tell=limited.note),
-                holdings=keep_measuring(reads, keys, shown),
-                meta=_keep_meta(reads, found, shown),
-                heeding=forgets.keep_heeding(),
-            ),
+            _watching(reads, keys, surveyor, limited, forgets, found, (metrics, *beside)),
             _telling(Health(health, metrics, instead=instead), settings.host, one),
             _listening(app, metrics, settings, one) as port,
         ):
@@ -187,6 +180,25 @@ def _routes(
         *RepliesApi(reads, keys, settings).routes(),
         *SpoolApi(settings, metrics).routes(),
     ]
+
+
+def _watching(
+    reads: Pipe,
+    keys: Keys,
+    surveyor: Surveyor,
+    limited: BacklogLimit,
+    forgets: Forgets,
+    found: asyncio.Future[Prepared],
+    shown: Sequence[StoreMetrics],
+) -> AbstractAsyncContextManager[None]:
+    """The tasks that look at the store as long as the block, and what they read through."""
+    return in_background(
+        status=reads.run(),
+        survey=keep_surveying(surveyor, shown, SURVEY_S, tell=limited.note),
+        holdings=keep_measuring(reads, keys, shown),
+        meta=_keep_meta(reads, found, shown),
+        heeding=forgets.keep_heeding(),
+    )
 
 
 @asynccontextmanager

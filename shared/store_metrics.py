@@ -30,42 +30,31 @@ class StoreMetrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self.oldest_unfinished_seconds = self._gauge(
+        self.oldest_unfinished_seconds = self._store_gauge(
             "oldest_unfinished_seconds", "age of the oldest message that is not finished, 0 if none"
         )
-        self.backlog_messages = self._gauge(
+        self.backlog_messages = self._store_gauge(
             "backlog_messages", "messages that are in Redis and not finished"
         )
-        self.partitions_without_owner = self._gauge(
+        self.partitions_without_owner = self._store_gauge(
             "partitions_without_owner", "partitions whose lease nobody holds"
         )
-        self.dead_letters_kept = self._gauge(
+        self.dead_letters_kept = self._store_gauge(
             "dead_letters_kept", "windows given up that wait to be replayed or discarded"
         )
-        self.replies_unsent = self._gauge(
+        self.replies_unsent = self._store_gauge(
             "replies_unsent", "replies that have not left, for whatever reason"
         )
-        self.instances_paused = self._gauge(
+        self.instances_paused = self._store_gauge(
             "instances_paused", "instances whose windows somebody has paused"
         )
-        self.redis_memory_used_bytes = self._gauge(
+        self.redis_memory_used_bytes = self._store_gauge(
             "redis_memory_used_bytes",
             "memory that Redis uses for data, by its own INFO; in a cluster the fullest server's",
         )
-        self.redis_memory_max_bytes = self._gauge(
+        self.redis_memory_max_bytes = self._store_gauge(
             "redis_memory_max_bytes", "maxmemory of Redis, 0 if it has no limit"
         )
-        for unmeasured in (
-            self.oldest_unfinished_seconds,
-            self.backlog_messages,
-            self.partitions_without_owner,
-            self.dead_letters_kept,
-            self.replies_unsent,
-            self.instances_paused,
-            self.redis_memory_used_bytes,
-            self.redis_memory_max_bytes,
-        ):
-            unmeasured.set(UNKNOWN)
         self.data_lost_total = self._counter(
             "data_lost_total", "times that everything in Redis was found to be gone"
         )
@@ -76,6 +65,11 @@ class StoreMetrics:
     def render(self) -> bytes:
         """Everything in Prometheus's text format; serve it as ``CONTENT_TYPE``."""
         return generate_latest(self.registry)
+
+    def _store_gauge(self, name: str, text: str) -> Gauge:
+        gauge = self._gauge(name, text)
+        gauge.set(UNKNOWN)
+        return gauge
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(_PREFIX + name, text, labels, registry=self.registry)

@@ -109,6 +109,38 @@ def probes(key: str) -> list[Command]:
         ("TIME",),
         ("EVAL", _SCRIPT, 1, number),
         ("EVALSHA", _SCRIPT_SHA, 1, number),
+        *_on_stream(stream),
+        ("RPUSH", items, "a"),
+        ("LTRIM", items, -1, -1),
+        ("LRANGE", items, 0, -1),
+        ("LLEN", items),
+        ("SADD", names, "a"),
+        ("SMEMBERS", names),
+        ("SSCAN", names, 0),
+        ("SREM", names, "b"),
+        ("ZADD", scores, "NX", 1, "a"),
+        ("ZRANGE", scores, 0, -1),
+        ("ZSCORE", scores, "a"),
+        ("ZUNION", 1, scores),
+        ("ZREM", scores, "b"),
+        ("ZREMRANGEBYSCORE", scores, 0, 0),
+        *_on_hash(table),
+        ("SET", number, 1),
+        ("GET", number),
+        ("PERSIST", number),
+        ("PTTL", number),
+        ("WAIT", 0, 1),
+        ("EXISTS", number),
+        ("PEXPIREAT", number, int(time.time() * 1000) + PROBE_TTL_MS),
+        *(("PEXPIRE", name, PROBE_TTL_MS) for name in made),
+        ("UNLINK", number),
+        ("DEL", *made),
+        ("PUBLISH", f"{key}:6", ""),
+    ]
+
+
+def _on_stream(stream: str) -> list[Command]:
+    return [
         ("XADD", stream, "MAXLEN", 1, "*", "r", 1),
         ("XGROUP", "CREATE", stream, GROUP, 0),
         ("XREADGROUP", "GROUP", GROUP, "probe", "COUNT", 1, "STREAMS", stream, ">"),
@@ -124,20 +156,11 @@ def probes(key: str) -> list[Command]:
         ("XDEL", stream, "1-1"),
         ("XTRIM", stream, "MINID", "~", 1),
         ("XGROUP", "DELCONSUMER", stream, GROUP, "probe"),
-        ("RPUSH", items, "a"),
-        ("LTRIM", items, -1, -1),
-        ("LRANGE", items, 0, -1),
-        ("LLEN", items),
-        ("SADD", names, "a"),
-        ("SMEMBERS", names),
-        ("SSCAN", names, 0),
-        ("SREM", names, "b"),
-        ("ZADD", scores, "NX", 1, "a"),
-        ("ZRANGE", scores, 0, -1),
-        ("ZSCORE", scores, "a"),
-        ("ZUNION", 1, scores),
-        ("ZREM", scores, "b"),
-        ("ZREMRANGEBYSCORE", scores, 0, 0),
+    ]
+
+
+def _on_hash(table: str) -> list[Command]:
+    return [
         ("HSET", table, "a", 1),
         ("HSETNX", table, "a", 1),
         ("HGET", table, "a"),
@@ -148,17 +171,6 @@ def probes(key: str) -> list[Command]:
         ("HLEN", table),
         ("HINCRBY", table, "a", 1),
         ("HDEL", table, "b"),
-        ("SET", number, 1),
-        ("GET", number),
-        ("PERSIST", number),
-        ("PTTL", number),
-        ("WAIT", 0, 1),
-        ("EXISTS", number),
-        ("PEXPIREAT", number, int(time.time() * 1000) + PROBE_TTL_MS),
-        *(("PEXPIRE", name, PROBE_TTL_MS) for name in made),
-        ("UNLINK", number),
-        ("DEL", *made),
-        ("PUBLISH", f"{key}:6", ""),
     ]
 
 

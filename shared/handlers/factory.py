@@ -39,6 +39,7 @@ def handler_for(
         StartRefused: unknown kind, unreadable URL or secret, no key, or the function or package
             that it needs cannot be imported.
     """
+    model = model or ModelOptions()
     try:
         match handler_kind(setting):
             case "echo":
@@ -50,11 +51,9 @@ def handler_for(
                 key = _key(secret, named)
                 return HttpHandler(setting, key=key, timeout_ms=timeout_ms, options=http)
             case "openai":
-                name, options = setting.removeprefix("openai:"), model or ModelOptions()
-                return OpenAIHandler(name, options, timeout_ms=timeout_ms)
+                return OpenAIHandler(setting.removeprefix("openai:"), model, timeout_ms=timeout_ms)
             case "dify":
-                url, options = setting.removeprefix("dify:"), model or ModelOptions()
-                return DifyHandler(url, options, timeout_ms=timeout_ms)
+                return DifyHandler(setting.removeprefix("dify:"), model, timeout_ms=timeout_ms)
     except ValueError as error:
         raise StartRefused([f"{named}: {error}"]) from error
 

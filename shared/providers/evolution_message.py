@@ -25,6 +25,7 @@ from shared.providers.evolution_address import (
 )
 from shared.providers.evolution_content import (
     NOT_A_TURN,
+    Content,
     change_in,
     media_in,
     open_content,
@@ -89,12 +90,24 @@ def read_item(
         return change_in(content.body) if is_change else NOT_A_TURN[content.type_name]
     sent_at = seconds_in_ms(integer_of(item.get("messageTimestamp")))
     replayed |= is_replayed(item)
-    if sent_at is None and replayed:
-        return "history"
-    if sent_at is not None and options.received_at - sent_at > options.max_age_ms:
-        return "history" if replayed else "too_old"
+    if old := _kind_of_age(sent_at, options, replayed=replayed):
+        return old
     if is_true(key.get("fromMe")):
         return "group" if domain == GROUP_DOMAIN else _echo(where, item, key, recipient)
+    return _message(where, item, key, content, sent_at, recipient, options)
+
+
+def _message(
+    where: str,
+    item: dict[str, Any],
+    key: dict[str, Any],
+    content: Content,
+    sent_at: int | None,
+    recipient: Recipient,
+    options: ParseOptions,
+) -> Message:
+    """What passed every question; it must have a user."""
+    domain = domain_of(key.get("remoteJid"))
     reply_to = _address(where, key, domain)
     group = None if domain != GROUP_DOMAIN else _group(where, item, key, reply_to)
     message_id = _message_id(item, key)
@@ -124,6 +137,15 @@ def read_item(
 def _kind_of_chat(domain: str, recipient: Recipient) -> str:
     """What counts as one kind, whoever wrote it in there; empty: it does not."""
     return "" if domain == GROUP_DOMAIN and recipient.groups else NO_PERSONS[domain]
+
+
+def _kind_of_age(sent_at: int | None, options: ParseOptions, *, replayed: bool) -> str:
+    """What it is passed over as because of when it was sent; empty: it is not."""
+    if sent_at is None:
+        return "history" if replayed else ""
+    if options.received_at - sent_at > options.max_age_ms:
+        return "history" if replayed else "too_old"
+    return ""
 
 
 def _said(message: Any) -> dict[str, Any]:

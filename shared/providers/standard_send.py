@@ -37,20 +37,7 @@ async def send_text(
     except ValueError:
         return SendRefused(error="what follows whsec_ in the token is not base64")
     webhook_id = address.text_id or f"t_{uuid.uuid4().hex}"
-    body = orjson.dumps(
-        {
-            "type": REPLY,
-            "timestamp": datetime.fromtimestamp(now_s, UTC).isoformat(timespec="milliseconds"),
-            "data": {
-                "instance": settings.instance_name or address.instance,
-                "user": address.user,
-                "reply_to": address.reply_to,
-                "text": text,
-                "message_id": webhook_id,
-                "answers": address.message_ids,
-            },
-        }
-    )
+    body = _event(settings, address, text, webhook_id, now_s)
     signed = signature_headers(key, webhook_id, int(now_s), body)
 
     def judge(answer: Answer) -> SendResult:
@@ -65,4 +52,23 @@ async def send_text(
         judge=judge,
         body=body,
         headers={"content-type": "application/json", "webhook-id": webhook_id, **signed},
+    )
+
+
+def _event(
+    settings: InstanceSettings, address: Address, text: str, webhook_id: str, now_s: float
+) -> bytes:
+    return orjson.dumps(
+        {
+            "type": REPLY,
+            "timestamp": datetime.fromtimestamp(now_s, UTC).isoformat(timespec="milliseconds"),
+            "data": {
+                "instance": settings.instance_name or address.instance,
+                "user": address.user,
+                "reply_to": address.reply_to,
+                "text": text,
+                "message_id": webhook_id,
+                "answers": address.message_ids,
+            },
+        }
     )

@@ -28,7 +28,7 @@ from shared.trace.search import Search
 from shared.trace.texts import add_texts
 from shared.trace.whereabouts import ConversationTrace, MessageTrace
 from shared.window import Rules, match_entries, rules_for
-from shared.wire import OutboxReply
+from shared.wire import DeadLetter, OutboxReply
 
 
 class Trace:
@@ -108,12 +108,8 @@ class Trace:
         record = await search.record()
         if scanned_to is not None:
             entries |= await search.entries_at(_beyond(scanned_to, seen.values(), record))
-        replies, dead = await search.replies(), await search.dead_letters()
-        journal = await (search.newest_journal() if since is None else search.journal_since(since))
         endings = in_order(remembered)
-        unsent, died = _refs(endings, "answered") | _unsent(journal), _refs(endings, "dead")
-        replies |= await search.replies_at(unsent - replies.keys())
-        dead |= await search.dead_letters_at((died | _refs(journal, "dead")) - dead.keys())
+        replies, dead, journal = await _decided(search, endings, since)
         connection = next((one.message.connection for one in entries.values()), None)
         now_ms, muted = await search.mutes(self._mute_ms(instance, connection))
         if self._settings is not None:
@@ -173,6 +169,18 @@ class Trace:
             )
             for (reply_id, reply), record in zip(replies.items(), records, strict=True)
         }
+
+
+async def _decided(
+    search: Search, endings: Sequence[Ending], since: EntryId | None
+) -> tuple[dict[EntryId, OutboxReply], dict[EntryId, DeadLetter], list[JournalRow]]:
+    """Replies and dead letters, also those that only the journal or ``endings`` lead to."""
+    replies, dead = await search.replies(), await search.dead_letters()
+    journal = await (search.newest_journal() if since is None else search.journal_since(since))
+    unsent, died = _refs(endings, "answered") | _unsent(journal), _refs(endings, "dead")
+    replies |= await search.replies_at(unsent - replies.keys())
+    dead |= await search.dead_letters_at((died | _refs(journal, "dead")) - dead.keys())
+    return replies, dead, journal
 
 
 def _beyond(scanned_to: EntryId, seen: Iterable[EntryId], record: Record | None) -> set[EntryId]:
