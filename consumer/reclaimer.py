@@ -139,7 +139,7 @@ class Reclaimer:
             first_s = self._records.get(record.token, now_s)
             seen[record.token] = first_s
             limit_s = 0.0 if ours else self._foreign_limit_ms(conversation[0]) / 1000
-            if record.token in self._records and now_s - first_s > limit_s:
+            if now_s - first_s > limit_s:
                 if not ours:
                     await partition.store.postpone(conversation, record.token, 0, counts=True)
                 self._take_over(partition, "own record" if ours else "foreign record", 1)
