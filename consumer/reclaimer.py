@@ -171,6 +171,8 @@ class Reclaimer:
         try:
             pending = await store.pending_count(instance)
         except BrokerRefused as error:
+            if error.code == "WRONGTYPE":
+                return {}  # somebody else wrote it: that stops its instance alone
             if error.code != "NOGROUP":
                 raise
             if not await store.remove_stream(instance, self._dedupe_ms):

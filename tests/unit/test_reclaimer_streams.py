@@ -117,6 +117,14 @@ async def test_a_stream_in_which_nothing_is_pending_may_go(audits: Audits) -> No
     held.store.remove_stream.assert_awaited_once_with("idle", 7)
 
 
+async def test_a_stream_of_another_type_keeps_no_other_from_it(audits: Audits) -> None:
+    """Somebody else wrote over it, which stops its instance alone."""
+    held = audits.hold()
+    held.pending |= {"broken": BrokerRefused("WRONGTYPE", "no stream"), "shop": ids(1)}
+    await audits.after(1, IDLE_S)
+    held.restart.assert_called_once_with("audit: hidden entries")
+
+
 async def test_streams_that_memory_knows_are_asked_for(audits: Audits) -> None:
     """Also where Redis names none any more: their entries are gone."""
     held, audits.keys = audits.hold(), set()
