@@ -127,6 +127,24 @@ async def test_a_message_that_came_while_it_was_looked_through_stays_whole(
     assert (await journey.store.running())[0].keys() == {(INSTANCE, ANA)}
 
 
+async def test_a_window_that_is_partly_new_is_forgotten_whole(
+    journey: Journey, pipe: Pipe, keys: Keys
+) -> None:
+    """What its handler says of it is refused; the new message stays for a window of its own."""
+    [old] = await journey.say("old")
+    await pass_a_ms(pipe)
+    [new] = await journey.say("new")
+    await journey.read()
+    await journey.start(2)
+
+    found = await UsersPart(pipe, keys, INSTANCE, ANA).forget(old.ms)
+
+    assert (found.messages, found.windows) == (1, 1)
+    stream = keys.of(INSTANCE, ANA).stream(INSTANCE)
+    assert [row[0] for row in await pipe.call("XRANGE", stream, "-", "+")] == [str(new).encode()]
+    assert await journey.store.running() == ({}, [])
+
+
 async def test_what_comes_later_is_new(journey: Journey, pipe: Pipe, keys: Keys) -> None:
     """Also under an id that was used before: it is a message like any other."""
     await journey.say("a")

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 
@@ -116,15 +117,8 @@ async def test_what_could_not_be_overwritten_is_not_said_to_be(
     pipe: Pipe, keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A disk that fails once is tried again, and nobody is told meanwhile that it is clean."""
-    heeds: list[bool] = []
-
-    def erase_at_last(*_: object) -> int:
-        heeds.append(len(heeds) > 0)
-        if not heeds[-1]:
-            raise OSError("the disk fails")
-        return 0
-
-    monkeypatch.setattr("ingest.forgets.erase", erase_at_last)
+    erase = Mock(side_effect=[OSError("the disk fails"), 0])
+    monkeypatch.setattr("ingest.forgets.erase", erase)
     forgets = Forgets(pipe, keys, tmp_path, "us")
     asked, at = await ask_to_forget(pipe, keys, INSTANCE, ANA)
     with pytest.raises(OSError, match="the disk fails"):
@@ -132,7 +126,7 @@ async def test_what_could_not_be_overwritten_is_not_said_to_be(
     async with forgets.replaying():
         assert (await look_at_heeding(pipe, keys, asked, at)).heeded == 0
     await forgets.heed()
-    assert heeds == [False, True]
+    assert erase.call_count == 2
     assert (await look_at_heeding(pipe, keys, asked, at)).heeded == 1
 
 
@@ -165,3 +159,18 @@ async def test_what_a_later_version_asks_ends_no_process(
     await forgets.heed()
     assert all(forgets.is_due(Named(instance=INSTANCE, user=one, at=0)) for one in ("ann", "ben"))
     assert (await look_at_heeding(pipe, keys, asked, at)).heeded == 1
+
+
+async def test_a_disk_that_fails_ends_no_process(
+    pipe: Pipe, keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told, and tried again at the next look."""
+    erase = Mock(side_effect=[OSError("the disk fails"), 0])
+    monkeypatch.setattr("ingest.forgets.erase", erase)
+    asked, at = await ask_to_forget(pipe, keys, INSTANCE, ANA)
+    async with heeding(pipe, keys, tmp_path):
+
+        async def is_heeded() -> bool:
+            return (await look_at_heeding(pipe, keys, asked, at)).heeded == 1
+
+        await eventually(is_heeded, "a disk that is clean")

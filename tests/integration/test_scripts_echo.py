@@ -162,6 +162,8 @@ async def test_a_send_that_died_with_its_worker_is_in_doubt(scripts: Scripts) ->
     await note(scripts, ["B"], S2)
     assert await causes(scripts) == set()
     assert await echo(scripts, "C") == [OURS]
+    known = await scripts.client.hgetall(scripts.p.human(*WHO))
+    assert known.keys() == {b"doubt"}, "the next send is in no doubt"
 
 
 async def test_a_send_that_was_taken_over_cannot_end_its_successor(scripts: Scripts) -> None:
