@@ -42,7 +42,12 @@ async def test_echoes_of_many_partitions_are_told_apart(pipe: Pipe, keys: Keys) 
 
 @pytest.mark.parametrize(
     "instance, connection, is_kept",
-    [("own", "own", True), ("other", "other", False), ("unnamed", "line", True)],
+    [
+        ("own", "own", True),
+        ("own", "other", True),
+        ("other", "other", False),
+        ("unnamed", "line", True),
+    ],
 )
 async def test_only_where_a_person_mutes_is_anything_kept(
     pipe: Pipe, keys: Keys, instance: str, connection: str, is_kept: bool
@@ -52,6 +57,16 @@ async def test_only_where_a_person_mutes_is_anything_kept(
     assert await judge(connection, [echo("ann", "A", instance)]) == {"human": 1}
     key = keys.of(instance, "ann").human(instance, "ann")
     assert await pipe.call("EXISTS", key) == int(is_kept)
+
+
+async def test_what_came_by_another_connection_is_ours_all_the_same(pipe: Pipe, keys: Keys) -> None:
+    """Several accounts may be behind one: what was sent is an instance's."""
+    await note_sent(pipe, keys.of("own", "ann"), ("own", "ann"), ["A"])
+    judge = EchoJudge(pipe, keys, SETTINGS).judge
+    assert await judge("line", [echo("ann", "A"), echo("ann", "A", "line")]) == {
+        "echo": 1,
+        "human": 1,
+    }
 
 
 @pytest.fixture

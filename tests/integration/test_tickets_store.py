@@ -111,6 +111,17 @@ async def test_who_waits_may_be_limited(pipe: Pipe, prefix: str) -> None:
     assert (entered.number, entered.already) == (3, False)
 
 
+async def test_an_old_key_takes_no_newer_number_away(tickets: Tickets) -> None:
+    """Who was served comes again; then their first request is repeated: they wait as before."""
+    await tickets.enter(CLINIC, "ann", "key")
+    await tickets.done(CLINIC)
+    await tickets.done(CLINIC)
+    assert (await tickets.enter(CLINIC, "ann")).number == 2
+    assert (await tickets.enter(CLINIC, "ann", "key")).number == 1
+    again = await tickets.enter(CLINIC, "ann")
+    assert (again.number, again.already) == (2, True)
+
+
 @pytest.mark.parametrize("broken", ClinicKeys.__slots__)
 async def test_a_key_of_another_type_stops_a_script_whole(
     tickets: Tickets, redis_client: Any, prefix: str, of: ClinicKeys, broken: str
