@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -118,6 +119,38 @@ async def test_a_disk_holds_nothing_of_a_user_any_more(
     assert {file: file.stat().st_size for file in files} == sizes
     assert {file: file.read_bytes().count(f'"{BEN}"'.encode()) for file in files} == bens
     assert sum(sealed.damaged for sealed in survey_folder(folder.path)) == damaged
+
+
+async def test_what_cannot_be_read_is_not_said_to_be_clean(
+    forgets: Forgets, pipe: Pipe, keys: Keys, tmp_path: Path
+) -> None:
+    """A folder stands where a file should: somebody has to see to it."""
+    folder = leave(tmp_path, keys, now_ms())
+    (folder.path / "000000000009.spool").mkdir()
+    asked, asked_ms = await ask_to_forget(pipe, keys, INSTANCE, ANA)
+    with pytest.raises(IsADirectoryError):
+        await forgets.heed()
+    async with forgets.replaying():
+        assert (await look_at_heeding(pipe, keys, asked, asked_ms)).heeded == 0
+
+
+async def test_what_is_overwritten_is_on_the_disk_before_that_is_said(
+    forgets: Forgets, pipe: Pipe, keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that loses its power then does not bring it back."""
+    folder = leave(tmp_path, keys, now_ms())
+    synced: set[int] = set()
+    sync = os.fsync
+
+    def note_and_sync(fd: int) -> None:
+        synced.add(os.fstat(fd).st_ino)
+        sync(fd)
+
+    monkeypatch.setattr(os, "fsync", note_and_sync)
+    named = {file.stat().st_ino for file in holding(folder.path, f'"{ANA}"')}
+    await ask_to_forget(pipe, keys, INSTANCE, ANA)
+    await forgets.heed()
+    assert synced == named
 
 
 async def test_what_came_later_stays(

@@ -38,10 +38,10 @@ async def test_a_repeated_done_or_reset_with_its_key_acts_once(server: IngestSer
     for _ in range(2):
         assert (await staff(server, "done", "k")).json["serving"] == 1
     assert (await staff(server, "done", "k2")).json["serving"] == 2
-    for _ in range(2):
-        assert (await staff(server, "reset", "k")).json["last"] == 0
+    assert (await staff(server, "reset", "k")).json["last"] == 0
     await enter(server, ANN)
-    assert (await staff(server, "reset", "k")).json["last"] == 1
+    for _ in range(2):
+        assert (await staff(server, "reset", "k")).json["last"] == 1
 
 
 @pytest.mark.parametrize("verb", ["done", "reset"])
