@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -47,18 +48,21 @@ class Door:
     numbers: dict[str, int] = field(default_factory=dict)
     failed: int = 0
 
+    async def ask(self, verb: str, body: dict[str, str], key: str | None) -> tuple[int, Any]:
+        """Once, at any process: the status, and what it says."""
+        headers = {} if key is None else {"Idempotency-Key": key}
+        url = f"{self.chance.choice(self.processes).url}/api/v1/queue/{verb}"
+        async with self.session.post(url, json=body, headers=headers) as answer:
+            return answer.status, json.loads(await answer.text())
+
     async def post(self, verb: str, body: dict[str, str], key: str | None = None) -> Any:
         """Again and again, at any process, until one answers 200."""
-        headers = {} if key is None else {"Idempotency-Key": key}
         while True:
-            url = f"{self.chance.choice(self.processes).url}/api/v1/queue/{verb}"
-            try:
-                async with self.session.post(url, json=body, headers=headers) as answer:
-                    if answer.status == 200:
-                        return await answer.json()
-                    assert answer.status == 503, await answer.text()
-            except (aiohttp.ClientError, TimeoutError):
-                pass
+            with suppress(aiohttp.ClientError, TimeoutError):
+                status, told = await self.ask(verb, body, key)
+                if status == 200:
+                    return told
+                assert status == 503, told
             self.failed += 1
             await asyncio.sleep(0.02)
 
@@ -184,14 +188,6 @@ async def test_a_lost_answer_acts_once(
         TcpProxy(own_redis.url) as proxy,
         door(proxy.url, tmp_path, chance, count=1) as made,
     ):
-        url = f"{made.processes[0].url}/api/v1/queue"
-
-        async def post(verb: str, key: str | None = None, **body: str) -> tuple[int, Any]:
-            headers = {} if key is None else {"Idempotency-Key": key}
-            body = {"clinic": CLINIC, **body}
-            async with made.session.post(f"{url}/{verb}", json=body, headers=headers) as answer:
-                return answer.status, await answer.json()
-
         for user in ("ann", "bob", "cid"):  # each script's first run is by its text
             await made.enter(user, None)
         await made.post("done", {"clinic": CLINIC}, "first")
@@ -199,7 +195,7 @@ async def test_a_lost_answer_acts_once(
         for verb, key in (("enter", None), ("done", None), ("done", "k"), ("reset", "k")):
             body = {"user": "ann"} if verb == "enter" else {}
             dropped = proxy.drop_reply(runs(f"ticket_{verb}"))
-            status, told = await post(verb, key, **body)
+            status, told = await made.ask(verb, {"clinic": CLINIC, **body}, key)
             assert dropped.is_set(), "void: no reply was dropped"
             assert status == 503
             code = "unavailable" if verb == "enter" else "outcome_unknown"

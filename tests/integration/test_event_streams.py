@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from ingest.event_stream import RETRY_MS
 from ingest.events import PATH
 from ingest.frames import CONNECTED, HEARTBEAT, QUEUE_UPDATE, SNAPSHOT
-from ingest.hub import FIRST, PAGE, Times
+from ingest.hub import FIRST, PAGE
 from shared.settings import Settings
 from shared.tickets import Status
 from tests.support.streams import CLINIC, SELDOM, StreamServer, Told, serving_streams
@@ -215,12 +215,6 @@ async def test_the_server_ends_a_stream_after_its_time(redis_url: str, prefix: s
         assert [each.kind for each in told] == [CONNECTED]
         async with server.listen(since=stream.last_id) as again:
             assert (await again.next(CONNECTED)).data["resumed"] is True
-
-
-def test_the_times_are_those_of_the_contract() -> None:
-    """15 s, 5 s, 5 minutes."""
-    times = Times()
-    assert (times.heartbeat_s, times.snapshot_s, times.life_s) == (15, 5, 300)
 
 
 async def test_http_1_0_has_no_chunks(server: StreamServer) -> None:

@@ -11,16 +11,14 @@ from unittest.mock import patch
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import make_mocked_request
 
-from ingest.cookie import LIFE_S, NAME, SessionCookie
+from ingest.cookie import LIFE_S, NAME
 from shared.settings import Settings
 from tests.support.ingest_server import Answer, IngestServer, serving
 
 TOKEN = "a-token-that-nobody-guesses"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 OWN_PAGE = {"Sec-Fetch-Site": "same-origin"}
-START_S = 1_800_000_000
 
 
 async def answer(_request: web.Request) -> web.Response:
@@ -227,20 +225,6 @@ async def test_what_is_nearly_a_cookie_opens_nothing(server: IngestServer) -> No
         headers = {"Cookie": f"{NAME}={each}"}
         assert (await server.request("GET", "/guarded", headers=headers)).status == 401, each
     assert server.worst_logged() == []
-
-
-def test_it_ends() -> None:
-    """After its time it opens nothing, whatever the browser keeps."""
-    now_s = [float(START_S)]
-    cookie = SessionCookie(TOKEN, now_s=lambda: now_s[0])
-    given = web.Response()
-    cookie.give(given, make_mocked_request("POST", "/session"))
-    headers = {"Cookie": f"{NAME}={given.cookies[NAME].value}"}
-
-    now_s[0] = START_S + LIFE_S - 1
-    assert cookie.vouches_for(make_mocked_request("GET", "/", headers=headers))
-    now_s[0] = START_S + LIFE_S
-    assert not cookie.vouches_for(make_mocked_request("GET", "/", headers=headers))
 
 
 async def test_another_token_voids_it(server: IngestServer) -> None:

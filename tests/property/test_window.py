@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
 from ops.chaos.asking import Asks
 from ops.chaos.cutter import NaiveWindow, Raw, cut_naively
-from shared.model import ClosedBy, EntryId, Kind, Window, window_id
+from shared.model import ClosedBy, Kind, Window, window_id
 from shared.window import Rules, first_cut, match_entries
 from tests.support.histories import (
     BYPASS,
@@ -274,29 +271,3 @@ def test_bypass_goes_before_flush_and_both_before_the_mode() -> None:
 def test_no_entries_make_no_windows() -> None:
     """A user who wrote nothing has nothing to close."""
     assert cut_windows([], DEFAULTS, FOREVER_MS) == ([], [])
-
-
-@given(user=st.text(st.characters(exclude_categories=["Cs"])), seq=st.integers(0, 2**64 - 1))
-def test_window_id_is_base32_of_a_hash(user: str, seq: int) -> None:
-    """As the standard library writes it, for ids that begin and end in any bits."""
-    first = EntryId(1_700_000_000_000, seq)
-    source = f"shop\0{user}\0{first}".encode()
-    digest = hashlib.blake2b(source, digest_size=16, person=b"inturn-window").digest()
-    written = base64.b32encode(digest).decode().lower().rstrip("=")
-    assert window_id("shop", user, first) == f"w_{written}"
-
-
-@pytest.mark.parametrize("first", ["1-0", "1-1", "2-0"])
-def test_window_id_depends_on_who_and_on_the_first_entry(first: str) -> None:
-    """Opaque, fit for logs and URLs, and never the same for two windows."""
-    ours = window_id("shop", "1", EntryId.parse(first))
-    assert len(ours) == 28
-    assert ours.startswith("w_")
-    assert ours[2:].isalnum()
-    others = {
-        window_id("shop", "2", EntryId.parse(first)),
-        window_id("shop2", "1", EntryId.parse(first)),
-        window_id("shop", "1", EntryId.parse(f"{first}1")),
-    }
-    assert len(others | {ours}) == 4
-    assert ours == window_id("shop", "1", EntryId.parse(first))

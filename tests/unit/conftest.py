@@ -11,6 +11,15 @@ from tests.support.outages import Policy
 
 
 @pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that ``INTURN_CONFIG`` names; empty."""
+    path = tmp_path / "inturn.toml"
+    path.touch()
+    monkeypatch.setenv("INTURN_CONFIG", str(path))
+    return path
+
+
+@pytest.fixture
 async def policy(tmp_path: Path) -> AsyncIterator[Policy]:
     """Online, and nothing is drained before the test says so."""
     made = Policy(tmp_path)

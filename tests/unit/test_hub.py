@@ -7,7 +7,7 @@ import asyncio
 import pytest
 import structlog
 
-from ingest.hub import PAGE
+from ingest.hub import PAGE, Times
 from shared.errors import BrokerUnavailable
 from tests.support.hub import CLINIC, Client, running, settled
 from tests.support.waiting import eventually
@@ -186,3 +186,9 @@ async def test_an_id_behind_which_nothing_is_kept_is_a_gap() -> None:
         await client.greet("1-0")
         (told,) = client.wire.told
         assert (told["type"], told["gap"]) == ("CONNECTED", True)
+
+
+def test_the_times_are_those_of_the_contract() -> None:
+    """15 s, 5 s, 5 minutes."""
+    times = Times()
+    assert (times.heartbeat_s, times.snapshot_s, times.life_s) == (15, 5, 300)

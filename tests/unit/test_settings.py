@@ -8,29 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import StartRefused
 from shared.instance_settings import InstanceSettings
 from shared.providers.registry import PROVIDERS
 from shared.settings import Settings, load_settings
+from tests.support.problems import problems
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = ROOT / "shared" / "settings.py"
-
-
-@pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file that ``INTURN_CONFIG`` names; empty."""
-    path = tmp_path / "inturn.toml"
-    path.touch()
-    monkeypatch.setenv("INTURN_CONFIG", str(path))
-    return path
-
-
-def problems() -> tuple[str, ...]:
-    """What ``load_settings`` refuses to start with."""
-    with pytest.raises(StartRefused) as refused:
-        load_settings()
-    return refused.value.problems
 
 
 def test_environment_stands_above_the_file(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,26 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import StartRefused
 from shared.settings import Settings, load_settings
+from tests.support.problems import problems
 
 UNFILLED = "is the name of a variable that nobody put in: write env:NAME"
-
-
-@pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The settings file."""
-    path = tmp_path / "inturn.toml"
-    path.write_text("")
-    monkeypatch.setenv("INTURN_CONFIG", str(path))
-    return path
-
-
-def problems() -> tuple[str, ...]:
-    """What is wrong with the settings."""
-    with pytest.raises(StartRefused) as refused:
-        load_settings()
-    return refused.value.problems
 
 
 @pytest.mark.parametrize("number", ["+493055500001", "49 3055 500001", "pnid-1", "٣٣٠٠"])
