@@ -17,6 +17,7 @@ from tests.support.cluster import RedisCluster
 from tests.support.docker_redis import IMAGE, container_redis, why_no_docker
 from tests.support.redis_server import (
     DOCKER,
+    DURABLE,
     RedisServer,
     RedisUnderTest,
     is_cluster_tested,
@@ -106,6 +107,20 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisUnde
 def redis_url(redis_server: RedisUnderTest) -> str:
     """Where the shared server listens."""
     return redis_server.url
+
+
+@pytest.fixture
+def own_redis(redis_binary: ServerBinary) -> Iterator[RedisServer]:
+    """A server of this test's own that keeps nothing on disk."""
+    with RedisServer(redis_binary) as server:
+        yield server
+
+
+@pytest.fixture
+def durable_redis(redis_binary: ServerBinary) -> Iterator[RedisServer]:
+    """A server of this test's own that has on disk what it answered."""
+    with RedisServer(redis_binary, options=DURABLE) as server:
+        yield server
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import shutil
@@ -16,12 +15,12 @@ import pytest
 from shared.redis_binary import ServerBinary
 from shared.settings import Settings
 from tests.support.command import UpCommand
+from tests.support.doc_pages import blocks_of, run_curl
 from tests.support.handler_server import Answer, HandlerServer
 from tests.support.models import chat_message, completion
 from tests.support.waiting import eventually
 
 DOCS = Path(__file__).parents[2] / "docs"
-OURS = "127.0.0.1:8420"
 COMMENTED = re.compile(r"^# (?=\w+ = \S)", re.MULTILINE)
 
 
@@ -60,10 +59,9 @@ PAGES = {
 each_page = pytest.mark.parametrize("name", PAGES)
 
 
-def blocks_of(name: str, language: str) -> list[str]:
-    """The fenced blocks of a page in ``language``."""
-    text = (DOCS / f"{name}.md").read_text()
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+def text_of(name: str) -> str:
+    """What stands on a page."""
+    return (DOCS / f"{name}.md").read_text()
 
 
 def plant_secrets(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +77,7 @@ def test_what_a_page_only_mentions_loads_too(
     """Whoever takes the comment signs off finds settings that exist."""
     (tmp_path / "prompt.txt").write_text("Be brief.")
     monkeypatch.chdir(tmp_path)
-    written = "\n".join(blocks_of(name, "toml"))
+    written = "\n".join(blocks_of(text_of(name), "toml"))
     plant_secrets(written, monkeypatch)
     everything = COMMENTED.sub("", written)
     assert everything != written
@@ -93,8 +91,8 @@ async def test_a_page_leads_from_nothing_to_a_reply(
 ) -> None:
     """Its settings start, its first curl is answered by the service, its second shows the reply."""
     page = PAGES[name]
-    (settings,) = blocks_of(name, "toml")
-    say, look = blocks_of(name, "sh")
+    (settings,) = blocks_of(text_of(name), "toml")
+    say, look = blocks_of(text_of(name), "sh")
     plant_secrets(settings, monkeypatch)
     (tmp_path / "inturn.toml").write_text(settings)
     (tmp_path / "prompt.txt").write_text("Be brief.")
@@ -120,15 +118,6 @@ async def test_a_page_leads_from_nothing_to_a_reply(
 
 
 async def run(script: str, up: UpCommand) -> str:
-    """What a page's curl prints when inturn is the one under test; it must succeed."""
-    command = script.replace(OURS, up.url.removeprefix("http://"))
-    process = await asyncio.create_subprocess_exec(
-        "sh",
-        "-c",
-        command.replace("curl ", "curl --silent --show-error --fail-with-body "),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    said, _ = await process.communicate()
-    assert process.returncode == 0, said.decode()
+    """The JSON that a page's curl prints when inturn is the one under test."""
+    said = await run_curl(script, up.url.removeprefix("http://"))
     return json.dumps(json.loads(said), ensure_ascii=False)

@@ -15,7 +15,7 @@ from playwright.async_api import Browser, expect
 
 from tests.support import redis_server
 from tests.support.browser import TOKEN, Visitors
-from tests.support.console_page import enter_console
+from tests.support.console import enter_console
 from tests.support.door_system import REPLY, DoorSystem, door_system, reply_or_reject
 from tests.support.doors import INSTANCE, Hook
 from tests.support.doors.evolution import APIKEY, DOOR, JSON

@@ -19,6 +19,7 @@ from shared.redis_binary import ServerBinary
 from shared.settings import Settings
 from tests.support.deploy_files import DEPLOY
 from tests.support.deployment import QUICK
+from tests.support.doc_pages import OURS
 from tests.support.redis_server import ROOT, RedisServer
 from tests.support.redis_users import ROLES, Role, write_users
 from tests.support.service_process import ServiceProcess, environment
@@ -27,7 +28,6 @@ from tests.support.tools import require_tool
 DOCS = ROOT / "docs"
 PAGES = ("security", "durability", "leaving", "upgrade")
 TOKEN = "planted-token"
-OURS = "127.0.0.1:8420"
 ELSEWHERE = ("systemctl", "pip")
 """Programs that would change the machine: here they only note how they were called."""
 

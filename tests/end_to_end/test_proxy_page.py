@@ -19,6 +19,7 @@ import yaml
 
 from shared.lifeline import tie_to_this_process
 from shared.settings import Settings
+from tests.support.doc_pages import OURS, blocks_of
 from tests.support.evolution_payloads import text_item, webhook
 from tests.support.ingest_server import IngestServer, serving
 from tests.support.redis_server import free_port
@@ -27,7 +28,6 @@ from tests.support.waiting import eventually
 
 PAGE = (Path(__file__).parents[2] / "docs" / "proxy.md").read_text()
 PUBLIC = "https://bot.example.org"
-OURS = "127.0.0.1:8420"
 HIDDEN = (
     "/",
     "/metrics",
@@ -53,8 +53,8 @@ http {{
 
 def block(language: str) -> str:
     """The only one of its kind on the page."""
-    (found,) = re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
-    return str(found)
+    (found,) = blocks_of(PAGE, language)
+    return found
 
 
 @pytest.fixture

@@ -5,13 +5,16 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ops.chaos.private_redis import PrivateRedis
 from shared.redis_binary import ServerBinary
 from tests.support.fault_bench import seeded
-from tests.support.redis_server import DURABLE, RedisServer
+from tests.support.redis_server import RedisServer
+from tests.support.shared_spool import sharing_a_spool
 
 LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:")
 """What services that run inside a test's own process say."""
@@ -41,22 +44,14 @@ def private_redis(redis_binary: ServerBinary) -> Iterator[PrivateRedis]:
 
 
 @pytest.fixture
-def own_redis(redis_binary: ServerBinary) -> Iterator[RedisServer]:
-    """A server of this test's own that keeps nothing on disk."""
-    with RedisServer(redis_binary) as server:
-        yield server
-
-
-@pytest.fixture
-def durable_redis(redis_binary: ServerBinary) -> Iterator[RedisServer]:
-    """A server of this test's own that has on disk what it answered."""
-    with RedisServer(redis_binary, options=DURABLE) as server:
-        yield server
-
-
-@pytest.fixture
 def lazy_redis(redis_binary: ServerBinary) -> Iterator[RedisServer]:
     """A server of this test's own that syncs its file once a second."""
     options = {"appendonly": "yes", "appendfsync": "everysec"}
     with RedisServer(redis_binary, options=options) as server:
         yield server
+
+
+@pytest.fixture
+def spool_settings(durable_redis: RedisServer, prefix: str, tmp_path: Path) -> dict[str, Any]:
+    """Of ingest services that share a spool."""
+    return sharing_a_spool(durable_redis.url, prefix, tmp_path)

@@ -22,7 +22,6 @@ import aiohttp
 import pytest
 from redis.asyncio import Redis
 
-from shared.redis_binary import ServerBinary
 from tests.support.backlog import CALLS_FILE, Noted, Waiting, peak_bytes, read_calls, write_backlog
 from tests.support.fault_bench import say
 from tests.support.redis_server import RedisServer
@@ -53,13 +52,6 @@ def calls_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "calls"
 
 
-@pytest.fixture
-def server(redis_binary: ServerBinary) -> Iterator[RedisServer]:
-    """One of this test's own."""
-    with RedisServer(redis_binary) as started:
-        yield started
-
-
 def an_hour(now_ms: int) -> Iterator[Waiting]:
     """A hundred users at a time, five messages each, within the hour before the last minute."""
     for number in range(MESSAGES):
@@ -83,10 +75,10 @@ def photographs(now_ms: int, chance: random.Random) -> Iterator[Waiting]:
 
 
 @asynccontextmanager
-async def limited_worker(server: RedisServer, folder: Path) -> AsyncIterator[ServiceProcess]:
+async def limited_worker(own_redis: RedisServer, folder: Path) -> AsyncIterator[ServiceProcess]:
     """A consumer that gets no more memory than the limit, from before it has joined."""
     settings = {
-        "redis_url": server.url,
+        "redis_url": own_redis.url,
         "partitions": 1,
         "handler": "python:tests.support.noting:note",
         "max_wait_ms": 8000,
@@ -133,17 +125,21 @@ def assert_each_once(calls: list[Noted], instance: str, count: int) -> None:
 
 
 async def drain_under_limit(
-    server: RedisServer, folder: Path, calls_path: Path, waiting: Iterator[Waiting], limit_s: float
+    own_redis: RedisServer,
+    folder: Path,
+    calls_path: Path,
+    waiting: Iterator[Waiting],
+    limit_s: float,
 ) -> tuple[list[Noted], int]:
     """A backlog, a limited worker, and another instance that goes on writing meanwhile."""
-    redis = Redis.from_url(server.url, protocol=2)
+    redis = Redis.from_url(own_redis.url, protocol=2)
     count = await write_backlog(redis, BASE, FLOOD, waiting)
     backlog_bytes = int((await redis.info("memory"))["used_memory"])
     over = asyncio.Event()
-    settings = {"redis_url": server.url, "partitions": 1, "backlog_limit": 2 * MESSAGES}
+    settings = {"redis_url": own_redis.url, "partitions": 1, "backlog_limit": 2 * MESSAGES}
     async with (
         ServiceProcess("ingest", folder, settings) as ingest,
-        limited_worker(server, folder) as worker,
+        limited_worker(own_redis, folder) as worker,
     ):
         began_s = time.monotonic()
         saying = asyncio.create_task(say_every_so_often(ingest.url, over))
@@ -169,20 +165,20 @@ async def drain_under_limit(
 
 @pytest.mark.parametrize("backlog", [an_hour, all_open_at_once])
 async def test_a_million_messages_under_500_mb(
-    server: RedisServer, tmp_path: Path, calls_path: Path, backlog: Backlog
+    own_redis: RedisServer, tmp_path: Path, calls_path: Path, backlog: Backlog
 ) -> None:
     """Drained, each in one window, while another instance of the partition is served on time."""
     now_ms = round(time.time() * 1000)
-    await drain_under_limit(server, tmp_path, calls_path, backlog(now_ms), limit_s=200.0)
+    await drain_under_limit(own_redis, tmp_path, calls_path, backlog(now_ms), limit_s=200.0)
 
 
 async def test_large_entries_under_500_mb(
-    server: RedisServer, tmp_path: Path, calls_path: Path, chance: random.Random
+    own_redis: RedisServer, tmp_path: Path, calls_path: Path, chance: random.Random
 ) -> None:
     """Three quarters of a gigabyte of photographs pass through, each whole, in one window."""
     now_ms = round(time.time() * 1000)
     waiting = photographs(now_ms, chance)
-    calls, _ = await drain_under_limit(server, tmp_path, calls_path, waiting, limit_s=90.0)
+    calls, _ = await drain_under_limit(own_redis, tmp_path, calls_path, waiting, limit_s=90.0)
     windows = [call for call in calls if call.instance == FLOOD]
     assert {len(call.entry_ids) for call in windows} == {5}
     assert {call.size for call in windows} == {5 * LARGE_BYTES}

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from redis.asyncio import Redis
 
 from ops.chaos.contents import keys_of
 from ops.chaos.processes import ROOT, environment
-from shared.redis_binary import ServerBinary
 from shared.service import WATCHDOG_EXIT_CODE
 from tests.support import poison
 from tests.support.fault_bench import say
@@ -128,15 +127,8 @@ def own_handlers() -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def server(redis_binary: ServerBinary) -> Iterator[RedisServer]:
-    """A Redis of this test's own."""
-    with RedisServer(redis_binary) as started:
-        yield started
-
-
 async def test_poison_in_the_worker_s_own_process(
-    server: RedisServer,
+    own_redis: RedisServer,
     prefix: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -147,7 +139,7 @@ async def test_poison_in_the_worker_s_own_process(
     monkeypatch.setenv(poison.CURED_FILE, str(cured))
     settings = {**SETTINGS, "instances": json.dumps(own_handlers())}
     users: list[Who] = [(f"shop-{number % 4}", f"user-{number}") for number in range(60)]
-    async with system(server.url, prefix, tmp_path, **settings) as made:
+    async with system(own_redis.url, prefix, tmp_path, **settings) as made:
         workers = [await made.consumer() for _ in range(3)]
         async with supervised(workers) as supervisor:
             sending = asyncio.create_task(made.send_rounds(users, 40, pause_s=0.4))
@@ -159,7 +151,7 @@ async def test_poison_in_the_worker_s_own_process(
             await made.all_handled(60.0, may_outlive=True)
             assert_dead_as_told(dead, supervisor.deaths)
             cured.touch()
-            command = {"redis_url": server.url, "prefix": prefix, "partitions": PARTITIONS}
+            command = {"redis_url": own_redis.url, "prefix": prefix, "partitions": PARTITIONS}
             say(inturn("dead", "replay", "--all", **command))
             await made.all_handled(30.0, may_outlive=True)
         assert not await letters(made.redis, prefix)
@@ -190,7 +182,7 @@ def assert_dead_as_told(dead: dict[str, Any], deaths: Counter[int]) -> None:
 
 
 async def test_poison_behind_an_endpoint(
-    server: RedisServer, prefix: str, tmp_path: Path, chance: random.Random
+    own_redis: RedisServer, prefix: str, tmp_path: Path, chance: random.Random
 ) -> None:
     """It hangs, drops, fails or answers without end: others wait for nothing but a free slot."""
     faults = {"hang": None, "drop": Answer(drops=True), "fail": Answer(status=500)}
@@ -212,7 +204,7 @@ async def test_poison_behind_an_endpoint(
             "instances": json.dumps(dict.fromkeys(answers, own)),
         }
         async with (
-            system(server.url, prefix, tmp_path, **settings) as made,
+            system(own_redis.url, prefix, tmp_path, **settings) as made,
             witness(made.redis) as seen,
         ):
             worker = await made.consumer()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,12 @@ import pytest
 
 from shared.connect import open_pipe
 from shared.keys import Keys
-from shared.redis_binary import ServerBinary
 from tests.support.handler_server import Answer, HandlerServer
 from tests.support.machine import watched_machine
-from tests.support.redis_server import DURABLE, RedisServer
+from tests.support.redis_server import RedisServer
 from tests.support.senders import USERS, Senders, assert_kept, found
 from tests.support.service_process import ServiceProcess
-from tests.support.shared_spool import PARTITIONS, drained, ready_status, sharing_a_spool
+from tests.support.shared_spool import PARTITIONS, drained, ready_status
 from tests.support.waiting import eventually
 
 ANSWER_S = 2.0
@@ -32,42 +30,29 @@ the sender's again: each waits for the CPU, which on a starved machine is no lon
 pytestmark = pytest.mark.timeout(120)
 
 
-@pytest.fixture
-def server(redis_binary: ServerBinary) -> Iterator[RedisServer]:
-    """A Redis of the test's own, whose data outlive a kill."""
-    with RedisServer(redis_binary, options=DURABLE) as running:
-        yield running
-
-
-@pytest.fixture
-def settings(server: RedisServer, prefix: str, tmp_path: Path) -> dict[str, Any]:
-    """Of ingest services that share a spool."""
-    return sharing_a_spool(server.url, prefix, tmp_path)
-
-
 async def test_redis_and_ingest_killed_while_two_share_a_spool(
-    server: RedisServer,
-    settings: dict[str, Any],
+    durable_redis: RedisServer,
+    spool_settings: dict[str, Any],
     prefix: str,
     tmp_path: Path,
     chance: random.Random,
 ) -> None:
     """F2: whatever dies, each accepted message is one entry, and a user's are in order."""
     async with (
-        ServiceProcess("ingest", tmp_path, settings) as first,
-        ServiceProcess("ingest", tmp_path, settings) as second,
+        ServiceProcess("ingest", tmp_path, spool_settings) as first,
+        ServiceProcess("ingest", tmp_path, spool_settings) as second,
     ):
         senders = Senders()
         senders.start([first, second])
         for _ in range(3):
             before = senders.spooled
             await asyncio.sleep(chance.uniform(0.1, 0.4))
-            server.kill()
+            durable_redis.kill()
             await eventually(partial(senders.has_spooled, before + 100), "a spool that fills")
             first.kill()
             await first.start()
             await asyncio.sleep(chance.uniform(0.0, 0.5))
-            server.start()
+            durable_redis.start()
             # While it replays, once more.
             await asyncio.sleep(chance.uniform(0.0, 0.5))
             first.kill()
@@ -75,19 +60,19 @@ async def test_redis_and_ingest_killed_while_two_share_a_spool(
         await senders.end()
         await drained([first, second], tmp_path / "spool")
 
-    assert_kept(await found(server.url, Keys(prefix, PARTITIONS)), senders.sent)
+    assert_kept(await found(durable_redis.url, Keys(prefix, PARTITIONS)), senders.sent)
     assert senders.spooled > 300, "void: nothing was spooled"
 
 
 async def test_a_redis_that_comes_and_goes(
-    server: RedisServer,
-    settings: dict[str, Any],
+    durable_redis: RedisServer,
+    spool_settings: dict[str, Any],
     prefix: str,
     tmp_path: Path,
     chance: random.Random,
 ) -> None:
     """However often the states change, in whatever moment: one entry each, in order, no 503."""
-    async with ServiceProcess("ingest", tmp_path, settings) as ingest:
+    async with ServiceProcess("ingest", tmp_path, spool_settings) as ingest:
         senders = Senders()
         senders.start([ingest])
         faults = 0
@@ -96,25 +81,25 @@ async def test_a_redis_that_comes_and_goes(
             await asyncio.sleep(chance.uniform(0.0, 0.6))
             fault = chance.choice(("pause", "kill", "full", "cut"))
             if fault == "kill":
-                server.kill()
+                durable_redis.kill()
                 await asyncio.sleep(chance.uniform(0.0, 0.8))
-                server.start()
+                durable_redis.start()
             elif fault == "pause":
-                server.pause()
+                durable_redis.pause()
                 await asyncio.sleep(chance.uniform(0.3, 1.5))
-                server.resume()
+                durable_redis.resume()
             else:
-                await disturb(server, fault, chance.uniform(0.0, 0.8))
+                await disturb(durable_redis, fault, chance.uniform(0.0, 0.8))
         await senders.end()
         await drained([ingest], tmp_path / "spool")
-    assert_kept(await found(server.url, Keys(prefix, PARTITIONS)), senders.sent)
+    assert_kept(await found(durable_redis.url, Keys(prefix, PARTITIONS)), senders.sent)
     assert senders.refused == 0
     assert senders.spooled > 50, "void: hardly anything was spooled"
 
 
-async def disturb(server: RedisServer, fault: str, span_s: float) -> None:
+async def disturb(durable_redis: RedisServer, fault: str, span_s: float) -> None:
     """Out of memory for a while, or every connection cut."""
-    async with open_pipe(server.url, timeout_ms=5000, name="operator") as operator:
+    async with open_pipe(durable_redis.url, timeout_ms=5000, name="operator") as operator:
         if fault == "full":
             await operator.call("CONFIG", "SET", "maxmemory", "1")
             await asyncio.sleep(span_s)
@@ -124,17 +109,17 @@ async def disturb(server: RedisServer, fault: str, span_s: float) -> None:
 
 
 async def test_ingest_answers_while_redis_hangs(
-    server: RedisServer, settings: dict[str, Any], prefix: str, tmp_path: Path
+    durable_redis: RedisServer, spool_settings: dict[str, Any], prefix: str, tmp_path: Path
 ) -> None:
     """F6: within two seconds, however long nothing answers; nobody is told 503."""
-    async with ServiceProcess("ingest", tmp_path, settings) as ingest:
+    async with ServiceProcess("ingest", tmp_path, spool_settings) as ingest:
         with watched_machine() as machine:
             senders = Senders()
             senders.start([ingest])
             await eventually(lambda: senders.accepted > 100, "messages in health")
-            server.pause()
+            durable_redis.pause()
             await eventually(lambda: senders.spooled > 200, "a spool that fills")
-            server.resume()
+            durable_redis.resume()
             await senders.end()
         await drained([ingest], tmp_path / "spool")
     print(  # noqa: T201  figures
@@ -143,31 +128,31 @@ async def test_ingest_answers_while_redis_hangs(
     )
     assert senders.refused == 0
     assert senders.slowest_s < machine.allows_s(ANSWER_S, ANSWER_TURNS)
-    assert_kept(await found(server.url, Keys(prefix, PARTITIONS)), senders.sent)
+    assert_kept(await found(durable_redis.url, Keys(prefix, PARTITIONS)), senders.sent)
 
 
 async def test_ingest_takes_messages_before_redis_was_ever_there(
-    server: RedisServer, settings: dict[str, Any], prefix: str, tmp_path: Path
+    durable_redis: RedisServer, spool_settings: dict[str, Any], prefix: str, tmp_path: Path
 ) -> None:
     """A restart during an outage does not end the service; it says that it is degraded."""
-    server.kill()
-    async with ServiceProcess("ingest", tmp_path, settings) as ingest:
+    durable_redis.kill()
+    async with ServiceProcess("ingest", tmp_path, spool_settings) as ingest:
         assert await ready_status(ingest) == (200, "degraded")
         senders = Senders()
         senders.start([ingest])
         await eventually(lambda: senders.spooled > 100, "a spool that fills")
         assert await ingest.stop() == 0
         await ingest.start()
-        server.start()
+        durable_redis.start()
         await senders.end()
         await drained([ingest], tmp_path / "spool")
         assert await ready_status(ingest) == (200, "ok")
-    assert_kept(await found(server.url, Keys(prefix, PARTITIONS)), senders.sent)
+    assert_kept(await found(durable_redis.url, Keys(prefix, PARTITIONS)), senders.sent)
 
 
 async def test_ingest_killed_while_it_handles_at_once(
-    server: RedisServer,
-    settings: dict[str, Any],
+    durable_redis: RedisServer,
+    spool_settings: dict[str, Any],
     prefix: str,
     tmp_path: Path,
     chance: random.Random,
@@ -179,8 +164,8 @@ async def test_ingest_killed_while_it_handles_at_once(
         return Answer(status=500 if chance.random() < 0.02 else 204)
 
     async with HandlerServer(answer) as handler:
-        direct = {**settings, "on_outage": "direct", "handler": handler.url}
-        server.kill()
+        direct = {**spool_settings, "on_outage": "direct", "handler": handler.url}
+        durable_redis.kill()
         async with ServiceProcess("ingest", tmp_path, direct) as ingest:
             senders = Senders()
             senders.start([ingest])
@@ -190,13 +175,13 @@ async def test_ingest_killed_while_it_handles_at_once(
             # Those whose messages were cut off wait for Redis; others are served.
             senders.start([ingest], "later")
             await handler.wait_for_calls(len(handler.calls) + 200)
-            server.start()
+            durable_redis.start()
             await senders.end()
             await drained([ingest], tmp_path / "spool")
             failed = await ingest.metric("direct_handled_total", outcome="failed")
         called = [call.json["messages"][0]["message_id"] for call in handler.calls]
 
-    entries = await found(server.url, Keys(prefix, PARTITIONS))
+    entries = await found(durable_redis.url, Keys(prefix, PARTITIONS))
     for user, sent in senders.sent.items():
         there = entries.get(user, [])
         assert set(sent) == set(there) | (set(called) & set(sent)), f"{user}: lost"

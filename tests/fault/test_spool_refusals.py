@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,65 +10,53 @@ import aiohttp
 import pytest
 
 from shared.keys import Keys
-from shared.redis_binary import ServerBinary
-from tests.support.redis_server import DURABLE, RedisServer
+from tests.support.redis_server import RedisServer
 from tests.support.senders import INSTANCE, Senders, assert_kept, found
 from tests.support.service_process import ServiceProcess
-from tests.support.shared_spool import PARTITIONS, ask_ready, drained, sharing_a_spool
+from tests.support.shared_spool import PARTITIONS, ask_ready, drained
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(120)
 
 
-@pytest.fixture
-def server(redis_binary: ServerBinary) -> Iterator[RedisServer]:
-    """A Redis of the test's own, whose data outlive a kill."""
-    with RedisServer(redis_binary, options=DURABLE) as running:
-        yield running
-
-
-@pytest.fixture
-def settings(server: RedisServer, prefix: str, tmp_path: Path) -> dict[str, Any]:
-    """Of ingest services that share a spool."""
-    return sharing_a_spool(server.url, prefix, tmp_path)
-
-
 async def test_ingest_of_other_data_refuses_and_keeps(
-    server: RedisServer, settings: dict[str, Any], prefix: str, tmp_path: Path
+    durable_redis: RedisServer, spool_settings: dict[str, Any], prefix: str, tmp_path: Path
 ) -> None:
     """Messages of a service with a wrong number of partitions wait for the right one."""
-    async with ServiceProcess("ingest", tmp_path, settings):
+    async with ServiceProcess("ingest", tmp_path, spool_settings):
         pass
-    server.kill()
-    wrong = ServiceProcess("ingest", tmp_path, {**settings, "partitions": PARTITIONS + 1})
+    durable_redis.kill()
+    wrong = ServiceProcess("ingest", tmp_path, {**spool_settings, "partitions": PARTITIONS + 1})
     async with wrong:
         senders = Senders()
         senders.start([wrong])
         await eventually(lambda: senders.spooled > 50, "a spool that fills")
-        server.start()
+        durable_redis.start()
         assert await wrong.ended() == 2
         assert "INTURN_PARTITIONS" in wrong.log.read_text()
-        async with ServiceProcess("ingest", tmp_path, settings) as right:
+        async with ServiceProcess("ingest", tmp_path, spool_settings) as right:
             wrong.port, wrong.url = right.port, right.url
             await senders.end()
             await drained([right], tmp_path / "spool")
-    assert_kept(await found(server.url, Keys(prefix, PARTITIONS)), senders.sent)
+    assert_kept(await found(durable_redis.url, Keys(prefix, PARTITIONS)), senders.sent)
 
 
 async def test_messages_in_the_spool_are_told_where_nobody_replays(
-    server: RedisServer, settings: dict[str, Any], tmp_path: Path
+    durable_redis: RedisServer, spool_settings: dict[str, Any], tmp_path: Path
 ) -> None:
     """After a change to ``reject`` the start says that something is left, and how to replay it."""
-    async with ServiceProcess("ingest", tmp_path, settings) as ingest:
-        server.kill()
+    async with ServiceProcess("ingest", tmp_path, spool_settings) as ingest:
+        durable_redis.kill()
         senders = Senders()
         senders.start([ingest])
         await eventually(lambda: senders.spooled > 10, "a spool that fills")
         await senders.end()
-    server.start()
-    async with ServiceProcess("ingest", tmp_path, {**settings, "on_outage": "reject"}) as rejecting:
+    durable_redis.start()
+    async with ServiceProcess(
+        "ingest", tmp_path, {**spool_settings, "on_outage": "reject"}
+    ) as rejecting:
         assert '"event":"spool.left"' in rejecting.log.read_text()
-    async with ServiceProcess("ingest", tmp_path, settings) as ingest:
+    async with ServiceProcess("ingest", tmp_path, spool_settings) as ingest:
         await drained([ingest], tmp_path / "spool")
 
 
@@ -80,17 +67,17 @@ def limit_files(ingest: ServiceProcess, size_bytes: int) -> None:
 
 
 async def test_full_disks_refuse_and_resume_by_themselves(
-    server: RedisServer, settings: dict[str, Any], prefix: str, tmp_path: Path
+    durable_redis: RedisServer, spool_settings: dict[str, Any], prefix: str, tmp_path: Path
 ) -> None:
     """F10: with Redis away and the spool's disk full 503, and 2xx again when there is room."""
-    async with ServiceProcess("ingest", tmp_path, settings) as ingest:
+    async with ServiceProcess("ingest", tmp_path, spool_settings) as ingest:
         senders = Senders()
         senders.start([ingest])
         await eventually(lambda: senders.accepted > 50, "messages in health")
         limit_files(ingest, 0)
         accepted = senders.accepted
         await eventually(lambda: senders.accepted > accepted + 50, "Redis needs no spool")
-        server.kill()
+        durable_redis.kill()
         await eventually(lambda: senders.refused > 50, "refusals")
         status, body = await ask_ready(ingest)
         assert (status, body["status"]) == (503, "unavailable")
@@ -99,21 +86,23 @@ async def test_full_disks_refuse_and_resume_by_themselves(
         limit_files(ingest, resource.RLIM_INFINITY)
         await eventually(lambda: senders.spooled > 100, "a spool that fills")
         limit_files(ingest, 0)
-        server.start()
+        durable_redis.start()
         accepted = senders.accepted
         await eventually(lambda: senders.accepted > accepted + 50, "messages in health")
         await senders.end()
         await drained([ingest], tmp_path / "spool")
-    assert_kept(await found(server.url, Keys(prefix, PARTITIONS)), senders.sent)
+    assert_kept(await found(durable_redis.url, Keys(prefix, PARTITIONS)), senders.sent)
 
 
 async def test_what_people_wrote_is_nowhere_but_in_the_spool(
-    server: RedisServer, settings: dict[str, Any], tmp_path: Path
+    durable_redis: RedisServer, spool_settings: dict[str, Any], tmp_path: Path
 ) -> None:
     """Phone numbers, texts and names of users: not in logs, metrics or names of files."""
     secrets = ("4915112345678", "my pin is 7391", "Mallory")
-    async with ServiceProcess("ingest", tmp_path, {**settings, "log_level": "debug"}) as ingest:
-        server.kill()
+    async with ServiceProcess(
+        "ingest", tmp_path, {**spool_settings, "log_level": "debug"}
+    ) as ingest:
+        durable_redis.kill()
         async with aiohttp.ClientSession() as session:
             body = {"instance": INSTANCE, "user": secrets[0], "text": secrets[1]}
             body["message_id"] = secrets[2]

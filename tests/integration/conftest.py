@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from redis import Redis
 
 from shared.connect import Pipe
+from shared.dead_letters import DeadLetters
 from shared.keys import ClinicKeys, Keys
 from shared.providers import Provider
 from shared.providers.evolution import Evolution
 from shared.redis_binary import ServerBinary
+from shared.settings import Settings
 from shared.tickets import Tickets
 from shared.trace import Trace
 from tests.support.clients import look_now
@@ -20,6 +23,8 @@ from tests.support.journey import Journey, begin_journey
 from tests.support.partition_scripts import Scripts, partition_scripts
 from tests.support.pipes import running_pipe
 from tests.support.redis_server import RedisServer
+from tests.support.shell import enter_shell
+from tests.support.spooling import Spooling, spooling
 from tests.support.ticketing import CLINIC
 
 
@@ -73,6 +78,36 @@ async def handler() -> AsyncIterator[HandlerServer]:
     """Answers every window with silence, unless the test says otherwise."""
     async with HandlerServer() as running:
         yield running
+
+
+@pytest.fixture
+def direct_settings(handler: HandlerServer) -> Settings:
+    """Without a channel: replies are kept to be read."""
+    return Settings(handler=handler.url, handler_timeout_ms=5000)
+
+
+@pytest.fixture
+async def direct(
+    durable_redis: RedisServer, keys: Keys, tmp_path: Path, direct_settings: Settings
+) -> AsyncIterator[Spooling]:
+    """One process's policy ``direct``."""
+    async with spooling(durable_redis.url, keys, tmp_path, direct=direct_settings) as running:
+        yield running
+
+
+@pytest.fixture
+def shell(
+    redis_url: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> pytest.MonkeyPatch:
+    """An operator's, in an empty folder, whose settings lead to the shared server."""
+    enter_shell(monkeypatch, tmp_path, redis_url, prefix)
+    return monkeypatch
+
+
+@pytest.fixture
+def letters(pipe: Pipe, keys: Keys) -> DeadLetters:
+    """What is kept of dead letters."""
+    return DeadLetters(pipe, keys)
 
 
 @pytest.fixture

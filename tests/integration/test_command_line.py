@@ -15,20 +15,14 @@ from shared.keys import Keys
 from shared.redis_binary import ServerBinary
 from shared.redis_url import place_of
 from tests.support.redis_server import ROOT, RedisServer
-from tests.support.shell import created, enter_shell, run
+from tests.support.shell import created, run
 from tests.support.undecided import hold
 
 PARTITIONS = 3
 PHONE = "491700000001"
 
 
-@pytest.fixture(autouse=True)
-def shell(
-    redis_url: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> pytest.MonkeyPatch:
-    """A shell in an empty folder whose settings lead to the shared server."""
-    enter_shell(monkeypatch, tmp_path, redis_url, prefix)
-    return monkeypatch
+pytestmark = pytest.mark.usefixtures("shell")
 
 
 @pytest.fixture

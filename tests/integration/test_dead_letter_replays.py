@@ -24,12 +24,6 @@ def keys(prefix: str) -> Keys:
     return Keys(prefix, PARTITIONS)
 
 
-@pytest.fixture
-def letters(pipe: Pipe, keys: Keys) -> DeadLetters:
-    """What is tested."""
-    return DeadLetters(pipe, keys)
-
-
 async def replay_everything(letters: DeadLetters, meant: Meant = EVERY) -> list[LetterId]:
     """Page after page, as the console and the command line do it; what was replayed."""
     until, after, replayed = await letters.newest_id(), None, []

@@ -23,12 +23,6 @@ def keys(prefix: str) -> Keys:
     return Keys(prefix, PARTITIONS)
 
 
-@pytest.fixture
-def letters(pipe: Pipe, keys: Keys) -> DeadLetters:
-    """What is tested."""
-    return DeadLetters(pipe, keys)
-
-
 def test_id_is_partition_and_entry() -> None:
     """What the list prints is what the other commands take."""
     letter_id = LetterId.parse("3:1760000000000-7")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from redis import Redis
 
 from shared.keys import Keys
-from tests.support.shell import created, enter_shell, run
+from tests.support.shell import created, run
 from tests.support.undecided import bury, hold
 
 PARTITIONS = 3
@@ -17,13 +16,7 @@ PHONE = "491700000001"
 BROKEN, LOOPS = "answered 500", "loop limit"
 
 
-@pytest.fixture(autouse=True)
-def shell(
-    redis_url: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> pytest.MonkeyPatch:
-    """A shell in an empty folder whose settings lead to the shared server."""
-    enter_shell(monkeypatch, tmp_path, redis_url, prefix)
-    return monkeypatch
+pytestmark = pytest.mark.usefixtures("shell")
 
 
 @pytest.fixture

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from shared.handlers.history import remember_thread
 from shared.model import Kind, Rejected, Reply, Retry, Silence, Unavailable
 from tests.support.dify_handler import DAY_MS, PHOTO, PIECES, app_at, ask
-from tests.support.handler_server import Answer, HandlerCall, HandlerServer
+from tests.support.handler_server import Answer
 from tests.support.http_handler import unused_port
 from tests.support.models import CONVERSATION, chat_message, dify_error, dify_stream
 from tests.support.windows import make_call
@@ -129,24 +127,3 @@ async def test_time_is_ours() -> None:
     answer = Answer(body=stalling.body, content_type="text/event-stream", stalls=True)
     found, _ = await ask([answer], timeout_ms=100)
     assert found == Retry(error="no answer in time")
-
-
-async def test_cancelling_a_call_closes_its_connection() -> None:
-    """A call that shutdown cuts short ends at once, and the next one is not disturbed."""
-    reached = asyncio.Event()
-
-    async def script(call: HandlerCall) -> Answer:
-        if not reached.is_set():
-            reached.set()
-            await asyncio.get_running_loop().create_future()
-        return chat_message("second")
-
-    async with HandlerServer(script) as server, app_at(server.url) as handler:
-        first = asyncio.create_task(handler.answer(make_call()))
-        await asyncio.wait_for(reached.wait(), 10)
-        first.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await first
-        second = await handler.answer(make_call(attempt=2))
-    assert isinstance(second, Reply)
-    assert second.texts == ("second",)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,56 +14,33 @@ from ingest.spool.payload import Became, key_of
 from shared.connect import open_pipe
 from shared.keys import Keys
 from shared.model import ClosedBy, EntryId
-from shared.redis_binary import ServerBinary
 from shared.settings import Settings
 from tests.support import functions
 from tests.support.direct import count, handled
 from tests.support.handler_server import Answer, HandlerServer
-from tests.support.redis_server import DURABLE, RedisServer
+from tests.support.redis_server import RedisServer
 from tests.support.spooling import Spooling, message, spooling, stored
 from tests.support.waiting import eventually
 
 
-@pytest.fixture
-def server(redis_binary: ServerBinary) -> Iterator[RedisServer]:
-    """A Redis of the test's own, whose data outlive a kill."""
-    with RedisServer(redis_binary, options=DURABLE) as running:
-        yield running
-
-
-@pytest.fixture
-def settings(handler: HandlerServer) -> Settings:
-    """Without a channel: replies are kept to be read."""
-    return Settings(handler=handler.url, handler_timeout_ms=5000)
-
-
-@pytest.fixture
-async def made(
-    server: RedisServer, keys: Keys, tmp_path: Path, settings: Settings
-) -> AsyncIterator[Spooling]:
-    """One process's policy."""
-    async with spooling(server.url, keys, tmp_path, direct=settings) as running:
-        yield running
-
-
 async def test_a_refused_connection_is_handled_at_once(
-    made: Spooling, server: RedisServer, keys: Keys, handler: HandlerServer
+    direct: Spooling, durable_redis: RedisServer, keys: Keys, handler: HandlerServer
 ) -> None:
     """One window of one message, and no entry afterwards: it is known, and not handled again."""
-    server.kill()
-    assert await made.send(1)
+    durable_redis.kill()
+    assert await direct.send(1)
     [call] = await handler.wait_for_calls(1)
     assert call.json["closed_by"] == ClosedBy.BYPASS
     assert [one["message_id"] for one in call.json["messages"]] == ["ann-1"]
-    await handled(made, 1)
+    await handled(direct, 1)
 
-    server.start()
-    await made.online()
+    durable_redis.start()
+    await direct.online()
 
-    assert await stored(server.url, keys) == []
-    [again] = await made.appender.append([message(1)])
+    assert await stored(durable_redis.url, keys) == []
+    [again] = await direct.appender.append([message(1)])
     assert again.duplicate
-    assert count(made, "silent") == 1
+    assert count(direct, "silent") == 1
 
 
 @pytest.mark.parametrize(
@@ -78,45 +54,45 @@ async def test_a_refused_connection_is_handled_at_once(
 async def test_an_error_reply_is_handled_at_once(
     begin: tuple[str, ...],
     end: tuple[str, ...],
-    made: Spooling,
-    server: RedisServer,
+    direct: Spooling,
+    durable_redis: RedisServer,
     keys: Keys,
     handler: HandlerServer,
 ) -> None:
     """What Redis has refused it has not written."""
-    async with open_pipe(server.url, timeout_ms=5000, name="operator") as operator:
+    async with open_pipe(durable_redis.url, timeout_ms=5000, name="operator") as operator:
         await operator.call(*begin)
-        assert await made.send(1)
+        assert await direct.send(1)
         await handler.wait_for_calls(1)
-        await handled(made, 1)
+        await handled(direct, 1)
         await operator.call(*end)
-    await made.online()
-    assert await stored(server.url, keys) == []
+    await direct.online()
+    assert await stored(durable_redis.url, keys) == []
 
 
 async def test_an_append_without_answer_is_not_handled_here(
-    made: Spooling, server: RedisServer, keys: Keys, handler: HandlerServer
+    direct: Spooling, durable_redis: RedisServer, keys: Keys, handler: HandlerServer
 ) -> None:
     """It may be in Redis: handled here, too, it would be answered twice; what follows it waits."""
-    assert not await made.send(0)
-    server.pause()
-    assert await made.send(1)
-    assert await made.send(2)
-    assert await made.send(1, "bob")
+    assert not await direct.send(0)
+    durable_redis.pause()
+    assert await direct.send(1)
+    assert await direct.send(2)
+    assert await direct.send(1, "bob")
     [call] = await handler.wait_for_calls(1)
     assert call.json["user"] == "bob"
-    await handled(made, 1, "bob")
+    await handled(direct, 1, "bob")
 
-    server.resume()
-    await made.online()
+    durable_redis.resume()
+    await direct.online()
 
-    found = [one.message_id for one in await stored(server.url, keys)]
+    found = [one.message_id for one in await stored(durable_redis.url, keys)]
     assert found == ["ann-0", "ann-1", "ann-2"]
     assert len(handler.calls) == 1
 
 
 async def test_one_window_of_a_user_at_a_time_and_others_beside_it(
-    made: Spooling, server: RedisServer, handler: HandlerServer
+    direct: Spooling, durable_redis: RedisServer, handler: HandlerServer
 ) -> None:
     """A user's second message waits for the first one's answer; another user does not."""
     gates = {"ann": asyncio.Event(), "bob": asyncio.Event()}
@@ -126,16 +102,16 @@ async def test_one_window_of_a_user_at_a_time_and_others_beside_it(
         return Answer(status=204)
 
     handler.script = answer
-    server.kill()
-    await made.send(1)
-    await made.send(2)
-    await made.send(1, "bob")
+    durable_redis.kill()
+    await direct.send(1)
+    await direct.send(2)
+    await direct.send(1, "bob")
     await handler.wait_for_calls(2)
     gates["bob"].set()
-    await handled(made, 1, "bob")
+    await handled(direct, 1, "bob")
     assert len(handler.calls) == 2
     gates["ann"].set()
-    await handled(made, 2)
+    await handled(direct, 2)
     assert [call.json["messages"][0]["message_id"] for call in handler.calls] == [
         "ann-1",
         "bob-1",
@@ -144,27 +120,27 @@ async def test_one_window_of_a_user_at_a_time_and_others_beside_it(
 
 
 async def test_patterns_change_nothing_here(
-    server: RedisServer, keys: Keys, tmp_path: Path, handler: HandlerServer
+    durable_redis: RedisServer, keys: Keys, tmp_path: Path, handler: HandlerServer
 ) -> None:
     """Every message is alone and at once anyway, and its reason says so."""
     settings = Settings(handler=handler.url, flush=("that's all",), bypass=("/*",))
-    async with spooling(server.url, keys, tmp_path, direct=settings) as made:
-        server.kill()
+    async with spooling(durable_redis.url, keys, tmp_path, direct=settings) as made:
+        durable_redis.kill()
         for number, text in enumerate(["two rolls", "that's all", "/stop"]):
             await made.appender.append([message(number, text=text)])
             await handled(made, number)
-        server.start()
+        durable_redis.start()
         await made.online()
     assert [(call.json["text"], call.json["closed_by"]) for call in handler.calls] == [
         ("two rolls", ClosedBy.BYPASS),
         ("that's all", ClosedBy.BYPASS),
         ("/stop", ClosedBy.BYPASS),
     ]
-    assert await stored(server.url, keys) == []
+    assert await stored(durable_redis.url, keys) == []
 
 
 async def test_an_instances_places_hold_here_too(
-    server: RedisServer, keys: Keys, tmp_path: Path, handler: HandlerServer
+    durable_redis: RedisServer, keys: Keys, tmp_path: Path, handler: HandlerServer
 ) -> None:
     """An endpoint that bears one call at a time gets one, also while Redis is away."""
     at_once = Counter[str]()
@@ -179,8 +155,8 @@ async def test_an_instances_places_hold_here_too(
 
     handler.script = answer
     settings = Settings(handler=handler.url, instance_concurrency=1)
-    async with spooling(server.url, keys, tmp_path, direct=settings) as made:
-        server.kill()
+    async with spooling(durable_redis.url, keys, tmp_path, direct=settings) as made:
+        durable_redis.kill()
         users = [f"user-{number}" for number in range(8)]
         for user in users:
             await made.send(1, user)
@@ -190,15 +166,15 @@ async def test_an_instances_places_hold_here_too(
 
 
 async def test_a_functions_threads_bound_its_calls_here_too(
-    server: RedisServer, keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    durable_redis: RedisServer, keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of more users than there are threads each is answered, and no time runs out in the queue."""
     monkeypatch.setattr("shared.handlers.factory.THREADS_MAX", 2)
     monkeypatch.setattr(functions, "calls", [])
     functions.gate.clear()
     settings = Settings(handler="python:tests.support.functions:hang")
-    async with spooling(server.url, keys, tmp_path, direct=settings) as made:
-        server.kill()
+    async with spooling(durable_redis.url, keys, tmp_path, direct=settings) as made:
+        durable_redis.kill()
         users = [f"user-{number}" for number in range(5)]
         for user in users:
             await made.send(1, user)
@@ -214,39 +190,39 @@ async def test_a_functions_threads_bound_its_calls_here_too(
 
 
 async def test_what_is_with_a_person_is_not_handled(
-    made: Spooling, server: RedisServer, handler: HandlerServer
+    direct: Spooling, durable_redis: RedisServer, handler: HandlerServer
 ) -> None:
     """It is done in silence, as it would be with Redis."""
-    server.kill()
-    await made.appender.append([structs.replace(message(1), with_human=True)])
-    await handled(made, 1)
-    assert made.spool.outcomes[key_of(message(1))].became is Became.SILENT
+    durable_redis.kill()
+    await direct.appender.append([structs.replace(message(1), with_human=True)])
+    await handled(direct, 1)
+    assert direct.spool.outcomes[key_of(message(1))].became is Became.SILENT
     assert handler.calls == []
 
 
 async def test_a_second_copy_is_handled_once(
-    made: Spooling, server: RedisServer, keys: Keys, handler: HandlerServer
+    direct: Spooling, durable_redis: RedisServer, keys: Keys, handler: HandlerServer
 ) -> None:
     """A provider that sends again while Redis is away is no second message."""
-    server.kill()
-    await made.send(1)
-    await handled(made, 1)
-    await made.send(1)
-    await made.send(2)
-    await handled(made, 2)
+    durable_redis.kill()
+    await direct.send(1)
+    await handled(direct, 1)
+    await direct.send(1)
+    await direct.send(2)
+    await handled(direct, 2)
     assert len(handler.calls) == 2
-    server.start()
-    await made.online()
-    assert await stored(server.url, keys) == []
+    durable_redis.start()
+    await direct.online()
+    assert await stored(durable_redis.url, keys) == []
 
 
 async def test_an_id_that_stands_for_an_entry_is_none_of_redis(
-    made: Spooling, server: RedisServer
+    direct: Spooling, durable_redis: RedisServer
 ) -> None:
     """No stream gives an entry the same id: windows of both kinds never share theirs."""
-    server.kill()
-    await made.send(1)
-    await handled(made, 1)
-    entry_id: EntryId = made.spool.outcomes[key_of(message(1))].entry_id
+    durable_redis.kill()
+    await direct.send(1)
+    await handled(direct, 1)
+    entry_id: EntryId = direct.spool.outcomes[key_of(message(1))].entry_id
     assert entry_id.seq >= 900_000_000
-    assert made.spool.outcomes[key_of(message(1))].became is Became.SILENT
+    assert direct.spool.outcomes[key_of(message(1))].became is Became.SILENT

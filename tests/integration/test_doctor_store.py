@@ -11,8 +11,7 @@ from click.testing import CliRunner, Result
 from redis import Redis
 
 from ops.cli import inturn
-from shared.redis_binary import ServerBinary
-from tests.support.redis_server import DURABLE, RedisServer
+from tests.support.redis_server import RedisServer
 
 PHONE = "491700000001"
 
@@ -29,17 +28,16 @@ SEND = {
 
 
 @pytest.fixture
-def server(redis_binary: ServerBinary) -> Iterator[RedisServer]:
-    """A durable server of the test's own, with data of two partitions and a worker on both."""
-    with RedisServer(redis_binary, options=DURABLE) as running:
-        with Redis.from_url(running.url) as client:
-            meta = {"partitions": 2, "layout": 1, "log_key": "00" * 16}
-            client.hset("inturn:meta", mapping=meta)
-            client.sadd("inturn:workers", "worker-a", "worker-gone")
-            client.hset("inturn:worker:worker-a", "state", "up")
-            for number in range(2):
-                client.hset(f"inturn:{{{number}}}:lease", "owner", "worker-a")
-        yield running
+def server(durable_redis: RedisServer) -> RedisServer:
+    """With data of two partitions and a worker on both."""
+    with Redis.from_url(durable_redis.url) as client:
+        meta = {"partitions": 2, "layout": 1, "log_key": "00" * 16}
+        client.hset("inturn:meta", mapping=meta)
+        client.sadd("inturn:workers", "worker-a", "worker-gone")
+        client.hset("inturn:worker:worker-a", "state", "up")
+        for number in range(2):
+            client.hset(f"inturn:{{{number}}}:lease", "owner", "worker-a")
+    return durable_redis
 
 
 @pytest.fixture

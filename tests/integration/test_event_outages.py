@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -10,7 +10,6 @@ from redis.asyncio import Redis
 
 from ingest.frames import CONNECTED, HEARTBEAT, QUEUE_UPDATE, SNAPSHOT
 from ingest.hub import FIRST
-from shared.redis_binary import ServerBinary
 from shared.tickets import Tickets
 from tests.support.clients import urls_of
 from tests.support.pipes import running_pipe
@@ -18,20 +17,11 @@ from tests.support.redis_server import RedisServer
 from tests.support.streams import CLINIC, SELDOM, StreamServer, Told, serving_streams
 from tests.support.waiting import eventually
 
-KEPT = {"appendonly": "yes", "appendfsync": "always"}
-
 
 @pytest.fixture
-def own_redis(redis_binary: ServerBinary) -> Iterator[RedisServer]:
-    """A server whose data outlives it, and which the test may kill."""
-    with RedisServer(redis_binary, options=KEPT) as server:
-        yield server
-
-
-@pytest.fixture
-async def own_client(own_redis: RedisServer) -> AsyncIterator[Redis]:
+async def own_client(durable_redis: RedisServer) -> AsyncIterator[Redis]:
     """To look into it."""
-    client = Redis.from_url(own_redis.url, protocol=2)
+    client = Redis.from_url(durable_redis.url, protocol=2)
     yield client
     await client.aclose()
 
@@ -69,18 +59,18 @@ async def test_a_lost_notice_is_made_good_by_looking_again(redis_url: str, prefi
 
 
 async def test_a_killed_subscription_begins_again_and_catches_up(
-    own_redis: RedisServer, own_client: Redis, prefix: str
+    durable_redis: RedisServer, own_client: Redis, prefix: str
 ) -> None:
     """What was said while nobody heard is read as soon as somebody hears again."""
-    async with serving_streams(own_redis.url, prefix) as server, server.listen() as stream:
+    async with serving_streams(durable_redis.url, prefix) as server, server.listen() as stream:
         await stream.next(CONNECTED)
 
         async def hears() -> bool:
-            return await subscribers(own_redis.url, server) == 1
+            return await subscribers(durable_redis.url, server) == 1
 
         await eventually(hears, "a subscription")
         for number in range(1, 4):
-            await enter_silently(own_redis.url, prefix, f"user {number}")
+            await enter_silently(durable_redis.url, prefix, f"user {number}")
             assert await own_client.client_kill_filter(_type="pubsub") == 1
             assert (await stream.next()).data["number"] == number
         await server.tickets.enter(CLINIC, "dot")
@@ -108,16 +98,19 @@ async def test_nobody_listens_nothing_is_heard(redis_url: str, prefix: str) -> N
 
 
 @pytest.mark.timeout(90)
-async def test_a_stream_outlives_redis(own_redis: RedisServer, prefix: str) -> None:
+async def test_a_stream_outlives_redis(durable_redis: RedisServer, prefix: str) -> None:
     """It says that it is stale, also to newcomers, and that it is not, and misses nothing."""
     times = replace(SELDOM, snapshot_s=0.2)
-    async with serving_streams(own_redis.url, prefix, times) as server, server.listen() as stream:
+    async with (
+        serving_streams(durable_redis.url, prefix, times) as server,
+        server.listen() as stream,
+    ):
         await stream.next(CONNECTED)
         await server.tickets.enter(CLINIC, "ann")
         assert (await stream.next(QUEUE_UPDATE)).data["last"] == 1
         await stream.next(SNAPSHOT)
 
-        own_redis.kill()
+        durable_redis.kill()
         assert stale(await stream.next())
         async with server.listen() as newcomer:
             connected = await newcomer.next()
@@ -127,7 +120,7 @@ async def test_a_stream_outlives_redis(own_redis: RedisServer, prefix: str) -> N
                 told = await unknown.rest()
             assert [stale(each) for each in told] == [True], "ends, for browsers to come back"
 
-            own_redis.start()
+            durable_redis.start()
             for each in (stream, newcomer):
                 assert not stale(await each.next())
             await server.tickets.enter(CLINIC, "bob")
@@ -136,16 +129,19 @@ async def test_a_stream_outlives_redis(own_redis: RedisServer, prefix: str) -> N
 
 
 @pytest.mark.timeout(90)
-async def test_a_silent_redis_is_noticed(own_redis: RedisServer, prefix: str) -> None:
+async def test_a_silent_redis_is_noticed(durable_redis: RedisServer, prefix: str) -> None:
     """Connections stay open and nothing answers: that is stale, too, and what came late is told."""
     times = replace(SELDOM, snapshot_s=0.2)
-    async with serving_streams(own_redis.url, prefix, times) as server, server.listen() as stream:
+    async with (
+        serving_streams(durable_redis.url, prefix, times) as server,
+        server.listen() as stream,
+    ):
         await stream.next(CONNECTED)
-        own_redis.pause()
+        durable_redis.pause()
         try:
             assert stale(await stream.next())
         finally:
-            own_redis.resume()
+            durable_redis.resume()
         assert not stale(await stream.next())
         await server.tickets.enter(CLINIC, "ann")
         assert (await stream.next(QUEUE_UPDATE)).data["number"] == 1
@@ -153,10 +149,10 @@ async def test_a_silent_redis_is_noticed(own_redis: RedisServer, prefix: str) ->
 
 @pytest.mark.timeout(90)
 async def test_lost_data_is_a_gap_that_is_told(
-    own_client: Redis, own_redis: RedisServer, prefix: str
+    own_client: Redis, durable_redis: RedisServer, prefix: str
 ) -> None:
     """Who listens sees the queue as it is now, and what follows; who comes back does, too."""
-    async with serving_streams(own_redis.url, prefix) as server, server.listen() as stream:
+    async with serving_streams(durable_redis.url, prefix) as server, server.listen() as stream:
         await stream.next(CONNECTED)
         for user in ("ann", "bob"):
             await server.tickets.enter(CLINIC, user)

@@ -27,7 +27,7 @@ from tests.support.ingest_server import serving
 from tests.support.pipes import running_pipe
 from tests.support.raw_contents import raw_contents
 from tests.support.redis_users import as_user
-from tests.support.shell import created, enter_shell, run
+from tests.support.shell import created, run
 from tests.support.spooling import INSTANCE, message
 from tests.support.waiting import eventually
 
@@ -35,11 +35,8 @@ ANA = "491700000001"
 
 
 @pytest.fixture
-def shell(
-    client: Redis, redis_url: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Keys:
+def shell(shell: pytest.MonkeyPatch, client: Redis, prefix: str) -> Keys:
     """An operator's, in an empty folder, with data that some service has created."""
-    enter_shell(monkeypatch, tmp_path, redis_url, prefix)
     return created(client, prefix, 1)
 
 

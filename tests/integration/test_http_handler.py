@@ -190,25 +190,6 @@ async def test_a_window_of_many_megabytes_goes_through() -> None:
     assert is_signed(request.headers, request.body, SECRET_BYTES)
 
 
-async def test_cancelling_a_call_closes_its_connection() -> None:
-    """A call that shutdown cuts short ends at once, and the next one is not disturbed."""
-    reached = asyncio.Event()
-
-    async def script(call: HandlerCall) -> Answer:
-        if call.json["attempt"] == 1:
-            reached.set()
-            await asyncio.get_running_loop().create_future()
-        return Answer.reply("second")
-
-    async with HandlerServer(script) as server, handler_to(server.url) as handler:
-        first = asyncio.create_task(handler.answer(make_call(attempt=1)))
-        await asyncio.wait_for(reached.wait(), 10)
-        first.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await first
-        assert await handler.answer(make_call(attempt=2)) == Reply(texts=("second",))
-
-
 async def test_the_server_of_the_tests_also_runs_in_a_thread() -> None:
     """A test without a loop of its own has the same endpoint, and can wait for its calls."""
     with threaded_handler_server([Answer.reply("first"), Answer(status=204)]) as server:

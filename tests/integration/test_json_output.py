@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import click
@@ -16,7 +15,7 @@ from ops.chaos.checks import Problem
 from ops.chaos.report import Row, document
 from ops.cli import inturn
 from shared.keys import Keys
-from tests.support.shell import created, enter_shell
+from tests.support.shell import created
 from tests.support.undecided import bury, hold
 
 PHONE = "491700000007"
@@ -25,9 +24,8 @@ SERVICES = {"up", "ingest", "consumer"}
 
 
 @pytest.fixture(autouse=True)
-def data(client: Redis, redis_url: str, prefix: str, tmp_path: Path, monkeypatch: Any) -> Keys:
+def data(shell: pytest.MonkeyPatch, client: Redis, prefix: str) -> Keys:
     """Data that some service has created, and a shell that finds them."""
-    enter_shell(monkeypatch, tmp_path, redis_url, prefix)
     return created(client, prefix, 2)
 
 

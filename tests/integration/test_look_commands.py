@@ -22,18 +22,14 @@ from shared.settings import Settings
 from shared.steering_store import SteeringStore
 from shared.trace.whereabouts import WindowState
 from tests.support.partition_scripts import ANN, SHOP, T1, Scripts
-from tests.support.shell import enter_shell
 
 
 @pytest.fixture(autouse=True)
-async def shell(
-    redis_url: str, keys: Keys, redis_client: Redis, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> pytest.MonkeyPatch:
-    """A shell whose settings lead to data that some service has created."""
-    enter_shell(monkeypatch, tmp_path, redis_url, keys.prefix)
-    monkeypatch.setenv("INTURN_MAX_WAIT_MS", "3600000")
+async def shell(shell: pytest.MonkeyPatch, keys: Keys, redis_client: Redis) -> pytest.MonkeyPatch:
+    """Its settings lead to data that some service has created."""
+    shell.setenv("INTURN_MAX_WAIT_MS", "3600000")
     await redis_client.hset(keys.meta, "partitions", str(keys.partitions))
-    return monkeypatch
+    return shell
 
 
 async def run(*arguments: str) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from shared.model import Reply, Retry, Unavailable
-from tests.support.handler_server import Answer, HandlerCall, HandlerServer
+from tests.support.handler_server import Answer, HandlerServer
 from tests.support.http_handler import raw_endpoint, unused_port
 from tests.support.models import completion
 from tests.support.openai_handler import model_at, result_of
@@ -33,27 +31,6 @@ async def test_an_error_page_without_end_is_not_read() -> None:
     async with raw_endpoint(head + b"x" * 200_000) as url, model_at(url) as handler:
         result = await handler.answer(make_call())
     assert result == Retry(error="answered 500 Internal Server Error")
-
-
-async def test_cancelling_a_call_closes_its_connection() -> None:
-    """A call that shutdown cuts short ends at once, and the next one is not disturbed."""
-    reached = asyncio.Event()
-
-    async def script(call: HandlerCall) -> Answer:
-        if not reached.is_set():
-            reached.set()
-            await asyncio.get_running_loop().create_future()
-        return completion("second")
-
-    async with HandlerServer(script) as server, model_at(server.url) as handler:
-        first = asyncio.create_task(handler.answer(make_call()))
-        await asyncio.wait_for(reached.wait(), 10)
-        first.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await first
-        second = await handler.answer(make_call(attempt=2))
-    assert isinstance(second, Reply)
-    assert second.texts == ("second",)
 
 
 async def test_connections_are_reused_and_cookies_are_not() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 from redis import Redis as Client
@@ -14,15 +13,9 @@ from shared.errors import BrokerRefused, BrokerUnavailable, StartRefused
 from shared.preflight import prepare
 from shared.redis_binary import ServerBinary
 from shared.settings import Settings
+from tests.support.cluster import free_pair
 from tests.support.pipes import running_pipe
-from tests.support.redis_server import RedisServer, free_port
-
-
-@pytest.fixture
-def own_server(redis_binary: ServerBinary) -> Iterator[RedisServer]:
-    """A server whose configuration a test may change."""
-    with RedisServer(redis_binary) as server:
-        yield server
+from tests.support.redis_server import RedisServer
 
 
 async def test_first_start_writes_meta_down(
@@ -43,15 +36,15 @@ async def test_first_start_writes_meta_down(
     assert await redis_client.ttl(f"{prefix}:meta") == -1
 
 
-async def test_a_user_who_is_not_let_in_is_told_where_it_is_set(own_server: RedisServer) -> None:
+async def test_a_user_who_is_not_let_in_is_told_where_it_is_set(own_redis: RedisServer) -> None:
     """A wrong password names the setting, a missing right the file that has them all."""
-    with Client.from_url(own_server.url) as client:
+    with Client.from_url(own_redis.url) as client:
         client.acl_setuser("few", enabled=True, passwords="+few", commands=["+ping", "+client"])
     for user, password, said in (
         ("few", "wrong", "^INTURN_REDIS_URL: .*invalid username-password"),
         ("few", "few", r"refuses what inturn needs: .* \(deploy/redis/users.acl"),
     ):
-        url = f"unix://{own_server.socket}?username={user}&password={password}"
+        url = f"unix://{own_redis.socket}?username={user}&password={password}"
         async with running_pipe(url) as pipe:
             with pytest.raises(StartRefused, match=said):
                 await prepare(pipe, Settings())
@@ -94,11 +87,11 @@ async def test_key_of_another_type_is_refused(pipe: Pipe, redis_client: Redis, p
 
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
-async def test_evicting_policy_is_refused(own_server: RedisServer, policy: str) -> None:
+async def test_evicting_policy_is_refused(own_redis: RedisServer, policy: str) -> None:
     """No service starts where Redis may delete messages or leases, and it leaves no trace."""
-    client = Redis.from_url(own_server.url)
+    client = Redis.from_url(own_redis.url)
     await client.config_set("maxmemory-policy", policy)
-    async with running_pipe(own_server.url) as pipe:
+    async with running_pipe(own_redis.url) as pipe:
         with pytest.raises(StartRefused, match=f"maxmemory-policy {policy}"):
             await prepare(pipe, Settings())
     assert await client.dbsize() == 0
@@ -107,31 +100,29 @@ async def test_evicting_policy_is_refused(own_server: RedisServer, policy: str) 
 
 async def test_cluster_is_refused(redis_binary: ServerBinary) -> None:
     """A node of a cluster is told apart at once, not by the first MOVED."""
-    server = RedisServer(redis_binary, options={"cluster-enabled": "yes"})
-    # its bus listens 10,000 ports higher
-    server.port = next(port for port in iter(free_port, 0) if port <= 55_535)
-    with server:
+    options = {"cluster-enabled": "yes"}
+    with RedisServer(redis_binary, port=free_pair(), options=options) as server:
         async with running_pipe(server.url) as pipe:
             with pytest.raises(StartRefused, match=r"redis\+cluster://"):
                 await prepare(pipe, Settings())
 
 
-async def test_missing_right_is_refused_by_name(own_server: RedisServer) -> None:
+async def test_missing_right_is_refused_by_name(own_redis: RedisServer) -> None:
     """A user who may not ask INFO is told so, instead of waiting for ever."""
-    client = Redis.from_url(own_server.url)
+    client = Redis.from_url(own_redis.url)
     await client.acl_setuser(
         "narrow", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-info"]
     )
-    async with running_pipe(f"{own_server.url}?username=narrow&password=x") as pipe:
+    async with running_pipe(f"{own_redis.url}?username=narrow&password=x") as pipe:
         with pytest.raises(StartRefused, match="info"):
             await prepare(pipe, Settings())
     await client.aclose()
 
 
-async def test_full_redis_is_no_reason_not_to_start_again(own_server: RedisServer) -> None:
+async def test_full_redis_is_no_reason_not_to_start_again(own_redis: RedisServer) -> None:
     """A worker that is to drain a full Redis starts; the first start there has to wait."""
-    client = Redis.from_url(own_server.url)
-    async with running_pipe(own_server.url) as pipe:
+    client = Redis.from_url(own_redis.url)
+    async with running_pipe(own_redis.url) as pipe:
         first = await prepare(pipe, Settings())
         await client.config_set("maxmemory", "1")
         assert (await prepare(pipe, Settings())).log_key == first.log_key
@@ -141,9 +132,9 @@ async def test_full_redis_is_no_reason_not_to_start_again(own_server: RedisServe
     await client.aclose()
 
 
-async def test_unreachable_redis_is_for_the_caller_to_try_again(own_server: RedisServer) -> None:
+async def test_unreachable_redis_is_for_the_caller_to_try_again(own_redis: RedisServer) -> None:
     """No answer is no refusal: the service waits and tries again."""
-    own_server.kill()
-    async with running_pipe(own_server.url) as pipe:
+    own_redis.kill()
+    async with running_pipe(own_redis.url) as pipe:
         with pytest.raises(BrokerUnavailable):
             await prepare(pipe, Settings())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import shutil
 import tomllib
@@ -12,25 +11,18 @@ import pytest
 
 from shared.providers.registry import PROVIDERS
 from shared.settings import Settings
+from tests.support.doc_pages import OURS, blocks_of, run_curl
 from tests.support.ingest_server import serving
 
 PAGES = {path.stem: path for path in (Path(__file__).parents[2] / "docs/providers").glob("*.md")}
-OURS = "127.0.0.1:8420"
 TOOLS = ("bash", "curl", "openssl")
 
 each_page = pytest.mark.parametrize("name", sorted(PAGES.keys() & PROVIDERS.keys()))
 
 
-def blocks_of(name: str, language: str) -> list[str]:
-    """The fenced blocks of a page in ``language``."""
-    return re.findall(
-        rf"^```{language}\n(.*?)^```", PAGES[name].read_text(), re.DOTALL | re.MULTILINE
-    )
-
-
 def settings_of(name: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """What the page says to write into the file; each variable that it names holds a secret."""
-    written = "\n".join(blocks_of(name, "toml"))
+    written = "\n".join(blocks_of(PAGES[name].read_text(), "toml"))
     for variable in re.findall(r'"env:(\w+)"', written):
         monkeypatch.setenv(variable, f"planted-{variable.lower().replace('_', '-')}")
     return Settings(**({"public_url": "https://bot.example.org"} | tomllib.loads(written)))
@@ -54,20 +46,11 @@ def test_the_settings_of_a_page_load(name: str, monkeypatch: pytest.MonkeyPatch)
 async def test_the_curl_of_a_page_proves_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every call of ours on the page is answered 2xx, with the page's own secrets; one is kept."""
     settings = settings_of(name, monkeypatch)
-    scripts = [script for script in blocks_of(name, "sh") if OURS in script]
+    scripts = [script for script in blocks_of(PAGES[name].read_text(), "sh") if OURS in script]
     assert scripts, "no block calls us"
     async with serving(settings) as server:
         for script in scripts:
-            command = script.replace(OURS, f"{server.host}:{server.port}")
-            process = await asyncio.create_subprocess_exec(
-                "bash",
-                "-c",
-                command.replace("curl ", "curl --silent --show-error --fail-with-body "),
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-            )
-            said, _ = await process.communicate()
-            assert process.returncode == 0, said.decode()
+            await run_curl(script, f"{server.host}:{server.port}", "bash")
         assert len(server.appender.messages) >= 1
         assert {
             message.instance for message in server.appender.messages

@@ -16,20 +16,18 @@ from shared.keys import Keys
 from shared.steering import Steering
 from shared.steering_store import SteeringStore
 from tests.support.partition_scripts import SHOP, Scripts
-from tests.support.shell import enter_shell
 
 
 @pytest.fixture(autouse=True)
 async def shell(
-    redis_url: str, keys: Keys, redis_client: Redis, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    shell: pytest.MonkeyPatch, keys: Keys, redis_client: Redis, tmp_path: Any
 ) -> pytest.MonkeyPatch:
-    """A shell whose settings lead to data that some service has created."""
+    """Its settings lead to data that some service has created."""
     config = tmp_path / "inturn.toml"
     config.write_text("[instances.main]\nmax_messages = 3\n[instances.branch]\nquiet_ms = 7\n")
-    enter_shell(monkeypatch, tmp_path, redis_url, keys.prefix)
-    monkeypatch.setenv("INTURN_CONFIG", str(config))
+    shell.setenv("INTURN_CONFIG", str(config))
     await redis_client.hset(keys.meta, "partitions", str(keys.partitions))
-    return monkeypatch
+    return shell
 
 
 async def invoke(*arguments: str) -> Result:

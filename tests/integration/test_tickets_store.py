@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -18,9 +16,10 @@ from shared.errors import BrokerRefused, NotDurable, RequestRefused
 from shared.keys import ClinicKeys
 from shared.redis_binary import ServerBinary
 from shared.tickets import Gap, Tickets
+from tests.support.cluster import free_pair
 from tests.support.contents import dump
 from tests.support.pipes import running_pipe
-from tests.support.redis_server import RedisServer, free_port
+from tests.support.redis_server import RedisServer
 from tests.support.ticketing import CLINIC
 from tests.support.waiting import eventually
 
@@ -198,19 +197,9 @@ async def test_a_number_that_is_not_durable_is_not_told(
     await asyncio.wait([task])
 
 
-def port_with_a_bus() -> int:
-    """A port that is free, as is the one 10,000 above it, where a node talks to the others."""
-    while True:
-        port = free_port()
-        with suppress(OSError, OverflowError), socket.socket() as bus:
-            bus.bind(("127.0.0.1", port + 10_000))
-            return port
-
-
 async def test_a_node_of_a_cluster_runs_every_verb(redis_binary: ServerBinary, prefix: str) -> None:
     """It refuses a script whose keys are in several slots; a listener hears of each change."""
-    node = RedisServer(redis_binary, options={"cluster-enabled": "yes"})
-    node.port = port_with_a_bus()
+    node = RedisServer(redis_binary, port=free_pair(), options={"cluster-enabled": "yes"})
     with node as server:
         async with running_pipe(server.url) as pipe, Redis.from_url(server.url) as client:
             await pipe.call("CLUSTER", "ADDSLOTS", *range(16384))

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from shared.instance_settings import InstanceSettings
 from shared.keys import Keys
 from shared.model import Kind
-from shared.redis_binary import ServerBinary
 from tests.support.deployment import deployment, id_of_window
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer
-from tests.support.redis_server import DURABLE, RedisServer
+from tests.support.redis_server import RedisServer
 from tests.support.spooling import INSTANCE, message, spooling
 
 NEVER_MS = 3_600_000
@@ -26,13 +22,6 @@ PATTERNS: dict[str, Any] = {
     "bypass": ("/*",),
     "flush": ("that's all", "kind:button"),
 }
-
-
-@pytest.fixture
-def server(redis_binary: ServerBinary) -> Iterator[RedisServer]:
-    """A Redis that the test may kill."""
-    with RedisServer(redis_binary, options=DURABLE) as running:
-        yield running
 
 
 def told(calls: list[HandlerCall]) -> list[tuple[str, str]]:
@@ -158,20 +147,20 @@ async def test_the_next_owner_cuts_the_same(redis_url: str, prefix: str) -> None
 
 
 async def test_what_was_spooled_is_cut_as_if_redis_had_been_there(
-    server: RedisServer, keys: Keys, tmp_path: Path
+    durable_redis: RedisServer, keys: Keys, tmp_path: Path
 ) -> None:
     """A replay hands over entries as any other append: in order, and cut where they are read."""
     said = ["hi", "two rolls", "that's all", "/stop", "bye"]
-    async with HandlerServer() as handler, spooling(server.url, keys, tmp_path) as made:
-        server.kill()
+    async with HandlerServer() as handler, spooling(durable_redis.url, keys, tmp_path) as made:
+        durable_redis.kill()
         for number, text in enumerate(said):
             await made.appender.append([message(number, text=text)])
         assert made.spool.messages == len(said)
-        server.start()
+        durable_redis.start()
         await made.online()
         async with (
             deployment(
-                server.url,
+                durable_redis.url,
                 keys.prefix,
                 handler=handler.url,
                 partitions=keys.partitions,

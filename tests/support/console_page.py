@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page
 from redis import Redis
 
 from shared.keys import Keys
 from tests.support.browser import DESK, TOKEN, Visitors
 from tests.support.clients import look_now
+from tests.support.console import enter_console
 from tests.support.service_process import ServiceProcess
 from tests.support.undecided import bury, hold
 
@@ -50,17 +51,6 @@ class Console:
     async def enter(self, view: str, size: tuple[int, int] = DESK, **options: str) -> Page:
         """Somebody opens a view and logs in."""
         return await enter_console(self.visitors, view, size, **options)
-
-
-async def enter_console(
-    visitors: Visitors, view: str, size: tuple[int, int] = DESK, **options: str
-) -> Page:
-    """Open a view and log in, with the keyboard."""
-    page = await visitors.open(f"/console#{view}", size, **options)
-    await page.locator("#token").fill(TOKEN)
-    await page.locator("#token").press("Enter")
-    await expect(page.locator("#views")).to_be_visible()
-    return page
 
 
 @asynccontextmanager

@@ -10,19 +10,19 @@ from typing import cast
 
 import pytest
 
-from consumer.attempt import Attempts, DispatchSettings, Running
+from consumer.attempt import Attempts, Running
 from consumer.lease import trust_from
 from consumer.membership import Membership
-from consumer.retry import Decision, Finish, GiveUp, Postpone, RetryRules
+from consumer.retry import Decision, Finish, GiveUp, Postpone
 from consumer.store import PartitionStore
 from shared.connect import Pipe
 from shared.handlers import Call
 from shared.keys import Keys
 from shared.metrics import ConsumerMetrics
 from shared.model import Reply, Result, Token, WorkerId
+from tests.support.dispatching import RULES, dispatch_settings
 from tests.support.windows import make_window
 
-RULES = RetryRules(max_attempts=3, base_ms=1000, max_ms=2000, unavailable_ms=1000)
 LEASE_MS = 600_000
 DECIDED_S = 5.0
 Answer = Callable[[Call], Awaitable[Result]]
@@ -56,13 +56,9 @@ class Bench:
         self.metrics = ConsumerMetrics()
         self._answer: Answer = hang
         self._news = asyncio.Event()
-        settings = DispatchSettings(
-            slots=1,
-            retention_ms=1,
-            retry=RULES,
+        settings = dispatch_settings(
             timeout_ms_of=lambda instance, _connection: self.timeout_ms.get(instance, 60_000),
             handler_of=lambda _instance, _connection: Handler(self._answer),
-            say=lambda *_args, **_rest: None,
         )
         self.attempts = Attempts(settings, self.metrics, self.membership, self._decide)
 

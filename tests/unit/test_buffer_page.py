@@ -10,6 +10,7 @@ import pytest
 
 from shared.metrics import ConsumerMetrics, IngestMetrics, InstanceLabels
 from shared.settings import Settings
+from tests.support.doc_pages import blocks_of
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "coming-from-a-buffer.md").read_text()
@@ -69,7 +70,7 @@ def test_every_event_is_logged_somewhere_and_every_metric_exported() -> None:
 def test_the_settings_written_out_load(monkeypatch: pytest.MonkeyPatch) -> None:
     """As old defaults come to: four calls for three retries."""
     monkeypatch.setenv("REDIS_URL", "rediss://default:planted@eager-otter.example.org:6379")
-    (text,) = re.findall(r"^```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    (text,) = blocks_of(PAGE, "toml")
     settings = Settings(**tomllib.loads(text))
 
     assert settings.max_attempts == 1 + 3

@@ -11,13 +11,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from consumer.answers import StartAnswer, StartCode, StartRequest
-from consumer.attempt import DispatchSettings
 from consumer.bodies import strip
 from consumer.dispatch import Dispatcher
 from consumer.lease import trust_from
 from consumer.membership import Membership
 from consumer.memory import Memory
-from consumer.retry import RetryRules
 from consumer.store import PartitionStore
 from shared.connect import Pipe
 from shared.errors import BrokerUnavailable
@@ -25,6 +23,7 @@ from shared.keys import Keys
 from shared.metrics import ConsumerMetrics
 from shared.model import WorkerId
 from shared.window import Rules
+from tests.support.dispatching import dispatch_settings
 from tests.support.windows import make_window
 
 RULES = Rules(max_wait_ms=8000, max_messages=1, quiet_ms=0, grace_ms=2000)
@@ -86,14 +85,7 @@ def make_dispatcher(partitions: Sequence[Partition], tasks: asyncio.TaskGroup) -
     worker = WorkerId("w")
     membership = Membership(cast("Pipe", None), Keys("t", 2), worker, LEASE_MS)
     membership.trust = trust_from(time.monotonic(), LEASE_MS)
-    settings = DispatchSettings(
-        slots=1,
-        retention_ms=1,
-        retry=RetryRules(max_attempts=3, base_ms=1000, max_ms=2000, unavailable_ms=1000),
-        timeout_ms_of=lambda _instance, _connection: 60_000,
-        handler_of=lambda _instance, _connection: pytest.fail("no handler is called here"),
-        say=lambda *_args, **_rest: None,
-    )
+    settings = dispatch_settings()
     owners = {partition.number: partition for partition in partitions}
     return Dispatcher(worker, membership, settings, ConsumerMetrics(), tasks, owners.get)
 

@@ -11,12 +11,12 @@ from ingest.playground import INSTANCE, is_playground_on
 from shared.model import ClosedBy, Kind
 from shared.providers.registry import PROVIDERS
 from shared.settings import Settings, load_settings
+from tests.support.doc_pages import blocks_of
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = (ROOT / "inturn.example.toml").read_text()
 WINDOWS = (ROOT / "docs" / "windows.md").read_text()
 PAGES = sorted((ROOT / "docs" / "providers").glob("*.md"))
-BLOCK = re.compile(r"^```toml\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 COMMENTED = re.compile(r"^# (?=\w+ = \S)", re.MULTILINE)
 ANOTHER = "made-up"
 """What each variable holds that a file names."""
@@ -44,9 +44,9 @@ class Loader:
         return load_settings()
 
 
-def blocks_of(page: Path) -> str:
+def settings_on(page: Path) -> str:
     """All settings of a page as one file, without those that it shows as choices."""
-    return "\n".join(BLOCK.findall(page.read_text()))
+    return "\n".join(blocks_of(page.read_text(), "toml"))
 
 
 def test_the_example_loads_and_shows_every_provider(load: Loader) -> None:
@@ -82,7 +82,7 @@ def test_the_defaults_that_the_example_mentions_are_the_defaults(load: Loader) -
 
 def test_the_page_about_windows_is_so(load: Loader) -> None:
     """Its settings load, and it tells every reason and every kind."""
-    settings = load("".join(BLOCK.findall(WINDOWS)))
+    settings = load("".join(blocks_of(WINDOWS, "toml")))
     assert settings.instance("shop").bypass == ("help",)
     told = set(re.findall(r"^\| `(\w+)` \|", WINDOWS, re.MULTILINE))
     assert told - {"closed_by", "stop"} == set(ClosedBy)
@@ -109,7 +109,7 @@ def test_every_provider_has_its_page() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_settings_of_a_page_load(load: Loader, page: Path) -> None:
     """What stands on a provider's page can be copied, with its instance and its provider."""
-    settings = load(blocks_of(page))
+    settings = load(settings_on(page))
     assert page.stem in {own.provider for own in settings.instances.values()}
     for name, own in settings.instances.items():
         assert own.secret, name
@@ -119,11 +119,11 @@ def test_the_settings_of_a_page_load(load: Loader, page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_what_a_page_only_mentions_loads_too(load: Loader, page: Path) -> None:
     """Its commented settings exist."""
-    load(COMMENTED.sub("", blocks_of(page)))
+    load(COMMENTED.sub("", settings_on(page)))
 
 
 def test_the_page_about_the_playground_is_so(load: Loader) -> None:
     """Its settings load, and leave the playground on."""
-    settings = load(blocks_of(ROOT / "docs" / "playground.md"))
+    settings = load(settings_on(ROOT / "docs" / "playground.md"))
     assert settings.instance(INSTANCE).max_wait_ms == 3000
     assert is_playground_on(settings, embeds_redis=True)

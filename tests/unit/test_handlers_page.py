@@ -18,6 +18,7 @@ from shared.handlers.replies import read_text
 from shared.handlers.reply_fields import REPLY_FIELDS
 from shared.model import Rejected, Reply, Retry, Silence
 from shared.settings import load_settings
+from tests.support.doc_pages import blocks_of
 from tests.support.windows import make_call
 
 PAGE = (Path(__file__).parents[2] / "docs" / "handlers.md").read_text()
@@ -27,8 +28,8 @@ TEXTS = re.findall(r"^\| `(.+)` \| `(.+)` \|$", TABLE, re.MULTILINE)
 
 def block(language: str) -> str:
     """The page's only block of a language."""
-    (found,) = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
-    return str(found)
+    (found,) = blocks_of(PAGE, language)
+    return found
 
 
 @pytest.mark.parametrize("text, reply", TEXTS)

@@ -20,12 +20,10 @@ handler_headers = { X-Key = "env:SHOP_KEY", X-Team = "blue" }
 
 
 @pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The settings file."""
-    path = tmp_path / "inturn.toml"
-    monkeypatch.setenv("INTURN_CONFIG", str(path))
+def config(config: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The settings file, with a key in the environment."""
     monkeypatch.setenv("SHOP_KEY", KEY)
-    return path
+    return config
 
 
 def options_of(settings: Settings, instance: str | None) -> HttpOptions:

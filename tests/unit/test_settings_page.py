@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from shared.instance_settings import InstanceSettings
 from shared.settings import Settings
+from tests.support.doc_pages import blocks_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
 GENERAL, _, OWN = PAGE.partition("\n## An account")
@@ -111,7 +112,7 @@ def test_the_bounds_are_bounds() -> None:
 
 def test_its_example_loads(monkeypatch: pytest.MonkeyPatch) -> None:
     """General and own settings, and a secret from the environment."""
-    (text,) = re.findall(r"^```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    (text,) = blocks_of(PAGE, "toml")
     monkeypatch.setenv("API_TOKEN", "planted")
     settings = Settings(**tomllib.loads(text))
 

@@ -9,14 +9,15 @@ from typing import Any, cast
 import pytest
 
 from consumer.answers import FinishAnswer, FinishCode, FinishRequest
-from consumer.attempt import DispatchSettings, Running
-from consumer.retry import Decision, Finish, Postpone, RetryRules
+from consumer.attempt import Running
+from consumer.retry import Decision, Finish, Postpone
 from consumer.settle import Settler
 from consumer.store import PartitionStore
 from shared.errors import BrokerRefused, BrokerUnavailable, NotConnected
 from shared.keys import Keys
 from shared.metrics import ConsumerMetrics
 from shared.model import Token
+from tests.support.dispatching import dispatch_settings
 from tests.support.windows import make_window
 
 LOST, AWAY = BrokerUnavailable("no answer"), NotConnected("away")
@@ -53,14 +54,7 @@ async def settled(
     """How often it counts as finished by us, and as refused, once it is not in hand any more."""
     monkeypatch.setattr("consumer.settle.RETRY_S", 0.0)
     monkeypatch.setattr("consumer.settle.RETRY_MAX_S", 0.0)
-    settings = DispatchSettings(
-        slots=1,
-        retention_ms=1,
-        retry=RetryRules(max_attempts=3, base_ms=1000, max_ms=2000, unavailable_ms=1000),
-        timeout_ms_of=lambda _instance, _connection: 60_000,
-        handler_of=lambda _instance, _connection: pytest.fail("no handler is called here"),
-        say=lambda *_args, **_rest: None,
-    )
+    settings = dispatch_settings()
     store, metrics, ended = Store(answers), ConsumerMetrics(), list[Running]()
     window = make_window()
     running = Running(

@@ -13,6 +13,7 @@ from shared.metrics import IngestMetrics, InstanceLabels
 from shared.providers.registry import PROVIDERS
 from shared.settings import Settings
 from shared.tickets.store import DAYS_KEPT, KEY_MAX_CHARS
+from tests.support.doc_pages import blocks_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tickets.md").read_text()
 HTTP = PAGE.partition("\n## In a Python handler")[0]
@@ -21,7 +22,7 @@ DOCUMENT = openapi_document(PROVIDERS, has_token=True)
 
 def test_the_answers_are_of_the_form_that_the_document_gives() -> None:
     """Each JSON that the page shows, with every field that is there."""
-    shown = re.findall(r"^```json\n(.*?)^```$", HTTP, re.DOTALL | re.MULTILINE)
+    shown = blocks_of(HTTP, "json")
     for text, name in zip(shown, ("Entered", "QueueStatus", "QueueDays"), strict=True):
         told = orjson.loads(text)
         schema = {"$ref": f"#/components/schemas/{name}", "components": DOCUMENT["components"]}
@@ -31,7 +32,7 @@ def test_the_answers_are_of_the_form_that_the_document_gives() -> None:
 
 def test_the_estimate_is_as_the_page_explains_it() -> None:
     """The average for each who waits, and once more for who is being served."""
-    told = orjson.loads(re.findall(r"^```json\n(.*?)^```$", HTTP, re.DOTALL | re.MULTILINE)[1])
+    told = orjson.loads(blocks_of(HTTP, "json")[1])
     assert told["estimated_wait_s"] == told["average_service_s"] * (told["waiting"] + 1)
     assert told["user"]["ahead"] == told["user"]["number"] - told["serving"] - 1
     assert told["waiting"] == told["last"] - told["serving"]
