@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,9 +20,9 @@ from shared.cluster.slots import slot_of
 from shared.keys import Keys, partition_of
 from shared.redis_binary import ServerBinary
 from tests.support.cluster import RedisCluster, ask
-from tests.support.handler_server import HandlerCall
-from tests.support.ledger import Who
-from tests.support.recovery import handled_since, lost_of, out_of_order
+from tests.support.ledger import Ledger, Who
+from tests.support.loaded import some_time
+from tests.support.recovery import assert_running, handled_since, lose, lost_of, out_of_order
 from tests.support.redis_server import RedisServer
 from tests.support.slot_moves import moving
 from tests.support.system import System, system
@@ -30,6 +31,7 @@ from tests.support.waiting import eventually, wait_until
 USERS: list[Who] = [(f"shop-{number % 8}", f"user-{number}") for number in range(150)]
 PARTITIONS = 8
 RESUME_S = 15.0
+SETTINGS: dict[str, Any] = {"max_wait_ms": 600, "partitions": PARTITIONS, "retry_base_ms": 50}
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -46,15 +48,12 @@ async def under_load(made: System, chance: random.Random) -> AsyncIterator[None]
     """Messages come all the time inside, from when windows are in hand; handlers take some time."""
     enough = asyncio.Event()
 
-    async def hold(_call: HandlerCall) -> None:
-        await asyncio.sleep(chance.uniform(0.005, 0.08))
-
     async def send() -> None:
         while not enough.is_set():
             await made.send_rounds(USERS, 5, pause_s=0.2)
 
     ledger = made.ledger
-    ledger.hold = hold
+    ledger.hold = some_time(chance)
     async with asyncio.TaskGroup() as group:
         group.create_task(send())
         await eventually(lambda: ledger.handled_count > 2 * len(USERS), "handled messages")
@@ -101,16 +100,13 @@ async def nobody_is_hurt(
     A system under load inside; at the end nothing is lost, split, in another order or handled
     twice, and nobody has crashed.
     """
-    async with system(
-        cluster.url, prefix, folder, max_wait_ms=600, partitions=PARTITIONS, retry_base_ms=50
-    ) as made:
+    async with system(cluster.url, prefix, folder, **SETTINGS) as made:
         services = [made.ingest, await made.consumer(), await made.consumer()]
         async with under_load(made, chance):
             yield Keys(prefix, PARTITIONS)
         await made.all_handled()
         await made.assert_one_reply_per_window()
-        for service in services:
-            assert service.is_running(), f"it ended: {service.log}"
+        assert_running(services)
 
 
 async def test_slots_of_live_partitions_move(
@@ -171,6 +167,18 @@ async def bring_back(cluster: RedisCluster, old: RedisServer, key: str, fault: s
     return took_s
 
 
+async def resumed(ledger: Ledger) -> float:
+    """Until messages of all partitions are accepted and handled again; how long that took."""
+    gone_s, gone_ms = time.monotonic(), time.time() * 1000
+
+    def is_so() -> bool:
+        found = {partition_of(*who, PARTITIONS) for who in handled_since(ledger, gone_ms)}
+        return len(found) == PARTITIONS
+
+    await eventually(is_so, "all partitions' messages accepted and handled again", RESUME_S)
+    return time.monotonic() - gone_s
+
+
 @pytest.mark.parametrize(
     "fault, on_outage", [("killed", "reject"), ("paused", "reject"), ("killed", "spool")]
 )
@@ -192,35 +200,21 @@ async def test_a_master_that_goes_is_replaced_under_load(
         cluster.url,
         prefix,
         tmp_path,
-        max_wait_ms=600,
-        partitions=PARTITIONS,
         max_attempts=10,
         lease_ms=1500,
-        retry_base_ms=50,
         durability="replicas:1",
         on_outage=on_outage,
         spool_dir=str(tmp_path / "spool"),
+        **SETTINGS,
     ) as made:
         ledger = made.ledger
         services = [made.ingest, await made.consumer(), await made.consumer()]
         async with under_load(made, chance):
             key = keys.partition(0).ready
             old = cluster.master_of(key)
-            if fault == "killed":
-                old.kill()
-            else:
-                old.pause()
-            gone_s, gone_ms = time.monotonic(), time.time() * 1000
+            lose(old, fault)
             back = asyncio.create_task(bring_back(cluster, old, key, fault))
-
-            def is_back() -> bool:
-                found = {partition_of(*who, PARTITIONS) for who in handled_since(ledger, gone_ms)}
-                return len(found) == PARTITIONS
-
-            await eventually(
-                is_back, "all partitions' messages accepted and handled again", RESUME_S
-            )
-            took_s = time.monotonic() - gone_s
+            took_s = await resumed(ledger)
             print(f"{fault}: another master after {await back:.1f} s")  # noqa: T201  a figure
             print(f"all partitions after {took_s:.1f} s")  # noqa: T201  a figure
         await eventually(lambda: not lost_of(ledger), "what was accepted, in the handler", 60)
@@ -228,5 +222,4 @@ async def test_a_master_that_goes_is_replaced_under_load(
         if on_outage == "reject":  # of what was spooled, the ledger does not know the entry
             assert not ledger.problems(made.rules)
         assert cluster.master_of(key) is not old, "void: no failover"
-        for service in services:
-            assert service.is_running(), f"it ended: {service.log}"
+        assert_running(services)

@@ -14,10 +14,9 @@ from redis.exceptions import RedisError
 
 from shared.redis_binary import ServerBinary
 from tests.support.contents import leftovers
-from tests.support.handler_server import HandlerCall
 from tests.support.ledger import Ledger
-from tests.support.loaded import USERS, begin_sending
-from tests.support.recovery import Recovery, lost_of
+from tests.support.loaded import USERS, begin_sending, some_time
+from tests.support.recovery import Recovery, assert_running, lose, lost_of
 from tests.support.redis_server import RedisServer
 from tests.support.sentinel import SentinelDeployment
 from tests.support.system import system
@@ -79,10 +78,20 @@ async def take_away(primary: RedisServer, ledger: Ledger, durability: str, fault
         await eventually(
             lambda: len(lost_of(ledger) - known) > LOST, "messages of the old primary alone"
         )
-    if fault == "killed":
-        primary.kill()
-    else:
-        primary.pause()
+    lose(primary, fault)
+
+
+async def resumed(
+    redis: SentinelDeployment, old: RedisServer, ledger: Ledger, fault: str
+) -> tuple[float, Recovery]:
+    """Until messages are accepted and handled again; how long the failover and they took."""
+    recovery = Recovery(ledger, len(USERS))
+    failover = asyncio.create_task(asyncio.to_thread(redis.wait_for_failover, old))
+    await eventually(recovery.is_over, "messages accepted and handled again", RESUME_S)
+    failover_s = await failover
+    if fault == "paused":
+        old.resume()
+    return failover_s, recovery
 
 
 def figures(ledger: Ledger, failover_s: float, recovery: Recovery) -> str:
@@ -115,17 +124,13 @@ async def test_a_primary_that_goes_is_replaced_under_load(
     Nobody crashes, and within 15 s messages are accepted and handled again. Windows may be
     handled again with other members: what the old primary alone knew is gone.
     """
-
-    async def hold(call: HandlerCall) -> None:
-        await asyncio.sleep(chance.uniform(0.005, 0.08))
-
     with SentinelDeployment(redis_binary) as redis:
         old = redis.primary
         async with system(
             redis.url, prefix, tmp_path, look_at=old.url, durability=durability, **SETTINGS
         ) as made:
             ledger = made.ledger
-            ledger.hold = hold
+            ledger.hold = some_time(chance)
             services = [made.ingest, await made.consumer(), await made.consumer()]
             over = asyncio.Event()
             sending = begin_sending(made, over=over)
@@ -133,12 +138,7 @@ async def test_a_primary_that_goes_is_replaced_under_load(
             await asyncio.sleep(chance.uniform(0.1, 0.6))
             await eventually(lambda: len(ledger.in_hand) >= 5, "windows in hand")
             await take_away(old, ledger, durability, fault)
-            recovery = Recovery(ledger, len(USERS))
-            failover = asyncio.create_task(asyncio.to_thread(redis.wait_for_failover, old))
-            await eventually(recovery.is_over, "messages accepted and handled again", RESUME_S)
-            failover_s = await failover
-            if fault == "paused":
-                old.resume()
+            failover_s, recovery = await resumed(redis, old, ledger, fault)
             over.set()
             sent = await asyncio.wait_for(sending, 60)
             new = redis.primary
@@ -152,5 +152,4 @@ async def test_a_primary_that_goes_is_replaced_under_load(
                 assert lost, "void: the replicas had everything"
             else:
                 assert not lost
-            for service in services:
-                assert service.is_running(), f"it ended: {service.log}"
+            assert_running(services)

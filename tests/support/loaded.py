@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,15 @@ ALIVE_S = 5.0
 """The goal; tests wait three times as long."""
 
 
+def some_time(chance: random.Random) -> Callable[[HandlerCall], Awaitable[None]]:
+    """What a handler takes for each call: 5 to 80 ms."""
+
+    async def hold(_call: HandlerCall) -> None:
+        await asyncio.sleep(chance.uniform(0.005, 0.08))
+
+    return hold
+
+
 @asynccontextmanager
 async def loaded(
     redis_url: str, prefix: str, folder: Path, chance: random.Random, **settings: Any
@@ -43,10 +52,6 @@ async def loaded(
     One request in ten is sent twice. What Redis does not take is refused, so that the ledger
     knows by each answer what was accepted.
     """
-
-    async def hold(call: HandlerCall) -> None:
-        await asyncio.sleep(chance.uniform(0.005, 0.08))
-
     wanted: dict[str, Any] = {
         "max_wait_ms": 600,
         "max_attempts": 10,
@@ -55,7 +60,7 @@ async def loaded(
     }
     wanted |= {"lease_ms": LEASE_MS, "on_outage": "reject"}
     async with system(redis_url, prefix, folder, **(wanted | settings)) as made:
-        made.ledger.hold = hold
+        made.ledger.hold = some_time(chance)
         made.ledger.fails = lambda call: call.json["attempt"] == 1 and chance.random() < 0.02
         made.ledger.sends_again = lambda: chance.random() < 0.1
         yield made

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from tests.support.ledger import Ledger, Who
+from tests.support.redis_server import RedisServer
+from tests.support.service_process import ServiceProcess
 
 
 class Recovery:
@@ -25,6 +28,20 @@ class Recovery:
         if self._ledger.handled_count > self._handled + self._users:
             self.handled_s = min(self.handled_s, now_s)
         return max(self.accepted_s, self.handled_s) < float("inf")
+
+
+def lose(server: RedisServer, fault: str) -> None:
+    """It is ``killed``, or only ``paused`` and does not know that it was away."""
+    if fault == "killed":
+        server.kill()
+    else:
+        server.pause()
+
+
+def assert_running(services: Iterable[ServiceProcess]) -> None:
+    """Nobody has crashed."""
+    for service in services:
+        assert service.is_running(), f"it ended: {service.log}"
 
 
 def lost_of(ledger: Ledger) -> set[tuple[Who, str]]:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -86,20 +87,13 @@ async def spooling(
         ):
             redis = RedisAppender(writes, keys, DEDUPE_MS, metrics, 0.1)
             patient = RedisAppender(replays, keys, DEDUPE_MS, metrics, 0)
-
-            async def touch() -> None:
-                await replays.call("HSET", keys.meta, "checked", "1")
-
+            touch = partial(replays.call, "HSET", keys.meta, "checked", "1")
             memory = RedisMemory(replays, keys, DEDUPE_MS, RETENTION_MS)
             async with AsyncExitStack() as stack:
                 bypass = None
                 if direct is not None:
-                    session = await stack.enter_async_context(aiohttp.ClientSession())
                     pauses = Pauses(SteeringStore(replays, keys), direct, folder)
-                    bypass = Bypass(direct, spool, metrics, session, now_ms, pauses.holds)
-                    reading = asyncio.create_task(pauses.keep_reading())
-                    stack.callback(reading.cancel)
-                    stack.push_async_callback(bypass.close)
+                    bypass = await bypassing(stack, direct, spool, metrics, pauses)
                 settle = None if bypass is None else bypass.settle
                 replayer = Replayer(spool, patient, memory, metrics, settle)
                 servers = servers_of(writes, keys)
@@ -117,6 +111,18 @@ async def spooling(
                     await asyncio.gather(*tasks, return_exceptions=True)
     finally:
         spool.close()
+
+
+async def bypassing(
+    stack: AsyncExitStack, direct: Settings, spool: Spool, metrics: IngestMetrics, pauses: Pauses
+) -> Bypass:
+    """What handles messages at once until the stack ends, and heeds who is paused."""
+    session = await stack.enter_async_context(aiohttp.ClientSession())
+    bypass = Bypass(direct, spool, metrics, session, now_ms, pauses.holds)
+    reading = asyncio.create_task(pauses.keep_reading())
+    stack.callback(reading.cancel)
+    stack.push_async_callback(bypass.close)
+    return bypass
 
 
 async def stored(url: str, keys: Keys) -> list[Message]:
