@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from unittest.mock import Mock
+
+import pytest
 
 from consumer.answers import Peek, Reads
 from consumer.memory import Memory
@@ -19,15 +23,17 @@ RULES = Rules(max_wait_ms=8000, max_messages=100_000, quiet_ms=0, grace_ms=2000)
 
 
 class NotedStore(ModelStore):
-    """Notes what is asked; before each read it does what the test wants."""
+    """Notes what is asked; before each peek and read it does what the test wants."""
 
     def __init__(self, partition: ModelPartition) -> None:
         super().__init__(partition, US)
         self.asked: list[str] = []
+        self.before_peek: Callable[[], None] = lambda: None
         self.before_read: Callable[[], None] = lambda: None
 
     async def peek(self) -> Peek:
         """Noted."""
+        self.before_peek()
         self.asked.append("peek")
         return await super().peek()
 
@@ -163,6 +169,27 @@ async def test_of_a_flood_all_is_known_that_is_older_than_the_last_entry_read() 
     await turns.turn()
     assert turns.held() == 20 * READ_COUNT
     assert turns.memory.watermark_ms("shop") == START_MS + 20 * READ_COUNT - 1
+
+
+async def test_what_is_known_is_as_of_when_the_look_for_it_began(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What comes while Redis is slow to answer may be unseen: no window is over by that time."""
+    turns, observe, now_s = Turns(), Mock(), 100.0
+
+    def take_long() -> None:
+        nonlocal now_s
+        now_s += 5
+
+    monkeypatch.setattr("consumer.reader.time", SimpleNamespace(monotonic=lambda: now_s))
+    monkeypatch.setattr(turns.memory, "observe", observe)
+    turns.store.before_peek = turns.store.before_read = take_long
+    await turns.turn()
+    observe.assert_called_with(START_MS, 100.0, 105.0)
+    turns.say()
+    turns.reader.ring("shop")
+    assert await turns.turn() == (False, ["read 1 and peek"])
+    observe.assert_called_with(START_MS, 105.0, 110.0)
 
 
 async def test_thousands_of_streams_are_not_named_by_each_read() -> None:
