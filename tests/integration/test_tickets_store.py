@@ -15,6 +15,7 @@ from shared.durability import Durability
 from shared.errors import BrokerRefused, NotDurable, RequestRefused
 from shared.keys import ClinicKeys
 from shared.redis_binary import ServerBinary
+from shared.settings import Settings
 from shared.tickets import Gap, Tickets
 from tests.support.cluster import free_pair
 from tests.support.contents import dump
@@ -79,7 +80,8 @@ async def test_a_clinic_needs_a_name(tickets: Tickets, clinic: str) -> None:
 
 async def test_only_listed_clinics_where_they_are_listed(pipe: Pipe, prefix: str) -> None:
     """An unlisted one is unknown, also to who only asks."""
-    tickets = Tickets(pipe, prefix, clinics=[CLINIC])
+    settings = Settings(prefix=prefix, ticket_clinics=(CLINIC,))
+    tickets = Tickets.for_settings(settings, pipe)
     assert (await tickets.enter(CLINIC, "ann")).number == 1
     for call in (tickets.enter("other", "ann"), tickets.status("other"), tickets.done("other")):
         with pytest.raises(RequestRefused) as caught:
@@ -98,7 +100,7 @@ async def test_a_user_needs_a_name(tickets: Tickets, user: str) -> None:
 
 async def test_who_waits_may_be_limited(pipe: Pipe, prefix: str) -> None:
     """Those who are called make room; who waits already keeps their number."""
-    tickets = Tickets(pipe, prefix, waiting_max=2)
+    tickets = Tickets.for_settings(Settings(prefix=prefix, ticket_waiting_max=2), pipe)
     for user in ("ann", "bob"):
         await tickets.enter(CLINIC, user)
     with pytest.raises(RequestRefused) as caught:
