@@ -275,6 +275,7 @@ class Bench:
         places += log_texts(process.log for process in self.processes)
         for process in self.running.values():
             if process.is_running():
+                await process.ready()  # one in the place of a dead one may still be at its start
                 places.append((f"metrics of {process.name}", await process.metrics()))
         evidence.leaks = find_leaks(PLANTED, places)
 
