@@ -6,15 +6,23 @@ anybody of the same user could join unasked: the parent looks first whether the 
 single process would, and then stays bound to it, without listening, so that nobody else is given
 it. Nobody listens yet when another parent looks before the processes of this one are there, or
 while none of them lives: so each first takes a name that only one can have, an abstract Unix
-socket's, which lives where ports do (in one network namespace) and ends with its holders. Only
-parents that write the address differently (0.0.0.0, 127.0.0.1) can still miss each other so.
+socket's, which lives where ports do (in one network namespace) and ends with its holders. Then it
+looks for the names of parents whose addresses include its own or are among them (0.0.0.0,
+127.0.0.1): each has its own before it looks, so of two that start at once one sees the other, or
+each of them does and neither starts.
 """
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import socket
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
 
 from shared.addresses import explain_address
 from shared.errors import StartRefused
@@ -23,6 +31,9 @@ _ELSEWHERE = (
     "--processes: connections to one port are shared out on Linux alone; here start processes with "
     "ports of their own, behind a proxy"
 )
+
+_NAMES = Path("/proc/net/unix")
+_NAME = re.compile(r"@inturn-(\S+)-(\d+)$", re.MULTILINE)
 
 
 class SharedPort:
@@ -56,6 +67,8 @@ class SharedPort:
         with _bound(family, address, socket.SO_REUSEADDR) as looked:
             self.number = looked.getsockname()[1]
             self._held.append(_bound(socket.AF_UNIX, f"\0inturn-{address[0]}-{self.number}"))
+        if _is_among_others(address[0], self.number):
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
         address = (address[0], self.number, *address[2:])
         self._held.append(_bound(family, address, socket.SO_REUSEADDR, socket.SO_REUSEPORT))
 
@@ -63,6 +76,25 @@ class SharedPort:
 def _addresses(host: str, port: int) -> list[tuple[int, int, int, str, tuple[str, int]]]:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     return list(dict.fromkeys(found))  # type: ignore[arg-type]
+
+
+def _is_among_others(host: str, number: int) -> bool:
+    """Whether another parent has all addresses of this one's kind, or this one would have its."""
+    mine = ip_address(host)
+    return any(
+        other.version == mine.version and (other.is_unspecified or mine.is_unspecified)
+        for other in _parents(number)
+        if other != mine
+    )
+
+
+def _parents(number: int) -> Iterator[IPv4Address | IPv6Address]:
+    """What those of this port are bound to, by their names; nothing where there is no /proc."""
+    with suppress(FileNotFoundError):
+        for name in _NAME.finditer(_NAMES.read_text(errors="replace")):
+            with suppress(ValueError):  # somebody else's, and no address
+                if int(name[2]) == number:
+                    yield ip_address(name[1])
 
 
 def _bound(family: int, address: tuple[str, int] | str, *options: int) -> socket.socket:

@@ -27,6 +27,16 @@ def listening(request: pytest.FixtureRequest) -> Iterator[socket.socket]:
         yield server
 
 
+def pair(hosts: str) -> list[str]:
+    """Two addresses; a machine that has no IPv6 skips what needs it."""
+    if ":" in hosts:
+        try:
+            socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+        except OSError as error:
+            pytest.skip(f"no IPv6: {error}")
+    return hosts.split()
+
+
 def test_each_has_the_port_after_the_one_before() -> None:
     """They are known beforehand, so that they can be scraped; 0 is any free one for each."""
     assert metrics_ports(Settings(), 3, 8420) == [8430, 8431, 8432]
@@ -58,6 +68,34 @@ def test_a_shared_port_has_one_parent() -> None:
     with closing(first), pytest.raises(StartRefused, match=r"INTURN_PORT: port .* is in use"):
         SharedPort("127.0.0.1", first.number, "INTURN_PORT")
     SharedPort("127.0.0.1", first.number, "INTURN_PORT").close()
+
+
+@pytest.mark.parametrize("hosts", ["0.0.0.0 127.0.0.1", "127.0.0.1 0.0.0.0", ":: ::1", "::1 ::"])
+def test_a_shared_port_has_one_parent_however_its_address_is_written(hosts: str) -> None:
+    """All addresses are this one, too: also of those two, at once, only one has the port."""
+    one, other = pair(hosts)
+    first = SharedPort(one, 0, "INTURN_PORT")
+    with closing(first), pytest.raises(StartRefused, match=r"INTURN_PORT: port .* is in use"):
+        SharedPort(other, first.number, "INTURN_PORT")
+    SharedPort(other, first.number, "INTURN_PORT").close()
+
+
+@pytest.mark.parametrize("hosts", ["127.0.0.1 127.0.0.2", "127.0.0.1 ::1", "0.0.0.0 ::"])
+def test_addresses_that_have_nothing_in_common_each_have_their_parent(hosts: str) -> None:
+    """A port is one address's: nobody is refused for what somebody else has."""
+    one, other = pair(hosts)
+    with closing(SharedPort(one, 0, "INTURN_PORT")) as first:
+        SharedPort(other, first.number, "INTURN_PORT").close()
+
+
+def test_names_of_somebody_else_are_no_parents() -> None:
+    """What is called like one, but names no address, or another port, is passed by."""
+    with closing(SharedPort("127.0.0.1", 0, "INTURN_PORT")) as free:
+        pass
+    with socket.socket(socket.AF_UNIX) as odd, socket.socket(socket.AF_UNIX) as elsewhere:
+        odd.bind(f"\0inturn-nobody-{free.number}")
+        elsewhere.bind(f"\0inturn-0.0.0.0-{free.number + 1}")
+        SharedPort("127.0.0.1", free.number, "INTURN_PORT").close()
 
 
 def test_a_free_port_is_found_and_held() -> None:
