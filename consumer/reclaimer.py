@@ -4,7 +4,7 @@ The audit of what an owner believes against what Redis holds. In a healthy syste
 All times are this process's own: Redis's idle times lie after a clock step. What it finds twice,
 an interval apart, sends the partition through the takeover, which claims and orders everything;
 nothing is folded in late. The same rounds remove streams that have been empty for ``dedupe_ms``,
-and rows of a journal that are older than ``retention_ms`` where nobody writes to it any more.
+mutes that are over, and rows of a journal that are older than ``retention_ms``.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
 -- ARGV 1 retention_ms of the journal
 -- Returns how many entries of the journal went, and how many conversations
 --
--- Those who write to them trim too, the journal by whole nodes: of a hundred rows that stay, all are
--- within retention_ms while it is written to, and none afterwards. Somebody else's key stays as it is.
+-- Who writes to the journal trims it by whole nodes, so up to a hundred rows that are over stay where
+-- nobody writes any more: this trims to the row. A key of another type stays as it is.
 
 local journal, muted, retention_ms = KEYS[1], KEYS[2], tonumber(ARGV[1])
 local time = redis.call('TIME')

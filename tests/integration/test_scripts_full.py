@@ -209,3 +209,14 @@ async def test_a_person_decides_about_held_replies(scripts: Scripts, prefix: str
     assert await unsent.resend(reply_id) is ResendCode.RELEASED
     assert await unsent.discard(reply_id) is DiscardCode.DISCARDED
     assert await scripts.client.xlen(scripts.p.outbox) == 0
+
+
+async def test_what_was_kept_for_a_time_goes(scripts: Scripts) -> None:
+    """It is what makes room."""
+    journal, muted = scripts.p.journal, scripts.p.muted
+    await scripts.client.xadd(journal, {"what": "silent"}, id="1-1")
+    await scripts.client.zadd(muted, {ANN: 1})
+    await fill(scripts)
+    assert await scripts.run("trim", (journal, muted), RETENTION_MS) == [1, 1]
+    assert not await scripts.client.xlen(journal)
+    assert not await scripts.client.exists(muted)
