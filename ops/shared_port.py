@@ -32,7 +32,7 @@ _ELSEWHERE = (
     "ports of their own, behind a proxy"
 )
 
-_NAMES = Path("/proc/net/unix")
+_NAMES = Path("/proc/self/net/unix")  # /proc/net is not there under ProcSubset=pid
 _NAME = re.compile(r"@inturn-(\S+)-(\d+)$", re.MULTILINE)
 
 
@@ -89,8 +89,8 @@ def _is_among_others(host: str, number: int) -> bool:
 
 
 def _parents(number: int) -> Iterator[IPv4Address | IPv6Address]:
-    """What those of this port are bound to, by their names; nothing where there is no /proc."""
-    with suppress(FileNotFoundError):
+    """What those of this port are bound to, by their names; nothing where /proc is not told."""
+    with suppress(OSError):
         for name in _NAME.finditer(_NAMES.read_text(errors="replace")):
             with suppress(ValueError):  # somebody else's, and no address
                 if int(name[2]) == number:
