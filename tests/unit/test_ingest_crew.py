@@ -9,6 +9,7 @@ from contextlib import closing
 
 import pytest
 
+from ops import shared_port
 from ops.ingest_crew import metrics_ports
 from ops.shared_port import SharedPort
 from shared.errors import StartRefused
@@ -72,12 +73,31 @@ def test_a_shared_port_has_one_parent() -> None:
 
 @pytest.mark.parametrize("hosts", ["0.0.0.0 127.0.0.1", "127.0.0.1 0.0.0.0", ":: ::1", "::1 ::"])
 def test_a_shared_port_has_one_parent_however_its_address_is_written(hosts: str) -> None:
-    """All addresses are this one, too: also of those two, at once, only one has the port."""
+    """All addresses are this one, too; also while nobody listens there yet."""
     one, other = pair(hosts)
     first = SharedPort(one, 0, "INTURN_PORT")
     with closing(first), pytest.raises(StartRefused, match=r"INTURN_PORT: port .* is in use"):
         SharedPort(other, first.number, "INTURN_PORT")
     SharedPort(other, first.number, "INTURN_PORT").close()
+
+
+def test_a_parent_is_seen_by_another_before_it_looks_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that has its name and looks next refuses who starts meanwhile: never do both start."""
+    looks = shared_port._is_among_others
+    refused = []
+
+    def start_another_first(host: str, number: int) -> bool:
+        if host == "0.0.0.0":  # noqa: S104 - nothing listens there
+            with pytest.raises(StartRefused, match=r"INTURN_PORT: port .* is in use"):
+                SharedPort("127.0.0.1", number, "INTURN_PORT")
+            refused.append(number)
+        return looks(host, number)
+
+    monkeypatch.setattr(shared_port, "_is_among_others", start_another_first)
+    with closing(SharedPort("0.0.0.0", 0, "INTURN_PORT")) as port:  # noqa: S104
+        assert refused == [port.number]
 
 
 @pytest.mark.parametrize("hosts", ["127.0.0.1 127.0.0.2", "127.0.0.1 ::1", "0.0.0.0 ::"])
