@@ -116,9 +116,9 @@ class Process:
         self.wait_end()
 
     def log(self) -> str:
-        """All that it has printed."""
-        self._log.seek(0)
-        return self._log.read().decode(errors="replace")
+        """All that it has printed; where it writes next is not moved, for it shares the file."""
+        log = self._log.fileno()
+        return os.pread(log, os.fstat(log).st_size, 0).decode(errors="replace")
 
     def scrape(self) -> Samples:
         """Its metrics now."""
