@@ -14,7 +14,7 @@
 -- Returns {0 FENCED} or {1, what peek returns, {code, {id, body, id, body, ...}}, ...}:
 --      0 READ       entries, and nothing is left: the instance left ready
 --      1 NO_STREAM  there is none, the instance left ready
---      2 NO_GROUP   the group was lost and is there again from 0; read again
+--      2 NO_GROUP   the group was lost and is there again from 0, the instance ready: read again
 --      3 FAILED     the error's text instead of entries; caught, it takes nothing from the others
 --      4 MORE       entries; as many as were asked for, so more may be there
 -- A body is the value of an entry's only field m, else all fields and values. Pages grow from one
@@ -24,6 +24,8 @@ if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then
   return {0}
 end
 local consumer, group, max_bytes = ARGV[1], ARGV[3], tonumber(ARGV[4])
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('PERSIST', ready)
 local function read_stream(stream, instance, most)
   local entries, size, bytes, page = {}, 0, 0, 1
@@ -34,7 +36,9 @@ local function read_stream(stream, instance, most)
     if failure and not string.find(failure, 'NOGROUP', 1, true) then
       return {3, failure}
     elseif failure and redis.call('EXISTS', stream) == 1 then
-      return redis.call('XGROUP', 'CREATE', stream, group, '0') and {2, {}}
+      redis.call('XGROUP', 'CREATE', stream, group, '0')
+      redis.call('ZADD', ready, 'NX', now_ms, instance)
+      return {2, {}}
     end
     local found = reply and not failure and reply[1][2] or {}
     for i = 1, #found do
@@ -51,9 +55,9 @@ local function read_stream(stream, instance, most)
   end
   return {4, entries}
 end
-local time, last, reads = redis.call('TIME'), redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', '1')[1], {}
+local last, reads = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', '1')[1], {}
 for i = 5, #KEYS do
   reads[#reads + 1] = read_stream(KEYS[i], ARGV[2 * i - 4], tonumber(ARGV[2 * i - 3]))
 end
 local names = ARGV[5] == '1' and redis.call('ZRANGE', ready, 0, -1) or {}
-return {1, {time[1] * 1000 + math.floor(time[2] / 1000), names, last and last[1] or ''}, unpack(reads)}
+return {1, {now_ms, names, last and last[1] or ''}, unpack(reads)}

@@ -90,6 +90,21 @@ async def test_lost_group_is_there_again_from_the_beginning(scripts: Scripts) ->
     assert ids(again.entries) == appended
 
 
+async def test_lost_group_makes_a_stream_ready_that_nobody_thought_unread(scripts: Scripts) -> None:
+    """What was read before the loss is pending nowhere: without a name nobody would read it."""
+    appended = str((await scripts.append("A"))[1])
+    epoch = await scripts.acquire()
+    await scripts.read(epoch, [(SHOP, 10)])
+    assert (await scripts.us.peek()).unread == ()
+    await scripts.client.xgroup_destroy(scripts.p.stream(SHOP), GROUP)
+    lost = await scripts.us.read(epoch, [(SHOP, 10)], peeks=True)
+    assert lost.streams[0].code is ReadCode.NO_GROUP
+    assert lost.peek is not None
+    assert lost.peek.unread == (SHOP,)
+    (again,) = await scripts.read(epoch, [(SHOP, 10)])
+    assert ids(again.entries) == [appended]
+
+
 @pytest.mark.parametrize("how", ["worker", "old epoch", "expired", "other owner"])
 async def test_without_the_lease_nothing_is_read(scripts: Scripts, how: str) -> None:
     """No entry can hide in a sleeper's pending list."""

@@ -34,6 +34,24 @@ async def test_a_destroyed_group_of_open_windows(redis_url: str, prefix: str) ->
         assert worker.count("groups_recreated_total") >= 1
 
 
+async def test_a_destroyed_group_that_a_late_ring_finds(redis_url: str, prefix: str) -> None:
+    """A ring whose message was read before the loss has that message read again."""
+    async with (
+        HandlerServer() as server,
+        deployment(redis_url, prefix, handler=server.url, max_wait_ms=1000) as shop,
+        shop.worker() as worker,
+    ):
+        await shop.say("alice", "hello")
+        await eventually(lambda: worker.count("open_windows") == 1, "an open window")
+        await destroy_groups(shop)
+        (bell,) = [key async for key in shop.redis.scan_iter(f"{prefix}:{{*}}:bell")]
+        ((_, ring),) = await shop.redis.xrange(bell)
+        await shop.redis.xadd(bell, ring, maxlen=1, approximate=False)
+        await shop.finished()
+        assert server.texts() == ["hello"]
+        assert worker.count("groups_recreated_total") == 1
+
+
 async def test_a_destroyed_group_of_an_idle_worker(redis_url: str, prefix: str) -> None:
     """The next message after the loss brings the group back, and is handled."""
     async with (
