@@ -238,8 +238,8 @@ class NodePipe(Pipe):
         if not has_sent and type(failure) is BrokerUnavailable:
             failure = NotConnected(str(failure))
         if failure is not error:
-            # The frames in its traceback hold the batch, and the batch the failure.
-            failure.__cause__ = error.with_traceback(None)
+            failure.__cause__ = error
+        _drop_frames(failure)
         if not was_good:
             self._pause.begin(failure)
         settle_all(left, failure)
@@ -261,3 +261,16 @@ class NodePipe(Pipe):
         self._is_proven = False
         if connected is not None:
             await hang_up(connected[0])
+
+
+def _drop_frames(failure: BaseException) -> None:
+    """
+    Its tracebacks, and those of what led to it, go: their frames hold the batch, and the batch the
+    failure, so that all that was sent would wait for the collector.
+    """
+    seen: set[int] = set()
+    told: BaseException | None = failure
+    while told is not None and id(told) not in seen:
+        seen.add(id(told))
+        told.__traceback__ = None
+        told = told.__cause__ or told.__context__

@@ -80,18 +80,21 @@ def partition_of(who: Who) -> int:
     return zlib.crc32(f"{who[0]}\0{who[1]}".encode()) % PARTITIONS
 
 
-def gaps_s(calls: Iterable[Call], partitions: set[int], since_s: float) -> list[float]:
+def gaps_s(
+    calls: Iterable[Call], partitions: set[int], since_s: float, until_s: float
+) -> list[float]:
     """
-    For each partition, how long after a moment a window of its users started.
+    For each partition the longest time between two moments without a start of a window.
 
-    The longest time without a start among the first seconds: nobody may wait for it longer.
+    Nobody may wait for one longer. Where none started, that is all of it.
     """
     starts: dict[int, list[float]] = {number: [since_s] for number in partitions}
     for call in calls:
         number = partition_of(call.who)
         if number in starts and call.began_s >= since_s:
             starts[number].append(call.began_s)
-    return [max(b - a for a, b in pairwise(times)) for times in starts.values()]
+    whole_s = until_s - since_s
+    return [max((b - a for a, b in pairwise(t)), default=whole_s) for t in starts.values()]
 
 
 async def replace_worker(made: Bench, slot: str) -> tuple[list[float], float]:
@@ -114,10 +117,11 @@ async def replace_worker(made: Bench, slot: str) -> tuple[list[float], float]:
     assert await ending == 0
     left_s = time.monotonic() - began_s
     assert not made.ledger.calls_in_hand_of(victim.name), "it left while its handlers worked"
-    later = [c for c in made.ledger.evidence.calls if c.began_s < began_s + EVERY_S]
+    until_s = min(time.monotonic(), began_s + EVERY_S)
+    later = [c for c in made.ledger.evidence.calls if c.began_s < until_s]
     made.spawn(slot, "consumer")
     await made.running[slot].ready()
-    return gaps_s(later, owned, began_s), left_s
+    return gaps_s(later, owned, began_s, until_s), left_s
 
 
 async def test_rolling_restart_of_all_workers(

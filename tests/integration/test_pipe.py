@@ -9,7 +9,7 @@ import pytest
 
 from ops.chaos.processes import free_port
 from shared.command import Call
-from shared.errors import BrokerRefused, BrokerUnavailable
+from shared.errors import BrokerRefused, BrokerUnavailable, NotConnected
 from tests.support.let_go import left_of
 from tests.support.pipes import running_pipe
 
@@ -151,3 +151,17 @@ async def test_what_a_failed_call_held_is_let_go_at_once(
                     await pipe.call_each([("HSET", f"{prefix}:h", "lacks a value")] * 2)
             await asyncio.sleep(0)  # the turn of the loop that has told the error ends
             assert left() == []
+
+
+async def test_what_led_to_a_failure_names_no_frames() -> None:
+    """They would hold the batch that failed, and it the failure, until a collection."""
+    async with running_pipe(f"redis://127.0.0.1:{free_port()}") as pipe:
+        with pytest.raises(NotConnected) as met:
+            await pipe.call("PING")
+        led: list[BaseException] = []
+        before = met.value.__cause__
+        while before is not None:
+            led.append(before)
+            before = before.__cause__ or before.__context__
+        assert [type(one).__name__ for one in led] == ["ConnectionError", "ConnectionRefusedError"]
+        assert [one.__traceback__ for one in led] == [None, None]
