@@ -20,11 +20,8 @@
 -- A body is the value of an entry's only field m, else all fields and values. Pages grow from one
 -- entry to sixteen: no command says how large the next is. PERSIST is allowed out of memory.
 local held, ready = redis.call('HMGET', KEYS[1], 'owner', 'epoch'), KEYS[2]
-if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then
-  return {0}
-end
-local consumer, group, max_bytes = ARGV[1], ARGV[3], tonumber(ARGV[4])
-local time = redis.call('TIME')
+if held[1] ~= ARGV[1] or held[2] ~= ARGV[2] then return {0} end
+local consumer, group, max_bytes, time = ARGV[1], ARGV[3], tonumber(ARGV[4]), redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('PERSIST', ready)
 local function read_stream(stream, instance, most)
@@ -36,9 +33,8 @@ local function read_stream(stream, instance, most)
     if failure and not string.find(failure, 'NOGROUP', 1, true) then
       return {3, failure}
     elseif failure and redis.call('EXISTS', stream) == 1 then
-      redis.call('XGROUP', 'CREATE', stream, group, '0')
       redis.call('ZADD', ready, 'NX', now_ms, instance)
-      return {2, {}}
+      return redis.call('XGROUP', 'CREATE', stream, group, '0') and {2, {}}
     end
     local found = reply and not failure and reply[1][2] or {}
     for i = 1, #found do
