@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from collections.abc import AsyncIterator, Iterator
 
@@ -36,6 +37,12 @@ def pytest_sessionstart() -> None:
     """Say at once, and once, that there is no Docker."""
     if tested_choice() == DOCKER and (reason := why_no_docker()):
         pytest.exit(reason, returncode=2)
+
+
+def pytest_configure() -> None:
+    """What tests start is to obey a hang-up, though ``nohup`` has this process ignore it."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)  # what is handled is not inherited
 
 
 def pytest_report_header() -> str:
