@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from consumer.answers import Reads
+from consumer.reader import READ_COUNT
 from consumer.store import PartitionStore
 from tests.support.deployment import deployment
 from tests.support.handler_server import Answer, HandlerCall, HandlerServer
@@ -98,17 +99,19 @@ async def test_a_stream_read_ahead_enough_delays_no_other(redis_url: str, prefix
         deployment(
             redis_url, prefix, handler=server.url, read_ahead=3, partitions=1, max_messages=1
         ) as shop,
-        shop.worker() as worker,
     ):
-        await shop.say("alice", *map(str, range(300)), instance="flood")
-        await server.wait_for_calls(1)
-        partition = worker.worker._keeper.partitions[0]
-        await eventually(lambda: not partition._must_read, "a pause in reading")
-        await shop.say("bob", "hello", instance="calm")
-        calls = await server.wait_for_calls(2, deadline_s=3)
-        assert calls[1].json["instance"] == "calm"
-        release.set()
-        await shop.finished()
+        for number in range(10):
+            await shop.say(f"user-{number}", *map(str, range(READ_COUNT // 8)), instance="flood")
+        async with shop.worker() as worker:
+            flooded = len(await server.wait_for_calls(9))
+            partition = worker.worker._keeper.partitions[0]
+            await eventually(lambda: not partition._must_read, "a pause in reading")
+            assert partition.memory.unread == {"flood"}
+            await shop.say("bob", "hello", instance="calm")
+            calls = await server.wait_for_calls(flooded + 1, deadline_s=3)
+            assert calls[flooded].json["instance"] == "calm"
+            release.set()
+            await shop.finished()
 
 
 async def test_open_windows_do_not_wait_for_one_in_hand(redis_url: str, prefix: str) -> None:
