@@ -16,8 +16,8 @@ RawEntry = tuple[bytes, bytes | list[bytes]]
 """An entry as Redis gives it: id, and field, value, ...; or the value alone of the field m."""
 
 
-_LOST_GROUP = 2
-"""What ``claim`` calls NO_GROUP."""
+_LOST_GROUP, _REWOUND = 2, 3
+"""What ``claim`` calls NO_GROUP and REWOUND."""
 
 
 class ReadCode(IntEnum):
@@ -86,12 +86,14 @@ class ClaimPage:
 
     ``foreign``: told with the first page, how many of the stream another worker had read.
     ``lost_group``: there was no group; it is there again from 0, and the stream ready to be read.
+    ``rewound``: the same with a group that held less than is there, and nothing was to be read.
     """
 
     cursor: bytes
     entries: Sequence[RawEntry]
     missing: int
     lost_group: bool = False
+    rewound: bool = False
     foreign: int = 0
 
     @classmethod
@@ -104,6 +106,7 @@ class ClaimPage:
             entries=entries,
             missing=missing,
             lost_group=code == _LOST_GROUP,
+            rewound=code == _REWOUND,
             foreign=sum(int(count) for reader, count in readers if reader != own),
         )
 

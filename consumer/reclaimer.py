@@ -2,9 +2,10 @@
 The audit of what an owner believes against what Redis holds. In a healthy system it finds nothing.
 
 All times are this process's own: Redis's idle times lie after a clock step. What it finds twice,
-an interval apart, sends the partition through the takeover, which claims and orders everything;
-nothing is folded in late. The same rounds remove streams that have been empty for ``dedupe_ms``,
-mutes that are over, and rows of a journal that are older than ``retention_ms``.
+an interval apart, or what no healthy moment looks like, sends the partition through the takeover,
+which claims and orders everything; nothing is folded in late. The same rounds remove streams that
+have been empty for ``dedupe_ms``, mutes that are over, and rows of a journal that are older than
+``retention_ms``.
 """
 
 from __future__ import annotations
@@ -166,10 +167,14 @@ class Reclaimer:
     async def _audit_stream(
         self, partition: Partition, instance: str
     ) -> dict[tuple[int, str, EntryId], float]:
-        """Pending entries that no window in memory knows, with when each was first seen."""
+        """
+        Pending entries that no window in memory knows, with when each was first seen.
+
+        Entries that are neither pending nor to be read are no matter of time: see ``audit.lua``.
+        """
         store = partition.store
         try:
-            pending = await store.pending_count(instance)
+            pending, unlisted = await store.audit(instance)
         except BrokerRefused as error:
             if error.code == "WRONGTYPE":
                 return {}  # somebody else wrote it: that stops its instance alone
@@ -177,6 +182,9 @@ class Reclaimer:
                 raise
             if not await store.remove_stream(instance, self._dedupe_ms):
                 self._take_over(partition, "lost group", 1)
+            return {}
+        if unlisted:
+            self._take_over(partition, "unlisted entries", unlisted)
             return {}
         if pending == 0:
             await store.remove_stream(instance, self._dedupe_ms)

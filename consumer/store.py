@@ -87,8 +87,15 @@ class PartitionStore:
         )
 
     async def streams(self) -> list[str]:
-        """The instances that have a stream here."""
-        return [name.decode() for name in await self._pipe.call("SMEMBERS", self.keys.streams)]
+        """The instances that have a stream here; what holds entries also where it was left out."""
+        p, found = self.keys, set(await self._pipe.call("SMEMBERS", self.keys.streams))
+        try:
+            found.update(await self._pipe.call("ZUNION", 2, p.ready, p.pending))
+        except BrokerRefused as error:
+            if error.code != "WRONGTYPE":
+                raise
+            # somebody else wrote one of them: what is known must do
+        return [name.decode() for name in found]
 
     async def some_streams(self, cursor: int, count: int) -> tuple[int, list[str]]:
         """About ``count`` of the instances that have a stream here; cursor 0 begins and ends."""
@@ -159,9 +166,11 @@ class PartitionStore:
         commands = (("XRANGE", stream, text, text) for stream, text in asked)
         return [tuple(rows[0]) if rows else None for rows in await self._pipe.call_each(commands)]
 
-    async def pending_count(self, instance: str) -> int:
-        """How many entries of the instance are read and not finished."""
-        return int((await self._pipe.call("XPENDING", self.keys.stream(instance), GROUP))[0])
+    async def audit(self, instance: str) -> tuple[int, int]:
+        """How many entries are read and not finished; how many neither that nor to be read."""
+        keys = (self.keys.stream(instance), self.keys.ready)
+        pending, unlisted = await self._script("audit", keys, (GROUP, instance))
+        return pending, unlisted
 
     async def pending_ids(self, instance: str, count: int) -> list[EntryId]:
         """The oldest ``count`` entries that are read and not finished."""
@@ -209,20 +218,10 @@ class PartitionStore:
         error: str = "",
     ) -> bool:
         """Give a window back until later. False: the token is not ours any more. Repeatable."""
-        answer = await self._script(
-            "postpone",
-            (self.keys.running, self.keys.lease, self.keys.bell),
-            (
-                conversation_field(*conversation),
-                token,
-                self._worker,
-                delay_ms,
-                int(counts),
-                int(unavailable),
-                error,
-                kind_on_a_line(error),
-            ),
-        )
+        keys = (self.keys.running, self.keys.lease, self.keys.bell)
+        who = (conversation_field(*conversation), token, self._worker)
+        why = (int(counts), int(unavailable), error, kind_on_a_line(error))
+        answer = await self._script("postpone", keys, (*who, delay_ms, *why))
         return bool(answer[0] == 0)
 
     async def finish(

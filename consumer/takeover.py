@@ -102,6 +102,9 @@ async def _claim_stream(
         if page.lost_group:
             metrics.groups_recreated_total.inc()
             log.error("group.recreated", instance=instance)
+        if page.rewound:
+            metrics.groups_rewound_total.inc()
+            log.error("group.rewound", instance=instance)
         if page.missing:
             metrics.entries_missing_total.inc(page.missing)
             log.error("entry.missing", instance=instance, count=page.missing)

@@ -64,6 +64,7 @@ _AUDIT_FINDINGS = (
     "damaged_record",
     "lost_group",
     "hidden_entries",
+    "unlisted_entries",
 )
 
 
@@ -270,6 +271,9 @@ class ConsumerMetrics(StoreMetrics):
         )
         self.groups_recreated_total = self._counter(
             "groups_recreated_total", "consumer groups that somebody else destroyed"
+        )
+        self.groups_rewound_total = self._counter(
+            "groups_rewound_total", "consumer groups that somebody else moved past entries"
         )
         self.audits_failed_total = self._counter(
             "audits_failed_total", "audits that found something and began a takeover", "reason"

@@ -155,6 +155,7 @@ def _on_stream(stream: str) -> list[Command]:
         ("XACK", stream, GROUP, "1-1"),
         ("XDEL", stream, "1-1"),
         ("XTRIM", stream, "MINID", "~", 1),
+        ("XGROUP", "SETID", stream, GROUP, 0),
         ("XGROUP", "DELCONSUMER", stream, GROUP, "probe"),
     ]
 

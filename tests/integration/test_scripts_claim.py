@@ -134,6 +134,44 @@ async def test_claim_without_a_group_makes_it_again_and_ready(scripts: Scripts) 
     assert ids(got.entries) == appended
 
 
+async def test_claim_rewinds_a_group_that_is_past_entries(scripts: Scripts) -> None:
+    """With its last page; what was pending stays so, and comes again with the rest, in order."""
+    appended = [str((await scripts.append(name))[1]) for name in "ABCD"]
+    epoch = await scripts.acquire()
+    await scripts.read(epoch, [(SHOP, 2)])
+    await scripts.client.xgroup_setid(scripts.p.stream(SHOP), GROUP, appended[2])
+    epoch = await take_over(scripts, epoch)
+    assert not (await scripts.them.claim(epoch, SHOP, b"0-0", 10)).rewound, "it is ready"
+    (last,) = await scripts.read(epoch, [(SHOP, 10)], worker=THEM)
+    assert ids(last.entries) == appended[3:]
+    assert await scripts.them.audit(SHOP) == (3, 1)
+    first = await scripts.them.claim(epoch, SHOP, b"0-0", 1)
+    page = await scripts.them.claim(epoch, SHOP, first.cursor, 10)
+    assert (first.rewound, page.rewound) == (False, True)
+    assert ids(first.entries) + ids(page.entries) == [*appended[:2], appended[3]]
+    assert (await scripts.them.peek()).unread == (SHOP,)
+    (got,) = await scripts.read(epoch, [(SHOP, 10)], worker=THEM)
+    assert ids(got.entries) == appended
+    assert await scripts.pending() == dict.fromkeys(appended, "them")
+    assert await scripts.them.audit(SHOP) == (4, 0)
+
+
+@pytest.mark.parametrize("step", ["appended", "some read", "all read", "one deleted", "finished"])
+async def test_what_is_healthy_is_not_rewound(scripts: Scripts, step: str) -> None:
+    """Whatever was the last thing that happened."""
+    appended = [str((await scripts.append(name))[1]) for name in "AB"]
+    epoch = await scripts.acquire()
+    if step != "appended":
+        await scripts.read(epoch, [(SHOP, 1 if step == "some read" else 10)])
+    if step in ("one deleted", "finished"):
+        await scripts.client.xdel(scripts.p.stream(SHOP), appended[0])
+    if step == "finished":
+        await scripts.client.xack(scripts.p.stream(SHOP), GROUP, appended[0])
+    assert (await scripts.us.audit(SHOP))[1] == 0
+    epoch = await take_over(scripts, epoch)
+    assert not (await scripts.them.claim(epoch, SHOP, b"0-0", 10)).rewound
+
+
 async def test_claim_of_what_is_no_stream_says_so(scripts: Scripts) -> None:
     """Any other error reaches the caller."""
     await scripts.client.set(scripts.p.stream(SHOP), "not a stream")

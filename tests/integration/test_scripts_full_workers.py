@@ -94,6 +94,19 @@ async def test_lost_group_is_made_again_by_claim(scripts: Scripts) -> None:
     assert (await scripts.them.claim(epoch, SHOP, b"0-0", 10)).lost_group
 
 
+async def test_a_group_past_entries_is_rewound_by_claim(scripts: Scripts) -> None:
+    """XGROUP SETID is let through, too."""
+    appended = [str((await scripts.append(name))[1]) for name in "AB"]
+    epoch = await scripts.acquire(THEM)
+    await scripts.client.xgroup_setid(scripts.p.stream(SHOP), GROUP, "$")
+    await scripts.client.delete(scripts.p.ready)
+    await fill(scripts)
+    assert await scripts.them.audit(SHOP) == (0, 2)
+    assert (await scripts.them.claim(epoch, SHOP, b"0-0", 10)).rewound
+    (got,) = await scripts.read(epoch, [(SHOP, 10)], worker=THEM)
+    assert [entry_id.decode() for entry_id, _ in got.entries] == appended
+
+
 async def test_damaged_entry_is_buried(scripts: Scripts) -> None:
     """A dead letter of its own, though Redis is full."""
     _, entry_id = await scripts.append("A")

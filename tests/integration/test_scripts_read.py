@@ -174,7 +174,7 @@ async def test_what_is_asked_of_a_partition_is_answered(scripts: Scripts) -> Non
     """Pending entries, streams and records, as the takeover and the audit ask for them."""
     _, window = await scripts.window_in_hand("A", "B")
     await scripts.append("C", instance="clinic")
-    assert await scripts.us.pending_count(SHOP) == 2
+    assert await scripts.us.audit(SHOP) == (2, 0)
     assert await scripts.us.pending_ids(SHOP, 1) == [window.entries[0].id]
     assert sorted(await scripts.us.streams()) == ["clinic", SHOP]
     cursor, some = await scripts.us.some_streams(0, 100)

@@ -34,6 +34,7 @@ class Held:
         self.records: dict[Conversation, Any] = {}
         self.damaged: list[tuple[bytes, bytes]] = []
         self.pending: dict[str, list[EntryId] | BrokerRefused] = {}
+        self.unlisted: dict[str, int] = {}
         self.sender = SimpleNamespace(count_damaged=AsyncMock(return_value=0))
         self.restart = Mock()
         self.store = SimpleNamespace(
@@ -41,10 +42,13 @@ class Held:
             running=AsyncMock(side_effect=lambda: (self.records, self.damaged)),
             postpone=AsyncMock(return_value=True),
             some_streams=AsyncMock(side_effect=lambda *_: (0, sorted(self.pending))),
-            pending_count=AsyncMock(side_effect=lambda instance: len(self._of(instance))),
+            audit=AsyncMock(side_effect=self._audit),
             pending_ids=AsyncMock(side_effect=lambda instance, count: self._of(instance)[:count]),
             remove_stream=AsyncMock(return_value=False),
         )
+
+    def _audit(self, instance: str) -> tuple[int, int]:
+        return len(self._of(instance)), self.unlisted.get(instance, 0)
 
     def _of(self, instance: str) -> list[EntryId]:
         found = self.pending[instance]

@@ -120,7 +120,8 @@ def test_what_should_never_happen_is_counted_from_zero() -> None:
     """An alert on the first increase of a counter needs the 0 before it."""
     text = ConsumerMetrics().render().decode()
 
-    for finding in ("own_record", "foreign_record", "lost_group", "hidden_entries"):
+    entries = ("hidden_entries", "unlisted_entries")
+    for finding in ("own_record", "foreign_record", "damaged_record", "lost_group", *entries):
         assert f'inturn_audits_failed_total{{reason="{finding}"}} 0.0' in text
     for call in ("partition", "renew", "start", "postpone", "finish", "send"):
         assert f'inturn_fenced_total{{call="{call}"}} 0.0' in text

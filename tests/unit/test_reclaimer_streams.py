@@ -131,4 +131,15 @@ async def test_streams_that_memory_knows_are_asked_for(audits: Audits) -> None:
     held.memory.learn(make_window(("a",)).entries[0], audits.now_s)
     held.pending["shop"] = []
     await audits.after(1)
-    held.store.pending_count.assert_awaited_once_with("shop")
+    held.store.audit.assert_awaited_once_with("shop")
+
+
+@pytest.mark.parametrize("known", [0, 2])
+async def test_what_no_list_names_is_found_at_once(audits: Audits, known: int) -> None:
+    """Also beside what windows hold: no healthy moment looks like that."""
+    held = audits.hold()
+    held.pending["shop"], held.unlisted["shop"] = learn_two(held, audits)[:known], 3
+    await audits.after(1)
+    held.restart.assert_called_once_with("audit: unlisted entries")
+    assert audits.found("unlisted_entries") == 1
+    held.store.remove_stream.assert_not_awaited()

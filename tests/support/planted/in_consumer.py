@@ -130,7 +130,9 @@ def local_clock() -> None:
 
 
 def delete_consumer() -> None:
-    """A worker that drains first deletes itself from every group."""
+    """A worker that drains first deletes itself from every group; no takeover makes up for it."""
+    listed = "local is_listed = count == 0"
+    replace_in_script("claim", (listed, "local is_listed = true"))
     from consumer.worker import Worker
     from shared.keys import GROUP
 
