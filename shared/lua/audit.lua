@@ -15,6 +15,6 @@ local pending = redis.pcall('XPENDING', KEYS[1], ARGV[1])
 if pending.err then
   return pending
 end
-local is_ready = redis.call('ZSCORE', KEYS[2], ARGV[2])
-local unlisted = is_ready and 0 or redis.call('XLEN', KEYS[1]) - pending[1]
-return {pending[1], math.max(unlisted, 0)}
+local others = redis.call('XLEN', KEYS[1]) - pending[1]
+local is_listed = others <= 0 or redis.call('ZSCORE', KEYS[2], ARGV[2])
+return {pending[1], is_listed and 0 or others}
