@@ -10,12 +10,14 @@ from redis import Redis
 
 from ops.cli import inturn
 from shared.keys import Keys
+from tests.support.log_lines import own_logging
 from tests.support.redis_users import Role, as_user
 
 
 def run(*arguments: str, answer: str | None = None) -> Result:
-    """One command, in this process."""
-    return CliRunner().invoke(inturn, arguments, input=answer)
+    """One command, in this process; some set up logging, which is put back."""
+    with own_logging():
+        return CliRunner().invoke(inturn, arguments, input=answer)
 
 
 def enter_shell(
