@@ -116,7 +116,8 @@ class Visitors:
 
     def _hear_console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            self.complaints.append(f"{message.type}: {message.text}")
+            at = message.location["url"]
+            self.complaints.append(f"{message.type}: {message.text} ({at})")
 
     def _hear_error(self, error: WebError) -> None:
         self.complaints.append(f"uncaught: {error.error}")
