@@ -67,7 +67,7 @@ class View:
         self.look = look
         self.listeners: set[Listener] = set()
         self.last: Frame | None = None
-        self.wanted = asyncio.Event()
+        self.has_emptied = asyncio.Event()
         self.is_stale = False
         self.took_s: deque[float] = deque(maxlen=LOOKS_TIMED)
 
@@ -110,6 +110,7 @@ class Collector:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         view.listeners.add(listener)
+        view.has_emptied.clear()
         if view.last is not None:
             listener.send(view.last)
         return view
@@ -118,7 +119,7 @@ class Collector:
         """The listener has ended; a view without one is not looked at any more."""
         view.listeners.discard(listener)
         if not view.listeners:
-            view.wanted.set()
+            view.has_emptied.set()
 
     def close(self) -> None:
         """End all streams now; none begins any more."""
@@ -135,7 +136,7 @@ class Collector:
                 began_s = time.monotonic()
                 view.tell(await self._look(view))
                 view.took_s.append(time.monotonic() - began_s)
-                await _wait(view.wanted, pause_s(view.look.interval_s, view.took_s))
+                await _wait(view.has_emptied, pause_s(view.look.interval_s, view.took_s))
         finally:
             self._views.pop(view.asked, None)
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import create_autospec
 
 import aiohttp
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from ingest.console.collector import LOOK, STALE, Asked, Collector, pause_s
 from ingest.console.collector import Look as Looks
 from ingest.console.stream import PAGES_MAX, PATH, ConsoleStream
+from ingest.listener import Listener
 from shared.errors import BrokerUnavailable
 from shared.settings import Settings
 from tests.support.console_stream import TOKEN, listening, url_of
@@ -79,6 +81,32 @@ async def test_nothing_is_looked_at_while_no_page_is_open(console: Console) -> N
     async with listening(console.server, view="now") as stream:
         first = await stream.next(LOOK)
     assert first.data["made"] == made + 1
+
+
+async def test_who_comes_as_the_last_one_leaves_has_no_more_looks_made() -> None:
+    """A page that is loaded anew is told as often as any, not as fast as Redis answers."""
+    made, may_answer = 0, asyncio.Event()
+
+    async def look(_asked: Asked) -> dict[str, Any]:
+        nonlocal made
+        made += 1
+        await may_answer.wait()
+        await asyncio.sleep(0)
+        return {}
+
+    async with asyncio.TaskGroup() as group:
+        collector = Collector({"now": Looks(look=look, interval_s=60.0)}, group)
+        old, new = create_autospec(Listener), create_autospec(Listener)
+        view = collector.enter(Asked(view="now"), old)
+        await eventually(lambda: made == 1, "a look")
+        collector.leave(view, old)
+        assert collector.enter(Asked(view="now"), new) is view
+        may_answer.set()
+        await eventually(lambda: new.send.called, "what was seen")
+        for _ in range(10):
+            await asyncio.sleep(0)
+        collector.leave(view, new)
+        assert made == 1
 
 
 async def test_pages_share_their_looks(console: Console) -> None:
